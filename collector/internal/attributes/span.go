@@ -1,0 +1,111 @@
+package attributes
+
+// Scope is the instrumentation scope of a span.
+type Scope struct{ Name, Version string }
+
+// SpanKind is what a reader must know of the kind of a span.
+type SpanKind uint8
+
+// The kinds that differ for money: a server's or consumer's span repeats what its client pays.
+const (
+	KindOther SpanKind = iota
+	KindServer
+)
+
+// Span holds the attributes of one span that a rule reads. A caller enters a scope, and for each span of it resets,
+// observes every attribute, and reads. It may be reused for any number of spans.
+type Span struct {
+	// Kind, Failed (the span's status is ERROR), Exception (the type of its first exception event) and
+	// StartMillis (UTC since 1970) are what a reading needs beside the attributes.
+	Kind        SpanKind
+	Failed      bool
+	Exception   string
+	StartMillis int64
+
+	emitter     *emitter
+	own, vercel bool
+
+	values  [slotCount]Value
+	ranks   [slotCount]uint8
+	present [(slotCount + 63) / 64]uint64
+	// vercelDetail is set where a key of the Vercel AI SDK 6 or later is there.
+	vercelDetail bool
+}
+
+// Enter says which instrumentation made the spans that follow.
+func (s *Span) Enter(scope Scope) {
+	s.emitter = emitterOf(scope)
+	s.own = scope.Name == OwnScope
+	s.vercel = scope.Name == "ai" || scope.Name == "@ai-sdk/otel"
+}
+
+// Reset forgets the span before.
+func (s *Span) Reset() {
+	s.present = [len(s.present)]uint64{}
+	s.Kind, s.Failed, s.Exception, s.StartMillis, s.vercelDetail = KindOther, false, "", 0, false
+}
+
+// Wanted says whether some rule reads a key, so that a caller converts only the values that matter.
+func Wanted(key string) bool { return keys.find(key) != nil }
+
+// Observe takes one attribute. Of several spellings of one word the first of the spelling map stays, of duplicate keys
+// the first.
+func (s *Span) Observe(key string, value Value) {
+	entry := keys.find(key)
+	if entry == nil || value.Type == TypeEmpty {
+		return
+	}
+	s.vercelDetail = s.vercelDetail || entry.detail
+	if s.has(entry.slot) && s.ranks[entry.slot] <= entry.rank {
+		return
+	}
+	s.present[entry.slot/64] |= 1 << (entry.slot % 64)
+	s.values[entry.slot], s.ranks[entry.slot] = value, entry.rank
+}
+
+func (s *Span) has(place slot) bool { return s.present[place/64]>>(place%64)&1 != 0 }
+
+// text returns a string value, or "" where there is none.
+func (s *Span) text(place slot) string {
+	if !s.has(place) {
+		return ""
+	}
+	return s.values[place].Text
+}
+
+func (s *Span) count(place slot) (int64, countState) {
+	if !s.has(place) {
+		return 0, countAbsent
+	}
+	return s.values[place].count()
+}
+
+// Ours says whether the span bears any cost attribute of ours.
+func (s *Span) Ours() bool {
+	return s.has(slotOther) || s.has(slotCostTotal) || s.has(slotCostSource) || s.has(slotCostStatus) ||
+		s.has(slotCostReason) || s.has(slotPriceBook)
+}
+
+// deciding are the words that decide what a span is; a type that no emitter can mean there makes the span malformed.
+var deciding = [...]slot{
+	slotOperation, slotOpenInferenceKind, slotTraceloopKind, slotRequestType, slotVercelOperation, slotLangfuseType,
+	slotResponseModel, slotRequestModel, slotProvider, slotHost, slotCostSource, slotCostStatus, slotPriceBook,
+}
+
+// malformed says whether a word that decides holds something else than text.
+func (s *Span) malformed() bool {
+	for _, place := range deciding {
+		if s.has(place) && s.values[place].Type != TypeString {
+			return true
+		}
+	}
+	return false
+}
+
+// Total returns the cost of an earlier step of ours, in pico-USD.
+func (s *Span) Total() (int64, bool) {
+	if !s.has(slotCostTotal) {
+		return 0, false
+	}
+	return s.values[slotCostTotal].money()
+}

@@ -1,0 +1,126 @@
+package attributes
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
+)
+
+// Type says what an attribute value holds.
+type Type uint8
+
+// The types a rule can read; TypeOther stands for lists, maps and bytes.
+const (
+	TypeEmpty Type = iota
+	TypeString
+	TypeInt
+	TypeDouble
+	TypeBool
+	TypeOther
+)
+
+// Value is one attribute value.
+type Value struct {
+	Text   string
+	Int    int64
+	Double float64
+	Type   Type
+}
+
+// StringValue returns a text as a value.
+func StringValue(text string) Value { return Value{Type: TypeString, Text: text} }
+
+// IntValue returns an integer as a value.
+func IntValue(number int64) Value { return Value{Type: TypeInt, Int: number} }
+
+// DoubleValue returns a double as a value.
+func DoubleValue(number float64) Value { return Value{Type: TypeDouble, Double: number} }
+
+// countState says what a value is worth as a count.
+type countState uint8
+
+const (
+	countAbsent countState = iota
+	countGood
+	// countBad is no count (negative, not finite, a boolean, no number): as if absent, and the rest is incomplete.
+	countBad
+	// countHuge is above pricing.MaxCount: nothing on such a span is believed.
+	countHuge
+)
+
+// count reads a value as a number of tokens or other units. Integers, doubles and numeric texts are accepted because
+// emitters write all three; a fraction is cut.
+func (v *Value) count() (int64, countState) {
+	switch v.Type {
+	case TypeEmpty:
+		return 0, countAbsent
+	case TypeInt:
+		return checkedCount(v.Int)
+	case TypeDouble:
+		return doubleCount(v.Double)
+	case TypeString:
+		text := strings.TrimSpace(v.Text)
+		if number, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return checkedCount(number)
+		}
+		if !decimal(text) {
+			return 0, countBad
+		}
+		number, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 0, countBad
+		}
+		return doubleCount(number)
+	case TypeBool, TypeOther:
+	}
+	return 0, countBad
+}
+
+func checkedCount(number int64) (int64, countState) {
+	switch {
+	case number < 0:
+		return 0, countBad
+	case number > pricing.MaxCount:
+		return 0, countHuge
+	}
+	return number, countGood
+}
+
+func doubleCount(number float64) (int64, countState) {
+	switch {
+	case math.IsNaN(number), math.IsInf(number, 0), number < 0:
+		return 0, countBad
+	case number >= pricing.MaxCount+1:
+		return 0, countHuge
+	}
+	return int64(number), countGood
+}
+
+// decimal keeps ParseFloat from reading what people do not write as a number: hexadecimal, underscores, "inf", "nan".
+func decimal(text string) bool {
+	for index := range len(text) {
+		if c := text[index]; (c < '0' || c > '9') && !strings.ContainsRune("+-.eE", rune(c)) {
+			return false
+		}
+	}
+	return text != ""
+}
+
+// money reads a value as an amount in pico-USD.
+func (v *Value) money() (int64, bool) {
+	var pico int64
+	var err error
+	switch v.Type {
+	case TypeInt:
+		pico, err = pricing.ParseUSD(strconv.FormatInt(v.Int, 10))
+	case TypeDouble:
+		pico, err = pricing.ParseUSDFloat(v.Double)
+	case TypeString:
+		pico, err = pricing.ParseUSD(strings.TrimSpace(v.Text))
+	case TypeEmpty, TypeBool, TypeOther:
+		return 0, false
+	}
+	return pico, err == nil && pico >= 0
+}

@@ -1,0 +1,218 @@
+package pricing
+
+import (
+	"math"
+	"slices"
+)
+
+var (
+	modelKeys   = []string{"p", "id", "ids", "prefixes", "class", "retired_at", "rows"}
+	rowKeys     = []string{"from", "until", "when", "rates", "tiers", "src", "verified", "basis"}
+	tierKeys    = []string{"gt", "rates"}
+	basisWords  = []string{BasisList, BasisContracted, BasisBilled, BasisAllocated, BasisListEquivalent}
+	classWords  = []string{"small", "medium", "large", "frontier"}
+	overlayRows = append(slices.Clone(rowKeys), "usd_per_million", "usd_each")
+)
+
+// rowChecker returns the rates of one row: a book states integers, an overlay may state amounts for people.
+type rowChecker func(c *checker, value any, path string) (entry object, rates rateSet)
+
+func checkRow(c *checker, value any, path string) (object, rateSet) {
+	entry := c.closed(value, path, rowKeys)
+	return entry, c.rates(entry["rates"], join(path, "rates"))
+}
+
+func (c *checker) models(value any, doc *document, rowOf rowChecker) []modelEntry {
+	items := c.list(value, "models")
+	models := make([]modelEntry, 0, len(items))
+	for index, item := range items {
+		models = append(models, c.model(item, at("models", index), doc, rowOf))
+		if c.err != nil {
+			return nil
+		}
+	}
+	return models
+}
+
+func (c *checker) model(value any, path string, doc *document, rowOf rowChecker) modelEntry {
+	entry := c.closed(value, path, modelKeys)
+	result := modelEntry{
+		provider: c.providerKey(entry["p"], join(path, "p"), doc.providers),
+		id:       c.lower(entry["id"], join(path, "id")),
+		ids:      c.lowers(entry["ids"], join(path, "ids")),
+		prefixes: c.lowers(entry["prefixes"], join(path, "prefixes")),
+		path:     path,
+	}
+	if class, ok := entry["class"]; ok {
+		c.word(class, join(path, "class"), classWords...)
+	}
+	if retired, ok := entry["retired_at"]; ok {
+		c.instant(retired, join(path, "retired_at"))
+	}
+	rows := c.list(entry["rows"], join(path, "rows"))
+	if len(rows) == 0 {
+		c.refuse(join(path, "rows"), "must not be empty")
+	}
+	result.rows = make([]rowEntry, 0, len(rows))
+	for index, item := range rows {
+		place := at(join(path, "rows"), index)
+		row, rates := rowOf(c, item, place)
+		result.rows = append(result.rows, c.row(row, rates, place, doc.calendars))
+	}
+	c.oneAnswer(&result)
+	return result
+}
+
+func (c *checker) row(entry object, rates rateSet, path string, calendars map[string]*calendar) rowEntry {
+	result := rowEntry{rates: rates}
+	result.from, result.until = c.span(entry, path)
+	result.when, result.calendarName = c.when(entry["when"], join(path, "when"))
+	if result.calendarName != "" {
+		result.calendar = calendars[result.calendarName]
+		if result.calendar == nil {
+			c.refuse(join(path, "when.calendar"), "no calendar %q", shorten(result.calendarName))
+		}
+	}
+	if basis, ok := entry["basis"]; ok {
+		result.basis = c.word(basis, join(path, "basis"), basisWords...)
+	}
+	for index, item := range c.list(entry["src"], join(path, "src")) {
+		c.text(item, at(join(path, "src"), index))
+	}
+	if verified, ok := entry["verified"]; ok {
+		if _, err := parseDay(c.text(verified, join(path, "verified"))); err != nil {
+			c.refuse(join(path, "verified"), "%v", err)
+		}
+	}
+	tiers, stated := entry["tiers"]
+	result.tiersStated = stated
+	result.tiers = c.tiers(tiers, join(path, "tiers"))
+	return result
+}
+
+func (c *checker) tiers(value any, path string) []tierEntry {
+	items := c.list(value, path)
+	tiers := make([]tierEntry, 0, len(items))
+	last := int64(-1)
+	for index, item := range items {
+		place := at(path, index)
+		entry := c.closed(item, place, tierKeys)
+		gt := c.integer(entry["gt"], join(place, "gt"), 0, math.MaxInt64)
+		if gt <= last {
+			c.refuse(join(place, "gt"), "must be above the tier before it")
+		}
+		last = gt
+		tiers = append(tiers, tierEntry{gt: gt, rates: c.rates(entry["rates"], join(place, "rates"))})
+	}
+	return tiers
+}
+
+func (c *checker) rates(value any, path string) rateSet {
+	var rates rateSet
+	entries := c.object(value, path)
+	for name, rate := range entries {
+		unit, ok := UnitByName(name)
+		if !ok {
+			// Another order of the keys could meet another unknown one first.
+			c.known(entries, path, UnitNames[:])
+			c.refuse(join(path, name), "unknown unit")
+			return rates
+		}
+		number := c.integer(rate, path+"."+name, 0, maxRate)
+		rates.set(unit, number)
+	}
+	return rates
+}
+
+// when returns the conditions of a row in key order, and the name of its calendar.
+func (c *checker) when(value any, path string) (conditions []condition, calendarName string) {
+	if value == nil {
+		return nil, ""
+	}
+	entries := c.object(value, path)
+	for _, key := range sorted(entries) {
+		place := join(path, key)
+		words := c.lowers(entries[key], place)
+		if len(words) == 0 {
+			c.refuse(place, "must be a list of lower-case words")
+			return nil, ""
+		}
+		if key == calendarKey {
+			calendarName = words[0]
+			if len(words) != 1 {
+				c.refuse(place, "must name one calendar")
+			}
+			continue
+		}
+		fact, ok := factByName(key)
+		if !ok {
+			c.refuse(place, "unknown condition")
+		}
+		conditions = append(conditions, condition{fact, words})
+	}
+	return conditions, calendarName
+}
+
+// oneAnswer refuses rows that overlap or are equally good where both hold, and tiers that would be inherited.
+func (c *checker) oneAnswer(model *modelEntry) {
+	tiered := false
+	for j := range model.rows {
+		later := &model.rows[j]
+		tiered = tiered || later.conditions() == 0 && len(later.tiers) > 0
+		for i := range j {
+			earlier := &model.rows[i]
+			if earlier.from >= later.until || later.from >= earlier.until || !equallyGood(earlier, later) {
+				continue
+			}
+			if later.conditions() == 0 {
+				c.refuse(at(join(model.path, "rows"), j), "overlaps rows[%d]", i)
+			} else {
+				c.refuse(at(join(model.path, "rows"), j), "is as good a choice as rows[%d]", i)
+			}
+		}
+	}
+	for index := range model.rows {
+		if row := &model.rows[index]; tiered && row.conditions() > 0 && !row.tiersStated {
+			c.refuse(at(join(model.path, "rows"), index)+".tiers", "must be stated, the base row has tiers")
+		}
+	}
+}
+
+// equallyGood says whether nothing decides between two rows whose dates overlap: rows of other keys, or of another
+// date, have an order.
+func equallyGood(a, b *rowEntry) bool {
+	if a.conditions() == 0 && b.conditions() == 0 {
+		return true
+	}
+	return a.from == b.from && a.keys() == b.keys() && canBothHold(a, b)
+}
+
+// canBothHold says whether some call satisfies two rows of the same keys: each key has a word in common, and the
+// calendars a moment.
+func canBothHold(a, b *rowEntry) bool {
+	for index, one := range a.when {
+		if !slices.ContainsFunc(one.words, func(word string) bool { return slices.Contains(b.when[index].words, word) }) {
+			return false
+		}
+	}
+	return a.calendar == nil || a.calendar.meets(b.calendar)
+}
+
+// uniqueModels refuses an id that two models of one provider bear.
+func (c *checker) uniqueModels(models []modelEntry) {
+	type key struct{ provider, id string }
+	taken := make(map[key]int, 2*len(models))
+	claim := func(index int, id, path string) {
+		name := key{models[index].provider, id}
+		if other, ok := taken[name]; ok {
+			c.refuse(path, "%s/%s stands in models[%d] already", name.provider, shorten(id), other)
+		}
+		taken[name] = index
+	}
+	for index := range models {
+		claim(index, models[index].id, models[index].path+".id")
+		for place, id := range models[index].ids {
+			claim(index, id, at(models[index].path+".ids", place))
+		}
+	}
+}

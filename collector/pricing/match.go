@@ -1,0 +1,243 @@
+package pricing
+
+import "strings"
+
+// How a model was found.
+const (
+	MatchAlias      = "alias"
+	MatchExact      = "exact"
+	MatchNormalized = "normalized"
+	MatchPattern    = "pattern"
+)
+
+// match is what the resolution of a call's names found: a model, or the reason why none. It is shared: read only.
+type match struct {
+	model    *model
+	provider *provider
+	how      string
+	reason   string
+	flags    Flags
+	// fixed holds facts that the name or alias states; nil where it states none.
+	fixed *factSet
+}
+
+// resolve returns the model that a call is priced by.
+func (b *Book) resolve(q *Query) *match {
+	names := matchKey{q.Provider, q.ResponseModel, q.RequestModel, q.Host, q.UnknownHostUnpriced}
+	if len(names.response) > maxIDBytes || len(names.request) > maxIDBytes ||
+		len(names.provider) > maxIDBytes || len(names.host) > maxIDBytes {
+		// Hostile names never become keys of the cache.
+		return b.find(names)
+	}
+	var buffer [keyLength]byte
+	key := names.encode(buffer[:0])
+	if found := b.cache.get(key); found != nil {
+		return found
+	}
+	found := b.find(names)
+	b.cache.put(key, found)
+	return found
+}
+
+func (b *Book) find(key matchKey) *match {
+	byHost, byName := b.hosts.find(key.host), b.providerByName(key.provider)
+	owner := byHost
+	if owner == nil {
+		owner = byName
+	}
+	response, request := cleanID(key.response), cleanID(key.request)
+	for _, text := range []string{response, request} {
+		if found := b.findAlias(owner, key.provider, text); found != nil {
+			return found
+		}
+	}
+	text := lowerASCII(response)
+	if trimASCII(key.response) == "" {
+		text = lowerASCII(request)
+	}
+	if text == "" {
+		return &match{provider: owner, reason: ReasonNoModel}
+	}
+	certain := byHost != nil || byName != nil && (key.host == "" || byName.kind == kindSelfHosted)
+	switch {
+	case certain:
+		return b.findUnder(owner, text)
+	case key.provider == "" && key.host == "":
+		return b.findAnywhere(text)
+	case key.unpriceUnknownHost:
+		return &match{provider: owner, reason: ReasonUnknownModel}
+	}
+	return b.findMaker(text)
+}
+
+// cleanID returns a trimmed id, or nothing where it is longer than any real id.
+func cleanID(text string) string {
+	text = trimASCII(text)
+	if len(text) > maxIDBytes {
+		return ""
+	}
+	return text
+}
+
+// findAlias returns the target of a name of the user's own, or nil.
+func (b *Book) findAlias(owner *provider, name, text string) *match {
+	if b.aliases == nil || text == "" {
+		return nil
+	}
+	if owner != nil {
+		name = owner.key
+	}
+	target, ok := b.aliases[name][text]
+	if !ok {
+		target, ok = b.aliases[name][lowerASCII(text)]
+	}
+	if !ok {
+		return nil
+	}
+	if target.provider != "" {
+		owner = b.providers[target.provider]
+	}
+	found := &match{provider: owner, reason: ReasonUnknownModel}
+	id := lowerASCII(target.model)
+	if owner != nil {
+		found = b.findUnder(owner, id)
+	}
+	if head, rest, cut := strings.Cut(id, "/"); found.model == nil && cut && b.providers[head] != nil {
+		found = b.findUnder(b.providers[head], rest)
+	}
+	if found.model != nil {
+		found.how, found.fixed = MatchAlias, target.facts.over(found.fixed)
+	}
+	return found
+}
+
+// over returns the facts with those below where they are unset; nil where none is set.
+func (s factSet) over(below *factSet) *factSet {
+	if below != nil {
+		for key, word := range s {
+			if word == "" {
+				s[key] = below[key]
+			}
+		}
+	}
+	if s == (factSet{}) {
+		return nil
+	}
+	return &s
+}
+
+// findUnder resolves an id under one provider, step by step; each step works on the text left by the one before.
+func (b *Book) findUnder(owner *provider, text string) *match {
+	if found := owner.steps(text, true); found != nil {
+		return found
+	}
+	return &match{provider: owner, reason: ReasonUnknownModel}
+}
+
+// findMaker resolves an id that was called at an address nobody lists: exactly one maker must sell it.
+func (b *Book) findMaker(text string) *match {
+	var only *match
+	for _, maker := range b.makers {
+		found := maker.steps(text, false)
+		if found == nil {
+			continue
+		}
+		if only != nil {
+			return &match{reason: ReasonAmbiguousModel}
+		}
+		only = found
+	}
+	if only == nil {
+		return &match{reason: ReasonUnknownModel}
+	}
+	only.flags = FlagAssumedProvider
+	return only
+}
+
+// findAnywhere resolves an id without provider and host: it must be exact under one single provider.
+func (b *Book) findAnywhere(text string) *match {
+	if only := b.anywhere[text]; only != nil {
+		return &match{model: only, provider: only.provider, how: MatchExact}
+	}
+	return &match{reason: ReasonAmbiguousModel}
+}
+
+// steps tries an id as it is, then made plainer one step at a time. Bedrock's geo prefixes, OpenRouter's :free and
+// declared prefixes belong to the provider itself (own).
+func (p *provider) steps(text string, own bool) *match {
+	if found := p.models[text]; found != nil {
+		return &match{model: found, provider: p, how: MatchExact}
+	}
+	fixed := &factSet{}
+	if base, ok := fineTuned(text); ok {
+		// Never the base model's own price.
+		return p.normalized(base, fixed)
+	}
+	id, ended := unwrap(text)
+	if ended {
+		return nil
+	}
+	found := p.normalized(id, fixed)
+	for range 2 {
+		if found == nil {
+			id = withoutPrefix(p.key, id)
+			found = p.normalized(id, fixed)
+		}
+	}
+	if found == nil {
+		id = withoutRegion(p.key, id, fixed)
+		found = p.normalized(id, fixed)
+	}
+	if found == nil && own && p.key == providerOpenRouter && strings.HasSuffix(id, freeSuffix) {
+		return freeModel(p, id)
+	}
+	if found == nil {
+		id = withoutContext(p.key, id)
+		found = p.normalized(id, fixed)
+	}
+	if found == nil {
+		id = withoutTail(id)
+		found = p.normalized(id, fixed)
+	}
+	if found == nil && own && p.key == providerBedrock {
+		id = withoutGeo(id, fixed)
+		found = p.normalized(id, fixed)
+	}
+	if found == nil && own {
+		found = p.byPrefix(id, fixed)
+	}
+	return found
+}
+
+func (p *provider) normalized(id string, fixed *factSet) *match {
+	found := p.models[id]
+	if found == nil {
+		return nil
+	}
+	return &match{model: found, provider: p, how: MatchNormalized, fixed: fixed.over(nil)}
+}
+
+// byPrefix returns the model whose declared prefix begins the id; the longest wins.
+func (p *provider) byPrefix(id string, fixed *factSet) *match {
+	// Prefixes are few; sorted, the last one that fits is the longest.
+	for index := len(p.prefixes) - 1; index >= 0; index-- {
+		if strings.HasPrefix(id, p.prefixes[index].prefix) {
+			return &match{model: p.prefixes[index].model, provider: p, how: MatchPattern, fixed: fixed.over(nil)}
+		}
+	}
+	return nil
+}
+
+// freeModel returns an entry of rates 0: OpenRouter bills no tokens and no request for a variant named :free. The id may
+// be a view into a message of the caller: the entry keeps a copy.
+func freeModel(owner *provider, id string) *match {
+	var zero rateSet
+	for unit := range Unit(TokenUnitCount) {
+		zero.set(unit, 0)
+	}
+	zero.set(Request, 0)
+	entry := rowEntry{rates: zero}
+	always := baseSpan{from: beginning, until: forever}
+	free := &model{provider: owner, id: strings.Clone(id), rows: []row{entry.prepare(always, owner.key+"/"+id, false)}}
+	return &match{model: free, provider: owner, how: MatchNormalized}
+}

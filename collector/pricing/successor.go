@@ -1,0 +1,120 @@
+package pricing
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// DefaultMaxChangeRatio is by how much a rate may move from one book to the next before the next is refused.
+const DefaultMaxChangeRatio = 10
+
+// CheckSuccessor refuses a book that goes back behind this one in version or date, has less than half of its models,
+// or moves a rate that exists more than maxChangeRatio-fold without naming the model in x-accepted-jumps (0 switches
+// that last check off). The error is a *BookError. Overlays do not count.
+func (b *Book) CheckSuccessor(next *Book, origin string, maxChangeRatio int64) error {
+	c := &checker{origin: origin}
+	old, fresh := b.base, next.base
+	if compareVersions(fresh.version, old.version) < 0 {
+		c.refuse("version", "%s goes back behind %s", shorten(fresh.version), shorten(old.version))
+	}
+	if fresh.generatedAt < old.generatedAt {
+		c.refuse("generated_at", "goes back behind the book in use")
+	}
+	if 2*len(fresh.models) < len(old.models) {
+		c.refuse("models", "has %d models, the book in use %d", len(fresh.models), len(old.models))
+	}
+	if maxChangeRatio > 0 {
+		c.jumps(old, fresh, maxChangeRatio)
+	}
+	return c.failure()
+}
+
+// compareVersions compares dotted versions, numbers by value.
+func compareVersions(a, b string) int {
+	for a != "" || b != "" {
+		var ours, theirs string
+		ours, a, _ = strings.Cut(a, ".")
+		theirs, b, _ = strings.Cut(b, ".")
+		if allDigits(ours) && allDigits(theirs) {
+			ours, theirs = strings.TrimLeft(ours, "0"), strings.TrimLeft(theirs, "0")
+			if order := cmp.Compare(len(ours), len(theirs)); order != 0 {
+				return order
+			}
+		}
+		if order := cmp.Compare(ours, theirs); order != 0 {
+			return order
+		}
+	}
+	return 0
+}
+
+// rateKey names a rate across books: a row is known by its model, its conditions and its date; the latest row of the
+// same conditions stands for the price of today, whatever its date.
+type rateKey struct {
+	model, conditions string
+	from, gt          int64
+	latest            bool
+	unit              Unit
+}
+
+func (c *checker) jumps(old, fresh *document, maxRatio int64) {
+	before := map[rateKey]int64{}
+	old.eachRate(func(_ string, key rateKey, rate int64) { before[key] = rate })
+	fresh.eachRate(func(path string, key rateKey, rate int64) {
+		was, known := before[key]
+		if _, accepted := fresh.accepted[key.model]; !known || accepted {
+			return
+		}
+		if moreThan(maxRatio, min(was, rate), max(was, rate)) {
+			c.refuse(path, "moved from %d to %d, more than %d times, and x-accepted-jumps does not name %s",
+				was, rate, maxRatio, shorten(key.model))
+		}
+	})
+}
+
+// moreThan says whether high > times * low, without a product that could overflow. From or to 0 is any factor.
+func moreThan(times, low, high int64) bool {
+	return high/times > low || high/times == low && high%times > 0
+}
+
+func (d *document) eachRate(visit func(path string, key rateKey, rate int64)) {
+	for index := range d.models {
+		model := &d.models[index]
+		name := model.provider + "/" + model.id
+		latest := map[string]int{}
+		for place := range model.rows {
+			conditions := model.rows[place].skuConditions()
+			if other, ok := latest[conditions]; !ok || model.rows[other].from < model.rows[place].from {
+				latest[conditions] = place
+			}
+		}
+		for place := range model.rows {
+			row := &model.rows[place]
+			conditions := row.skuConditions()
+			key := rateKey{model: name, conditions: conditions, from: row.from}
+			path := fmt.Sprintf("%s.rows[%d]", model.path, place)
+			row.eachRate(path, key, visit)
+			if latest[conditions] == place {
+				key.from, key.latest = 0, true
+				row.eachRate(path, key, visit)
+			}
+		}
+	}
+}
+
+func (e *rowEntry) eachRate(path string, key rateKey, visit func(path string, key rateKey, rate int64)) {
+	key.gt = -1
+	e.rates.each(path+".rates.", key, visit)
+	for index := range e.tiers {
+		key.gt = e.tiers[index].gt
+		e.tiers[index].rates.each(at(path+".tiers", index)+".rates.", key, visit)
+	}
+}
+
+func (s *rateSet) each(path string, key rateKey, visit func(path string, key rateKey, rate int64)) {
+	for rest := s.has; rest != 0; {
+		key.unit, rest = rest.pop()
+		visit(path+UnitNames[key.unit], key, s.values[key.unit])
+	}
+}

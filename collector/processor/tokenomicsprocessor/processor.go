@@ -1,0 +1,251 @@
+package tokenomicsprocessor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/processor"
+	"go.uber.org/zap"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/booksource"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadata"
+)
+
+// tokenomicsProcessor prices spans. It keeps nothing of them.
+type tokenomicsProcessor struct {
+	logger    *zap.Logger
+	builder   *metadata.TelemetryBuilder
+	books     *booksource.Source
+	endpoints *endpoints
+	options   attributes.Options
+	writer    writer
+	guesses   *guesses
+	counters  counters
+	host      component.Host
+
+	unknownHostUnpriced bool
+	keep, overwrite     bool
+	maxAge              time.Duration
+}
+
+func newProcessor(set processor.Settings, cfg *Config) (*tokenomicsProcessor, error) {
+	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	p := &tokenomicsProcessor{
+		logger: set.Logger, builder: builder, options: cfg.options(), guesses: newGuesses(),
+		writer:              newWriter(cfg),
+		unknownHostUnpriced: cfg.UnknownHost == unknownHostUnpriced,
+		keep:                cfg.OnExisting == onExistingKeep,
+		overwrite:           cfg.OnExisting == onExistingOverwrite,
+		maxAge:              cfg.MaxAge,
+	}
+	settings, err := cfg.source()
+	if err != nil {
+		return nil, err
+	}
+	settings.OnReload = p.reloaded
+	if p.books, err = booksource.New(settings); err != nil {
+		return nil, err
+	}
+	if p.endpoints, err = newEndpoints(cfg, p.books.Book()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// maxChangeRatio is by how much a rate may move from one book to the next before the book is refused as a mistake.
+const maxChangeRatio = 10
+
+// source returns where the price book comes from.
+func (c *Config) source() (booksource.Settings, error) {
+	overlay, err := c.overlay()
+	if err != nil {
+		return booksource.Settings{}, err
+	}
+	settings := booksource.Settings{Overrides: overlay, MaxChangeRatio: maxChangeRatio}
+	for _, file := range c.Book.Overlays {
+		settings.OverridesPath, settings.PollInterval = file.Path, file.ReloadInterval
+	}
+	for _, file := range c.Book.Files {
+		settings.Path, settings.PollInterval = file.Path, file.ReloadInterval
+	}
+	return settings, nil
+}
+
+func (p *tokenomicsProcessor) start(ctx context.Context, host component.Host) error {
+	p.host = host
+	if err := p.counters.register(p.builder, p.books.Book); err != nil {
+		return err
+	}
+	p.logger.Info("price book in use", zap.String("book", p.books.Book().ID()), zap.Int("models", p.books.Book().Len()))
+	p.books.Start(ctx)
+	return nil
+}
+
+func (p *tokenomicsProcessor) shutdown(context.Context) error {
+	p.books.Close()
+	p.builder.Shutdown()
+	return nil
+}
+
+// reloaded reports a changed file. A refused one keeps the last good book in use.
+func (p *tokenomicsProcessor) reloaded(kind booksource.Kind, err error) {
+	p.counters.reloaded(string(kind), err == nil)
+	if err == nil {
+		p.logger.Info("price book reloaded", zap.String("book", p.books.Book().ID()))
+		p.report(componentstatus.NewEvent(componentstatus.StatusOK))
+		return
+	}
+	p.logger.Warn("price book refused, the last good one stays in use", zap.String("source", string(kind)), zap.Error(err))
+	p.report(componentstatus.NewRecoverableErrorEvent(err))
+}
+
+func (p *tokenomicsProcessor) report(event *componentstatus.Event) {
+	if p.host != nil {
+		componentstatus.ReportStatus(p.host, event)
+	}
+}
+
+// maxAttributes is far above the limit of any SDK (128 by default): a span with more is not worth reading.
+const maxAttributes = 4096
+
+// batch is what one ConsumeTraces needs, kept together so that it is allocated once.
+type batch struct {
+	book    *pricing.Book
+	stale   bool
+	span    attributes.Span
+	reading attributes.Reading
+	result  pricing.Result
+	tally   tally
+}
+
+func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
+	// One book for the whole batch, whatever is swapped meanwhile.
+	work := batch{book: p.books.Book()}
+	if p.maxAge > 0 {
+		work.stale = time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
+	}
+	for _, resource := range traces.ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			entered := false
+			for _, span := range scope.Spans().All() {
+				if !worthReading(span) {
+					work.tally.outcomes[outcomePassed]++
+					continue
+				}
+				if !entered {
+					work.span.Enter(attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()})
+					entered = true
+				}
+				work.tally.outcomes[p.safely(&work, span)]++
+			}
+		}
+	}
+	p.counters.add(&work.tally)
+	return traces, nil
+}
+
+// worthReading says whether any attribute can make the span a model call. Most spans of a pipeline end here.
+func worthReading(span ptrace.Span) bool {
+	for key := range span.Attributes().All() {
+		if attributes.Decisive(key) {
+			return true
+		}
+	}
+	return false
+}
+
+var errPanic = errors.New("span could not be read")
+
+// safely keeps a span that nobody foresaw from stopping the pipeline: it passes and is counted. What was written
+// before a failure stays, which is nothing: everything is read and priced before the first write.
+func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outcome) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			result = outcomeMalformed
+			p.logger.Error("internal failure", zap.Error(errPanic), zap.Any("panic", failure), zap.Stack("stack"))
+		}
+	}()
+	return p.process(work, span)
+}
+
+func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
+	found := span.Attributes()
+	if found.Len() > maxAttributes {
+		return outcomeMalformed
+	}
+	observe(&work.span, span)
+	reading := &work.reading
+	work.span.Read(&p.options, reading)
+	switch reading.Verdict {
+	case attributes.VerdictPass:
+		return outcomePassed
+	case attributes.VerdictMalformed:
+		return outcomeMalformed
+	case attributes.VerdictNotApplicable:
+		p.writer.notApplicable(found, &work.span, reading.Reason)
+		return outcomeNotApplicable
+	case attributes.VerdictPrice:
+	}
+	if p.endpoints.apply(work.book, reading) && !reading.Query.HasStated {
+		p.writer.notApplicable(found, &work.span, reasonBilledElsewhere)
+		return outcomeNotApplicable
+	}
+	p.price(work)
+	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
+	return work.tally.settled(reading, &work.result)
+}
+
+// price fills the result of a batch from its reading.
+func (p *tokenomicsProcessor) price(work *batch) {
+	reading, result := &work.reading, &work.result
+	q := &reading.Query
+	q.UnknownHostUnpriced = p.unknownHostUnpriced
+	if p.overwrite && !reading.Own && !reading.Settled {
+		q.HasStated = false
+	}
+	work.book.Price(q, result)
+	if !reading.Own && result.HasTotal && !q.HasStated && p.guesses.rests(work.book, reading, result) {
+		result.Flags |= pricing.FlagAssumedDefault
+	}
+	if reading.Estimate.Zero && result.Status != pricing.StatusFree {
+		result.Flags |= pricing.FlagForeignZeroIgnored
+	}
+	if work.stale && (result.HasComputed || result.HasTotal && !q.HasStated) {
+		result.Flags |= pricing.FlagStaleBook
+	}
+	work.tally.compare(reading, result)
+	if p.keep && reading.Estimate.Has && !q.HasStated {
+		adopt(result, reading.Estimate.Pico)
+	} else if result.Source == pricing.SourceComputed {
+		result.Source = sourceCollector
+	}
+}
+
+const (
+	sourceCollector       = "collector"
+	reasonBilledElsewhere = "billed_elsewhere"
+)
+
+// adopt makes another library's estimate the total and sets ours beside it: on_existing keep.
+func adopt(result *pricing.Result, pico int64) {
+	result.Computed, result.HasComputed = result.Total, result.HasTotal
+	result.Total, result.HasTotal = pico, true
+	result.List, result.HasList = 0, false
+	result.Parts = [pricing.PartCount]int64{}
+	result.HasSavingsBatch, result.HasSavingsCache = false, false
+	result.Status, result.Reason = pricing.StatusPriced, ""
+	if pico == 0 {
+		result.Status = pricing.StatusFree
+	}
+	// The library that instruments the service stated it, not the party that bills.
+	result.Source, result.Basis = pricing.SourceComputed, pricing.BasisList
+}

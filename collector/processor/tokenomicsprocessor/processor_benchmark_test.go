@@ -1,0 +1,140 @@
+package tokenomicsprocessor
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+)
+
+const benchmarkBatch = 1000
+
+// applicationAttributes are what a span of a web service bears.
+func applicationAttributes(attrs pcommon.Map, count int) {
+	names := []string{
+		"http.request.method", "http.response.status_code", "http.route", "url.path", "url.scheme", "user_agent.original",
+		"server.address", "server.port", "client.address", "network.protocol.version", "thread.id", "thread.name",
+		"db.system.name", "db.operation.name", "db.collection.name", "code.function.name", "code.file.path",
+		"messaging.system", "session.id", "enduser.id",
+	}
+	for index := range count {
+		attrs.PutStr(names[index%len(names)], "api.openai.com")
+	}
+}
+
+func modelAttributes(attrs pcommon.Map) {
+	attrs.PutStr("gen_ai.operation.name", "chat")
+	attrs.PutStr("gen_ai.provider.name", "openai")
+	attrs.PutStr("gen_ai.request.model", "gpt-4o")
+	attrs.PutStr("gen_ai.response.model", "gpt-4o")
+	attrs.PutInt("gen_ai.usage.input_tokens", 1000)
+	attrs.PutInt("gen_ai.usage.output_tokens", 500)
+	attrs.PutInt("gen_ai.usage.cache_read.input_tokens", 400)
+}
+
+// batchOf builds spans of which every step-th is a model call (0: none).
+func batchOf(spans, attributes, step int) ptrace.Traces {
+	traces := ptrace.NewTraces()
+	scope := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+	scope.Scope().SetName("opentelemetry.instrumentation.genai.openai")
+	for index := range spans {
+		span := scope.Spans().AppendEmpty()
+		span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
+		span.SetKind(ptrace.SpanKindClient)
+		applicationAttributes(span.Attributes(), attributes)
+		if step > 0 && index%step == 0 {
+			modelAttributes(span.Attributes())
+		}
+	}
+	return traces
+}
+
+// BenchmarkProcess measures the processor alone, without the helper around it.
+func BenchmarkProcess(b *testing.B) {
+	for _, share := range []struct {
+		name             string
+		attributes, step int
+	}{
+		{"no_model_call/attributes=5", 5, 0},
+		{"no_model_call/attributes=20", 20, 0},
+		{"five_percent/attributes=20", 20, 20},
+		{"all_priced/attributes=5", 5, 1},
+		{"all_priced/attributes=20", 20, 1},
+	} {
+		b.Run(share.name, func(b *testing.B) {
+			measure(b, vectorConfig(), batchOf(benchmarkBatch, share.attributes, share.step))
+		})
+	}
+}
+
+// measure runs one batch again and again. What was written is taken off between the rounds, outside the clock: copying
+// the input instead would measure the garbage collector.
+func measure(b *testing.B, cfg *Config, work ptrace.Traces) {
+	b.Helper()
+	pricer, err := newProcessor(nopSettings(), cfg)
+	require.NoError(b, err)
+	spans := work.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
+	b.ReportAllocs()
+	var spent time.Duration
+	rounds := 0
+	for b.Loop() {
+		started := time.Now()
+		if _, err := pricer.processTraces(context.Background(), work); err != nil {
+			b.Fatal(err)
+		}
+		spent += time.Since(started)
+		rounds++
+		for _, span := range spans.All() {
+			span.Attributes().RemoveIf(func(key string, _ pcommon.Value) bool {
+				return attributes.Own(key) || key == "gen_ai.usage.cost"
+			})
+		}
+	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(rounds*spans.Len()), "ns/span")
+}
+
+// BenchmarkModels shows that the size of the price book does not matter.
+func BenchmarkModels(b *testing.B) {
+	for _, models := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("models=%d", models), func(b *testing.B) {
+			cfg := vectorConfig()
+			for index := range models {
+				cfg.Book.Overrides = append(cfg.Book.Overrides, OverrideConfig{
+					Provider: "openai", Model: fmt.Sprintf("own-model-%d", index), Input: "1.00", Output: "2.00",
+				})
+			}
+			measure(b, cfg, batchOf(benchmarkBatch, 20, 1))
+		})
+	}
+}
+
+// BenchmarkFloor is what nobody can undercut: one look for one key that is not there.
+func BenchmarkFloor(b *testing.B) {
+	for _, count := range []int{5, 20} {
+		b.Run(fmt.Sprintf("attributes=%d", count), func(b *testing.B) {
+			spans := batchOf(benchmarkBatch, count, 0).ResourceSpans().At(0).ScopeSpans().At(0).Spans()
+			for b.Loop() {
+				for _, span := range spans.All() {
+					if _, found := span.Attributes().Get("gen_ai.request.model"); found {
+						b.Fatal("found")
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchmarkBatch), "ns/span")
+		})
+	}
+}
+
+// TestPassingCostsNothing holds the promise that spans which are no model call are looked at without an allocation.
+func TestPassingCostsNothing(t *testing.T) {
+	input := batchOf(1, 20, 0).ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+	if allocations := testing.AllocsPerRun(100, func() { _ = worthReading(input) }); allocations != 0 {
+		t.Errorf("a span that passes costs %v allocations", allocations)
+	}
+}

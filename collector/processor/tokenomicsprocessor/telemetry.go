@@ -1,0 +1,234 @@
+package tokenomicsprocessor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadata"
+)
+
+// outcome is what became of a span.
+type outcome uint8
+
+const (
+	outcomePassed outcome = iota
+	outcomePriced
+	outcomePartial
+	outcomeFree
+	outcomeUnpriced
+	outcomeNotApplicable
+	outcomeMalformed
+	outcomeCount
+)
+
+var outcomeNames = [outcomeCount]string{
+	"passed", "priced", "partial", "free", "unpriced", "not_applicable", "malformed",
+}
+
+// money is a sum of pico-USD that cannot overflow in the life of a process.
+type money struct{ usd, pico int64 }
+
+const picoPerUSD = 1_000_000_000_000
+
+func (m *money) add(usd, pico int64) {
+	m.usd += usd + (m.pico+pico)/picoPerUSD
+	m.pico = (m.pico + pico) % picoPerUSD
+}
+
+func (m money) double() float64 { return float64(m.usd) + pricing.ToDouble(m.pico) }
+
+type costKey struct{ source, basis string }
+
+type tokenKey struct{ side, reason string }
+
+// tally counts one batch without a lock.
+type tally struct {
+	outcomes  [outcomeCount]int64
+	costs     map[costKey]money
+	unpriced  map[tokenKey]int64
+	agreed    int64
+	different int64
+}
+
+// settled counts one priced span.
+func (t *tally) settled(reading *attributes.Reading, result *pricing.Result) outcome {
+	if result.HasTotal {
+		if t.costs == nil {
+			t.costs = make(map[costKey]money, 2)
+		}
+		key := costKey{result.Source, result.Basis}
+		sum := t.costs[key]
+		sum.add(result.Total/picoPerUSD, result.Total%picoPerUSD)
+		t.costs[key] = sum
+	}
+	switch result.Status {
+	case pricing.StatusPriced:
+		return outcomePriced
+	case pricing.StatusPartial:
+		return outcomePartial
+	case pricing.StatusFree:
+		return outcomeFree
+	}
+	if t.unpriced == nil {
+		t.unpriced = make(map[tokenKey]int64, 2)
+	}
+	if reading.InputTokens > 0 {
+		t.unpriced[tokenKey{"input", result.Reason}] += reading.InputTokens
+	}
+	if reading.OutputTokens > 0 {
+		t.unpriced[tokenKey{"output", result.Reason}] += reading.OutputTokens
+	}
+	return outcomeUnpriced
+}
+
+// compare counts whether a cost that somebody else wrote is ours to within one percent.
+func (t *tally) compare(reading *attributes.Reading, result *pricing.Result) {
+	ours, theirs, both := result.Total, reading.Estimate.Pico, result.HasTotal && reading.Estimate.Has
+	if reading.Query.HasStated {
+		ours, theirs, both = result.Computed, reading.Query.StatedPico, result.HasComputed
+	}
+	if !both {
+		return
+	}
+	if difference := max(ours-theirs, theirs-ours); difference > theirs/100 {
+		t.different++
+	} else {
+		t.agreed++
+	}
+}
+
+type reloadKey struct {
+	source string
+	good   bool
+}
+
+// counters are the sums since the start, observed when somebody asks.
+type counters struct {
+	mu      sync.Mutex
+	total   tally
+	reloads map[reloadKey]int64
+}
+
+func (c *counters) add(batch *tally) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for index, count := range batch.outcomes {
+		c.total.outcomes[index] += count
+	}
+	if len(batch.costs) > 0 && c.total.costs == nil {
+		c.total.costs = map[costKey]money{}
+	}
+	for key, amount := range batch.costs {
+		sum := c.total.costs[key]
+		sum.add(amount.usd, amount.pico)
+		c.total.costs[key] = sum
+	}
+	if len(batch.unpriced) > 0 && c.total.unpriced == nil {
+		c.total.unpriced = map[tokenKey]int64{}
+	}
+	for key, count := range batch.unpriced {
+		c.total.unpriced[key] += count
+	}
+	c.total.agreed += batch.agreed
+	c.total.different += batch.different
+}
+
+func (c *counters) reloaded(source string, good bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reloads == nil {
+		c.reloads = map[reloadKey]int64{}
+	}
+	c.reloads[reloadKey{source, good}]++
+}
+
+// register connects the sums with the collector's own telemetry.
+func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pricing.Book) error {
+	ints := []struct {
+		register func(metric.Int64Callback) error
+		observe  func(metric.Int64Observer)
+	}{
+		{builder.RegisterProcessorTokenomicsSpansCallback, c.observeSpans},
+		{builder.RegisterProcessorTokenomicsUnpricedTokensCallback, c.observeUnpriced},
+		{builder.RegisterProcessorTokenomicsForeignCostsCallback, c.observeForeign},
+		{builder.RegisterProcessorTokenomicsBookReloadsCallback, c.observeReloads},
+		{builder.RegisterProcessorTokenomicsBookAgeSecondsCallback, func(o metric.Int64Observer) {
+			o.Observe(int64(time.Since(time.UnixMilli(book().GeneratedAtMillis())).Seconds()))
+		}},
+		{builder.RegisterProcessorTokenomicsBookEntriesCallback, func(o metric.Int64Observer) {
+			o.Observe(int64(book().Len()))
+		}},
+		{builder.RegisterProcessorTokenomicsBookInfoCallback, func(o metric.Int64Observer) {
+			o.Observe(1, metric.WithAttributes(attribute.String("version", book().ID())))
+		}},
+	}
+	for _, entry := range ints {
+		callback := func(_ context.Context, o metric.Int64Observer) error {
+			entry.observe(o)
+			return nil
+		}
+		if err := entry.register(callback); err != nil {
+			return err
+		}
+	}
+	return builder.RegisterProcessorTokenomicsCostCallback(func(_ context.Context, o metric.Float64Observer) error {
+		c.observeCost(o)
+		return nil
+	})
+}
+
+func (c *counters) observeSpans(o metric.Int64Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for index, count := range c.total.outcomes {
+		if count > 0 {
+			o.Observe(count, metric.WithAttributes(attribute.String("outcome", outcomeNames[index])))
+		}
+	}
+}
+
+func (c *counters) observeUnpriced(o metric.Int64Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, count := range c.total.unpriced {
+		o.Observe(count, metric.WithAttributes(attribute.String("type", key.side), attribute.String("reason", key.reason)))
+	}
+}
+
+func (c *counters) observeForeign(o metric.Int64Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.total.agreed > 0 {
+		o.Observe(c.total.agreed, metric.WithAttributes(attribute.String("difference", "within_one_percent")))
+	}
+	if c.total.different > 0 {
+		o.Observe(c.total.different, metric.WithAttributes(attribute.String("difference", "above_one_percent")))
+	}
+}
+
+func (c *counters) observeReloads(o metric.Int64Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, count := range c.reloads {
+		result := "refused"
+		if key.good {
+			result = "swapped"
+		}
+		o.Observe(count, metric.WithAttributes(attribute.String("source", key.source), attribute.String("result", result)))
+	}
+}
+
+func (c *counters) observeCost(o metric.Float64Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, sum := range c.total.costs {
+		o.Observe(sum.double(), metric.WithAttributes(
+			attribute.String("currency", "USD"), attribute.String("source", key.source), attribute.String("basis", key.basis)))
+	}
+}

@@ -1,0 +1,113 @@
+package tokenomicsprocessor
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
+)
+
+const (
+	currencyUSD         = "USD"
+	statusNotApplicable = "not_applicable"
+	accountingExclusive = "exclusive"
+
+	picoPerMicro = 1_000_000
+	// scalarRival is the key beside which the scalar gen_ai.usage.cost must not stand: a value and an object would share
+	// a path.
+	scalarRival = "gen_ai.usage.cost.amount"
+	// mostWritten is how many attributes a plain priced span gets.
+	mostWritten = 12
+)
+
+// partKeys are the keys of the parts, in the order of pricing.PartNames.
+var partKeys = [pricing.PartCount]string{
+	attributes.TokenomicsCostInput, attributes.TokenomicsCostCacheRead, attributes.TokenomicsCostCacheWrite,
+	attributes.TokenomicsCostOutput, attributes.TokenomicsCostReasoning, attributes.TokenomicsCostTools,
+	attributes.TokenomicsCostRequests,
+}
+
+// writer puts results on spans.
+type writer struct {
+	parts    bool
+	dialects []dialect
+}
+
+func newWriter(cfg *Config) writer {
+	return writer{parts: cfg.CostParts, dialects: newDialects(cfg.Dialects)}
+}
+
+// removeOwn takes our figures of an earlier step off, so that none of them stands beside new ones.
+func removeOwn(target pcommon.Map, span *attributes.Span) {
+	if span.Ours() {
+		target.RemoveIf(func(key string, _ pcommon.Value) bool { return attributes.Own(key) })
+	}
+}
+
+func (w *writer) notApplicable(target pcommon.Map, span *attributes.Span, reason string) {
+	removeOwn(target, span)
+	target.PutStr(attributes.TokenomicsCostStatus, statusNotApplicable)
+	target.PutStr(attributes.TokenomicsCostReason, reason)
+}
+
+// cost writes one result. Everything that it needs was read before: a put may move what a value points to.
+func (w *writer) cost(
+	target pcommon.Map, span *attributes.Span, reading *attributes.Reading, result *pricing.Result, book string,
+) {
+	earlier, repriced := span.Total()
+	removeOwn(target, span)
+	target.EnsureCapacity(target.Len() + mostWritten)
+	if result.HasTotal {
+		w.amounts(target, result)
+	}
+	target.PutStr(attributes.TokenomicsCostStatus, result.Status)
+	putText(target, attributes.TokenomicsCostReason, result.Reason)
+	if result.Flags != 0 {
+		flags := target.PutEmptySlice(attributes.TokenomicsCostFlags)
+		for _, flag := range result.Flags.Strings() {
+			flags.AppendEmpty().SetStr(flag)
+		}
+	}
+	target.PutStr(attributes.TokenomicsPriceBook, book)
+	putText(target, attributes.TokenomicsPriceSku, result.SKU)
+	putText(target, attributes.TokenomicsPriceModel, result.Model)
+	putText(target, attributes.TokenomicsPriceMatch, result.Match)
+	if reading.Exclusive {
+		target.PutStr(attributes.TokenomicsUsageAccounting, accountingExclusive)
+	}
+	if result.HasTotal {
+		for index := range w.dialects {
+			w.dialects[index].write(target, result, reading, earlier, repriced)
+		}
+	}
+}
+
+func (w *writer) amounts(target pcommon.Map, result *pricing.Result) {
+	target.PutDouble(attributes.TokenomicsCostTotal, pricing.ToDouble(result.Total))
+	target.PutStr(attributes.TokenomicsCostCurrency, currencyUSD)
+	target.PutStr(attributes.TokenomicsCostSource, result.Source)
+	target.PutStr(attributes.TokenomicsCostBasis, result.Basis)
+	putMoney(target, attributes.TokenomicsCostList, result.List, result.HasList)
+	putMoney(target, attributes.TokenomicsCostComputed, result.Computed, result.HasComputed)
+	if !w.parts {
+		return
+	}
+	for part, amount := range result.Parts {
+		putMoney(target, partKeys[part], amount, amount != 0)
+	}
+	putMoney(target, attributes.TokenomicsCostSavingsCache, result.SavingsCache, result.HasSavingsCache)
+	putMoney(target, attributes.TokenomicsCostSavingsBatch, result.SavingsBatch, result.HasSavingsBatch)
+	target.PutInt(attributes.TokenomicsCostTotalMicros, result.Total/picoPerMicro)
+}
+
+func putText(target pcommon.Map, key, text string) {
+	if text != "" {
+		target.PutStr(key, text)
+	}
+}
+
+func putMoney(target pcommon.Map, key string, pico int64, there bool) {
+	if there {
+		target.PutDouble(key, pricing.ToDouble(pico))
+	}
+}

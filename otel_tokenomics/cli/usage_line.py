@@ -1,0 +1,221 @@
+"""One line of raw usage: read, checked and priced. What ``price`` and ``explain`` share."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from otel_tokenomics.errors import PriceBookError
+from otel_tokenomics.pricing import Cost, PriceBook, breakdown, price_reading
+from otel_tokenomics.pricing.rates import instant
+from otel_tokenomics.usage import MAX_COUNT, UNITS, Reading, Usage, parse_usd, pico_to_text
+from otel_tokenomics.usage.dialects import APIS, default_api, read
+
+_FACT_KEYS: Final = (
+    "service_tier",
+    "processing",
+    "speed",
+    "inference_geo",
+    "deployment_type",
+    "region",
+    "search_context_size",
+    "account",
+)
+_FIELDS: Final = (
+    "usage",
+    "provider",
+    "host",
+    "model",
+    "request_model",
+    "api",
+    "units",
+    "facts",
+    "timestamp",
+    "stated_cost",
+    "id",
+    "overrides",
+)
+
+
+class BadLineError(ValueError):
+    """A line that cannot be priced; ``code`` is ``bad_json`` or ``bad_field``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PricedLine(NamedTuple):
+    """A line with its price, and what it took to get there."""
+
+    book: PriceBook
+    cost: Cost
+    usage: Usage | None
+    facts: Mapping[str, str]
+    at_ms: int
+    entry: Mapping[str, Any]
+    ignored: list[str]
+
+
+def parse(line: str) -> dict[str, Any]:
+    """Return the object of a line; raise BadLineError where it is none."""
+    try:
+        content: Any = json.loads(line)
+    except ValueError as error:
+        raise BadLineError("bad_json", f"is no JSON: {error}") from None
+    except RecursionError:
+        raise BadLineError("bad_json", "is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise BadLineError("bad_json", "is no JSON object")
+    return cast("dict[str, Any]", content)
+
+
+def price_line(book: PriceBook, entry: Mapping[str, Any]) -> PricedLine:
+    """Return the price of one line's object; raise BadLineError naming the field that is wrong."""
+    at_ms = _instant(entry.get("timestamp"))
+    overlay = entry.get("overrides")
+    if overlay is not None:
+        try:
+            book = book.with_overlay(json.dumps(overlay), "overrides")
+        except PriceBookError as error:
+            raise BadLineError("bad_field", str(error)) from None
+    texts = {key: _text(entry, key) for key in ("provider", "host", "model", "request_model")}
+    provider = book.provider_by_host(texts["host"]) or book.provider_by_name(texts["provider"]) or texts["provider"]
+    reading = _reading(entry, provider)
+    facts = _facts(entry.get("facts"))
+    host = texts["host"]
+    cost = price_reading(
+        book, reading._replace(response_model=texts["model"]), texts["provider"], at_ms,
+        request_model=texts["request_model"], host=host, facts=facts,
+    )  # fmt: skip
+    effective = {**facts, **reading.facts}
+    return PricedLine(book, cost, reading.usage, effective, at_ms, entry, [key for key in entry if key not in _FIELDS])
+
+
+def answer(number: int, priced: PricedLine) -> dict[str, Any]:
+    """Return the output object of a priced line; every key is always there."""
+    cost = priced.cost
+    usage = priced.usage
+    rows = breakdown(priced.book, cost, usage, priced.at_ms) if usage and cost.source == "sdk" else []
+    return {
+        "line": number,
+        "id": priced.entry.get("id"),
+        "status": cost.status,
+        "reason": cost.reason,
+        "provider": cost.provider,
+        "model": cost.model,
+        "match": cost.match,
+        "sku": cost.sku,
+        "currency": "USD" if cost.total is not None else None,
+        "total": _money(cost.total),
+        "total_pico": None if cost.total is None else str(cost.total),
+        "parts": {part: pico_to_text(amount) for part, amount in cost.parts.items() if amount},
+        "breakdown": [
+            {
+                "unit": row.unit,
+                "count": str(row.count),
+                "rate_pico": str(row.rate_pico),
+                "amount_pico": str(row.amount_pico),
+                "factor": row.factor,
+            }
+            for row in rows
+        ],
+        "list": _money(cost.list),
+        "computed": _money(cost.computed),
+        "source": cost.source,
+        "basis": cost.basis,
+        "price_book": cost.book,
+        "at": _text_of(priced.at_ms),
+        "units": {unit: str(count) for unit, count in (usage.counts if usage else {}).items()},
+        "facts": dict(cost.facts),
+        "flags": list(cost.flags),
+        "ignored": priced.ignored,
+    }
+
+
+def _money(pico: int | None) -> str | None:
+    return None if pico is None else pico_to_text(pico)
+
+
+def _text_of(at_ms: int) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+    return at.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def _instant(value: Any) -> int:
+    if value is None:
+        return time.time_ns() // 1_000_000
+    try:
+        return instant(value)
+    except (TypeError, ValueError, OverflowError):
+        raise BadLineError("bad_field", f"timestamp: {value!r} is no RFC 3339 instant with a time zone") from None
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadLineError("bad_field", f"{key}: must be text, is {type(value).__name__}")
+    return value
+
+
+def _reading(entry: Mapping[str, Any], provider: str | None) -> Reading:
+    raw, api = entry.get("usage"), _text(entry, "api")
+    if raw is not None and not isinstance(raw, dict):
+        raise BadLineError("bad_field", f"usage: must be an object, is {type(raw).__name__}")
+    if api is not None and api not in APIS:
+        raise BadLineError("bad_field", f"api: {api!r} is not available; available are {', '.join(APIS)}")
+    reading = Reading()
+    if raw is not None:
+        usage = cast("dict[str, Any]", raw)
+        reading = read(api or default_api(provider, usage), usage, provider=provider)
+    units = _units(entry.get("units"))
+    if units:
+        counts = {**(reading.usage.counts if reading.usage else {}), **units}
+        reading = reading._replace(usage=Usage(counts))
+    stated = entry.get("stated_cost")
+    if stated is not None:
+        try:
+            reading = reading._replace(stated_cost=parse_usd(_text(entry, "stated_cost") or ""))
+        except ValueError as error:
+            raise BadLineError("bad_field", f"stated_cost: {error}") from None
+    return reading
+
+
+def _units(units: Any) -> dict[str, int]:
+    if units is None:
+        return {}
+    if not isinstance(units, dict):
+        raise BadLineError("bad_field", f"units: must be an object, is {type(units).__name__}")
+    counts = cast("dict[str, int]", units)
+    for unit, count in counts.items():
+        if unit not in UNITS:
+            raise BadLineError("bad_field", f"units: unknown unit {unit!r}")
+        if type(count) is not int or not 0 <= count <= MAX_COUNT:
+            raise BadLineError("bad_field", f"units: {unit} must be an integer between 0 and {MAX_COUNT}")
+    return counts
+
+
+def _facts(facts: Any) -> dict[str, str]:
+    if facts is None:
+        return {}
+    if not isinstance(facts, dict):
+        raise BadLineError("bad_field", f"facts: must be an object, is {type(facts).__name__}")
+    result: dict[str, str] = {}
+    for key, value in cast("dict[str, Any]", facts).items():
+        name, word = key, value
+        if key == "batch" and isinstance(value, bool):
+            if not value:
+                continue
+            name, word = "processing", "batch"
+        elif key == "geo":
+            name = "inference_geo"
+        if name not in _FACT_KEYS:
+            raise BadLineError("bad_field", f"facts: unknown fact {key!r}; facts are {', '.join(_FACT_KEYS)}")
+        if not isinstance(word, str):
+            raise BadLineError("bad_field", f"facts: {key} must be text, is {type(word).__name__}")
+        result[name] = word
+    return result

@@ -1,0 +1,128 @@
+"""What a client adapter may import besides ``usage``: the words in which it describes its library.
+
+An adapter is data plus functions that look at what the library hands over (``route``, ``request``,
+``usage`` before all). Nothing here or in ``clients/`` may import OpenTelemetry, wrapt, prices,
+settings or the names of attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from otel_tokenomics.usage import NO_FACTS, Facts, Reading
+
+#: What happens at a target: ``call`` and ``acall`` are the choke point that every request passes;
+#: ``process`` and ``aprocess`` get the HTTP response of an attempt that succeeded; ``stream`` and ``astream`` make
+#: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``close`` (sync
+#: or async) gives a response up.
+Kind = Literal["call", "acall", "process", "aprocess", "stream", "astream", "parse", "close"]
+Args = tuple[Any, ...]
+Kwargs = Mapping[str, Any]
+NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
+_NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class Operation(NamedTuple):
+    """The billable operation that a route recognised."""
+
+    #: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``rerank`` or ``fetch_response``.
+    name: str
+    #: The wire format of the usage (``chat``, ``completions``, ``responses``, ``messages``, ``embeddings``,
+    #: ``images``, ``speech``, ``transcription``): chooses the dialect reader.
+    api: str
+    #: ``text``, ``image``, ``speech``, ``video`` where it is not plain text generation.
+    output_type: str | None = None
+    #: The stored response that a ``fetch_response`` asks for.
+    response_id: str | None = None
+
+
+class Request(NamedTuple):
+    """What one call asked for, before it is sent."""
+
+    model: str | None
+    #: The provider that the client class stands for; the host decides, this is the fallback.
+    provider: str
+    host: str | None = None
+    port: int | None = None
+    #: Path of the client's base URL (``/v1``): an ``endpoints`` rule may name it.
+    path: str = ""
+    stream: bool = False
+    max_output: int | None = None
+    facts: Facts = NO_FACTS
+    #: Whether the caller asked for usage in the stream; None where he did not say.
+    usage_asked: bool | None = None
+    #: Counts that only the request knows, by unit (``character`` of a speech input).
+    units: Mapping[str, int] = NO_UNITS
+    #: Plain request parameters under neutral words: ``max_tokens temperature top_p top_k seed
+    #: frequency_penalty presence_penalty stop_sequences choice_count encoding_formats dimensions
+    #: reasoning_level service_tier``. The recorder knows under which attribute each is written.
+    parameters: Mapping[str, object] = _NO_PARAMETERS
+    #: Whether the provider answers at once and works on in the background.
+    background: bool = False
+
+
+class Target(NamedTuple):
+    """One attribute that the engine wraps: ``attribute`` is ``Class.method`` in ``module``."""
+
+    module: str
+    attribute: str
+    kind: Kind
+
+
+class StreamReader(Protocol):
+    """What a dialect reader of one stream offers; ``final`` says that the last count has been seen."""
+
+    def observe(self, item: object) -> None:
+        """Take note of one chunk or event."""
+        ...
+
+    def reading(self) -> Reading | None:
+        """Return what the stream said so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """How one client library is observed. The functions are pure and may raise: the engine guards them.
+
+    ``args`` and ``kwargs`` are those of the choke point, ``instance`` is the client.
+    """
+
+    #: Import name of the library; also its name in settings and in ``status()``.
+    library: str
+    #: Lowest version tested, and the first major that is not.
+    tested: tuple[str, str]
+    targets: tuple[Target, ...]
+    #: Public client classes, on which others may have put a wrapper of the choke point.
+    client_classes: tuple[str, ...]
+    #: The billable operation of a call; None passes it through untouched.
+    route: Callable[[Any, Args, Kwargs], Operation | None]
+    request: Callable[[Any, Operation, Args, Kwargs], Request]
+    #: Reads a whole response: a parsed object, or the decoded body.
+    usage: Callable[[Operation, object, str], Reading | None]
+    stream_reader: Callable[[Operation, str], StreamReader]
+    #: The HTTP response that a stream or a raw response object stands on.
+    http_response: Callable[[object], Any | None]
+    #: The decoded body of an HTTP response that has been read; None where it has not.
+    body: Callable[[Any], object | None]
+    #: The same arguments, the stream's usage asked for; None where that must not be done.
+    ask_usage: Callable[[Operation, Request, Args, Kwargs], tuple[Args, Kwargs] | None]
+    #: Whether a stream item exists only because usage was asked for; tidies what asking left on the others.
+    only_usage: Callable[[object], bool]
+    #: Whether an error is the host's refusal of the option that asks for usage.
+    refused: Callable[[BaseException], bool]
+    #: Whether a failed call may have been billed: a timeout, or a connection lost after sending.
+    ambiguous: Callable[[BaseException], bool]
+    #: The text that a request sends and that a response or stream item brings: only for estimates, in process.
+    input_texts: Callable[[Args, Kwargs], Iterable[str]]
+    output_texts: Callable[[object], Iterable[str]]
+    #: Providers (keys) that are known to accept the option that asks for usage in a stream.
+    asks_usage: frozenset[str] = frozenset()
+    #: Prefix of the scope of the spans that the library makes itself, and whether a client will make one now.
+    native_scope: str | None = None
+    traces_itself: Callable[[Any], bool] | None = None
+    #: Switches a client's own spans off and returns what switches them on again.
+    silence: Callable[[Any], Callable[[], None]] | None = None

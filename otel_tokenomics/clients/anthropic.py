@@ -1,0 +1,146 @@
+"""The ``anthropic`` library, its Bedrock, Vertex and Foundry clients included.
+
+Usage is additive: input excludes cache reads and writes; output includes thinking; streams report running totals.
+See the API reference, https://docs.anthropic.com/en/api/messages. From 1.14 on the library makes spans of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request
+from otel_tokenomics.clients import _stainless as base
+from otel_tokenomics.usage import NO_FACTS, Facts, Reading
+from otel_tokenomics.usage.dialects import anthropic as dialect
+
+_MESSAGES: Final = Operation("chat", "messages")
+#: Older betas add a query; counting tokens, batches and files are free or billed elsewhere.
+ROUTES: Final[Mapping[str, Operation]] = MappingProxyType(
+    {"/v1/messages": _MESSAGES, "/v1/messages?beta=true": _MESSAGES}
+)
+_WORDS: Final = MappingProxyType(
+    {
+        "max_tokens": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "stop_sequences": "stop_sequences",
+        "service_tier": "service_tier",
+    }
+)
+_FACTS: Final = ("service_tier", "speed", "inference_geo")
+_INPUT_KEYS: Final = frozenset({"system", "messages", "content", "text", "tools", "name", "description", "thinking"})
+_OUTPUT_KEYS: Final = frozenset({"content", "text", "thinking", "partial_json", "delta", "content_block"})
+
+
+def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
+    """Return the billable operation of a request."""
+    options = base.options_of(args, kwargs)
+    if options.method.lower() != "post":
+        return None
+    return ROUTES.get(options.url) or ROUTES.get(base.path_of(options.url))
+
+
+def request(client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> Request:
+    """Return what a call asks for."""
+    body = base.body_of(base.options_of(args, kwargs))
+    endpoint = base.endpoint_of(client)
+    parameters = base.parameters(body, _WORDS)
+    effort = body.get("output_config")
+    if isinstance(effort, Mapping) and (level := base.text_of(effort, "effort")):
+        parameters["reasoning_level"] = level
+    return Request(
+        model=base.text_of(body, "model"),
+        provider=_provider(client),
+        host=endpoint.host,
+        port=endpoint.port,
+        path=endpoint.path,
+        stream=base.is_stream(kwargs),
+        max_output=base.count_of(body, "max_tokens"),
+        facts=_facts(client, body),
+        parameters=parameters,
+    )
+
+
+def _provider(client: Any) -> str:
+    name = type(client).__name__
+    if "Bedrock" in name:
+        return "aws.bedrock"
+    if "Vertex" in name:
+        return "gcp.vertex_ai"
+    return "azure.ai.inference" if "Foundry" in name else "anthropic"
+
+
+def _facts(client: Any, body: Mapping[str, Any]) -> Facts:
+    found = {name: word for name in _FACTS if (word := base.text_of(body, name))}
+    region = getattr(client, "aws_region", None) or getattr(client, "region", None)
+    if isinstance(region, str):
+        found["region"] = region
+    return found or NO_FACTS
+
+
+def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:
+    """Return the reading of a whole message."""
+    return dialect.read_response(response)
+
+
+def stream_reader(_operation: Operation, _provider: str) -> dialect.MessagesStreamReader:
+    """Return the reader of one stream."""
+    return dialect.stream_reader()
+
+
+def traces_itself(client: Any) -> bool:
+    """Return whether this client will make a span for its call (from 1.14 on, with any tracer provider)."""
+    return getattr(client, "_tracer", None) is not None
+
+
+def silence(client: Any) -> Callable[[], None]:
+    """Switch the client's own spans off; the answer switches them on again."""
+    if not hasattr(client, "_lazy_tracer"):
+        return lambda: None
+    before = client._lazy_tracer  # noqa: SLF001  # the library has no public switch after construction
+    client._lazy_tracer = None  # noqa: SLF001
+
+    def restore() -> None:
+        client._lazy_tracer = before  # noqa: SLF001
+
+    return restore
+
+
+def input_texts(args: Args, kwargs: Kwargs) -> Iterable[str]:
+    """Yield the text that a request sends."""
+    return base.texts(base.body_of(base.options_of(args, kwargs)), _INPUT_KEYS)
+
+
+def output_texts(item: Any) -> Iterable[str]:
+    """Yield the text of a message or a stream event."""
+    return base.texts(item, _OUTPUT_KEYS)
+
+
+def _never(_item: object) -> bool:
+    return False
+
+
+ADAPTER: Final = Adapter(
+    library="anthropic",
+    tested=("0.125", "3"),
+    targets=base.targets("anthropic"),
+    client_classes=("Anthropic", "AsyncAnthropic"),
+    route=route,
+    request=request,
+    usage=usage,
+    stream_reader=stream_reader,
+    http_response=base.http_response,
+    body=base.body,
+    ask_usage=base.never_asks,
+    only_usage=_never,
+    refused=_never,
+    ambiguous=base.ambiguous,
+    input_texts=input_texts,
+    output_texts=output_texts,
+    native_scope="com.anthropic.sdk.python",
+    traces_itself=traces_itself,
+    silence=silence,
+)

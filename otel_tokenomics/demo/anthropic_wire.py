@@ -1,0 +1,60 @@
+"""Anthropic's messages format, as the local provider speaks it (also under Vertex's paths)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from otel_tokenomics.demo.openai_wire import Answer, Json
+from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario
+
+_START_ONLY = ("cache_creation", "service_tier", "speed", "inference_geo")
+
+
+def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer | None:
+    """Return the answer to a POST; None where the route is unknown. ``path`` is without query."""
+    if path.endswith(("messages/count_tokens", "count-tokens:rawPredict")):
+        return Answer({"input_tokens": ledger.tokens_of(body.get("messages"))})
+    if path.endswith("messages/batches"):
+        return Answer({"id": ledger.next_id("msgbatch_"), "type": "message_batch", "processing_status": "in_progress",
+                       "request_counts": {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
+                       "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z", "ended_at": None,
+                       "archived_at": None, "cancel_initiated_at": None, "results_url": None})  # fmt: skip
+    if not (path.endswith(("v1/messages", ":rawPredict", ":streamRawPredict"))):
+        return None
+    model = body.get("model") or path.rpartition("/")[2].partition(":")[0]
+    usage = dict(scenario.usage) if scenario.usage is not None else _plain_usage(body, scenario, ledger)
+    identity = ledger.next_id("msg_")
+    ledger.bill(Billed(identity, "messages", model, usage))
+    message: Json = {"id": identity, "type": "message", "role": "assistant", "model": model, "content": [],
+                     "stop_reason": None, "stop_sequence": None}  # fmt: skip
+    message |= scenario.response or {}
+    said = dict(scenario.hostile) if scenario.hostile is not None else usage
+    if body.get("stream") or path.endswith(":streamRawPredict"):
+        return Answer(events=_events(message, said, scenario))
+    reported: Json = {} if scenario.report == "none" else {"usage": None if scenario.report == "null" else said}
+    text = [{"type": "text", "text": "Done."}]
+    return Answer({**message, "content": text, "stop_reason": "end_turn", **reported})
+
+
+def _plain_usage(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
+    output = scenario.chunks * 2 * ledger.scale
+    return {"input_tokens": ledger.tokens_of(body.get("messages")), "output_tokens": output}
+
+
+def _events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iterator[tuple[str, Json]]:
+    first = {**usage, "output_tokens": 1}
+    start = {**message, "usage": first if scenario.report == "exact" else {"input_tokens": 0, "output_tokens": 0}}
+    yield "message_start", {"type": "message_start", "message": start}
+    yield (
+        "content_block_start",
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    )
+    for _ in range(scenario.chunks):
+        delta = {"type": "text_delta", "text": "word "}
+        yield "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}
+    yield "content_block_stop", {"type": "content_block_stop", "index": 0}
+    said = {key: value for key, value in usage.items() if key not in _START_ONLY}
+    stop = {"stop_reason": "end_turn", "stop_sequence": None}
+    yield "message_delta", {"type": "message_delta", "delta": stop, "usage": said if scenario.report == "exact" else {}}
+    yield "message_stop", {"type": "message_stop"}

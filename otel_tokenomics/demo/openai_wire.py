@@ -1,0 +1,187 @@
+"""OpenAI's wire formats, as the local provider speaks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario
+
+Json = dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What is sent back: a JSON body, bytes, or the events of a stream (``event`` name or None, data)."""
+
+    body: Json | bytes | None = None
+    events: Iterator[tuple[str | None, Json]] | None = None
+    content_type: str = "application/json"
+    end_mark: bool = False
+
+
+def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer | None:
+    """Return the answer to a POST; None where the route is unknown. ``path`` is without prefix and query."""
+    handler = _ROUTES.get(path)
+    return handler(path, body, scenario, ledger) if handler is not None else None
+
+
+def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    legacy = path == "completions"
+    usage = _usage(
+        scenario, lambda: _chat_usage(body.get("prompt") if legacy else body.get("messages"), scenario, ledger)
+    )
+    identity = ledger.next_id("cmpl-" if legacy else "chatcmpl-")
+    kind = "text_completion" if legacy else "chat.completion"
+    head: Json = {"id": identity, "object": kind, "created": 1, "model": body.get("model", "")}
+    head |= scenario.response or {}
+    ledger.bill(Billed(identity, "completions" if legacy else "chat", head["model"], usage))
+    if body.get("stream"):
+        options: Json = body.get("stream_options") or {}
+        asked = bool(options.get("include_usage"))
+        return Answer(events=_chat_events(head, usage, scenario, legacy=legacy, asked=asked), end_mark=True)
+    part = {"text": "Done."} if legacy else {"message": {"role": "assistant", "content": "Done."}}
+    choices = [{"index": n, "finish_reason": "stop", **part} for n in range(body.get("n") or 1)]
+    return Answer({**head, "choices": choices, **_reported(usage, scenario)})
+
+
+def _chat_events(
+    head: Json, usage: Mapping[str, Any], scenario: Scenario, *, legacy: bool, asked: bool
+) -> Iterator[tuple[str | None, Json]]:
+    chunk = {**head, "object": head["object"] if legacy else "chat.completion.chunk"}
+    null = {"usage": None} if asked else {}
+    for number in range(scenario.chunks):
+        part = {"text": "word "} if legacy else {"delta": {"role": "assistant", "content": "word "}}
+        last = number == scenario.chunks - 1
+        choice = {"index": 0, "finish_reason": "stop" if last else None, **part}
+        yield None, {**chunk, "choices": [choice], **null}
+    if asked and scenario.report != "none":
+        yield None, {**chunk, "choices": [], **_reported(usage, scenario)}
+
+
+def _chat_usage(content: object, scenario: Scenario, ledger: Ledger) -> Json:
+    prompt, completion = ledger.tokens_of(content), scenario.chunks * 2 * ledger.scale
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    def plain() -> Json:
+        given, made = ledger.tokens_of(body.get("input")), scenario.chunks * 2 * ledger.scale
+        return {"input_tokens": given, "output_tokens": made, "total_tokens": given + made}
+
+    usage = _usage(scenario, plain)
+    identity = ledger.next_id("resp_")
+    kind = {"responses/compact": "response.compaction", "decisions": "decision"}.get(path, "response")
+    text: Json = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": "Done.", "annotations": []}]}  # fmt: skip
+    status = scenario.status or "completed"
+    whole: Json = {"id": identity, "object": kind, "created_at": 1, "status": status, "model": body.get("model", ""),
+                   "output": [text], "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}  # fmt: skip
+    whole |= scenario.response or {}
+    ledger.bill(Billed(identity, "responses", whole["model"], usage))
+    done = {**whole, **_reported(usage, scenario)}
+    if body.get("background"):
+        ledger.background[identity] = done
+        return Answer({**whole, "status": "queued", "output": [], "usage": None})
+    if body.get("stream"):
+        return Answer(events=_responses_events(whole, done, status, scenario))
+    return Answer(done)
+
+
+def _responses_events(whole: Json, done: Json, status: str, scenario: Scenario) -> Iterator[tuple[str, Json]]:
+    opened: Json = {**whole, "status": "in_progress", "output": [], "usage": None}
+    yield "response.created", {"type": "response.created", "sequence_number": 0, "response": opened}
+    for number in range(1, scenario.chunks + 1):
+        delta: Json = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0,
+                 "delta": "word ", "sequence_number": number, "logprobs": []}  # fmt: skip
+        yield "response.output_text.delta", delta
+    name = f"response.{status}"
+    yield name, {"type": name, "sequence_number": scenario.chunks + 1, "response": done}
+
+
+def _embeddings(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    def plain() -> Json:
+        given = ledger.tokens_of(body.get("input"))
+        return {"prompt_tokens": given, "total_tokens": given}
+
+    usage = _usage(scenario, plain)
+    model = body.get("model", "")
+    ledger.bill(Billed(ledger.next_id("emb-"), "embeddings", model, usage))
+    inputs = body.get("input")
+    count = len(inputs) if isinstance(inputs, list) else 1  # pyright: ignore[reportUnknownArgumentType]
+    # Eight zero floats, base64: clients ask for that encoding unless told otherwise.
+    vector: Any = "A" * 43 + "=" if body.get("encoding_format") == "base64" else [0.0] * 8
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(count)]
+    return Answer({"object": "list", "data": data, "model": model, **_reported(usage, scenario)})
+
+
+def _images(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    model = body.get("model", "")
+    usage: Json = dict(scenario.usage or {})
+    ledger.bill(Billed(ledger.next_id("img-"), "images", model, usage or {"image": body.get("n") or 1}))
+    images = [{"b64_json": ""} for _ in range(int(body.get("n") or 1))]
+    return Answer({"created": 1, "data": images, **(_reported(usage, scenario) if usage else {})})
+
+
+def _transcription(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    usage = _usage(scenario, lambda: {"type": "duration", "seconds": 7})
+    ledger.bill(Billed(ledger.next_id("tr-"), "transcription", body.get("model", ""), usage))
+    return Answer({"text": "Done.", **_reported(usage, scenario)})
+
+
+def _speech(_path: str, body: Json, _scenario: Scenario, ledger: Ledger) -> Answer:
+    characters = len(str(body.get("input", "")))
+    ledger.bill(Billed(ledger.next_id("sp-"), "speech", body.get("model", ""), {"character": characters}))
+    return Answer(b"\x00" * 16, content_type="audio/mpeg")
+
+
+def _free(path: str, _body: Json, _scenario: Scenario, ledger: Ledger) -> Answer:
+    if path == "responses/input_tokens":
+        return Answer({"object": "response.input_tokens", "input_tokens": 42})
+    if path == "moderations":
+        return Answer({"id": ledger.next_id("modr-"), "model": "omni-moderation-latest", "results": []})
+    if path == "batches":
+        return Answer(
+            {
+                "id": ledger.next_id("batch_"),
+                "object": "batch",
+                "endpoint": "/v1/chat/completions",
+                "input_file_id": "file-1",
+                "completion_window": "24h",
+                "status": "validating",
+                "created_at": 1,
+            }
+        )
+    return Answer({"id": ledger.next_id("file-"), "object": "file", "bytes": 1, "created_at": 1, "filename": "f.jsonl",
+                   "purpose": "batch", "status": "processed"})  # fmt: skip
+
+
+def _usage(scenario: Scenario, plain: Any) -> Json:
+    return dict(scenario.usage) if scenario.usage is not None else plain()
+
+
+def _reported(usage: Mapping[str, Any], scenario: Scenario) -> Json:
+    if scenario.report == "none":
+        return {}
+    if scenario.report == "null":
+        return {"usage": None}
+    return {"usage": dict(scenario.hostile if scenario.hostile is not None else usage)}
+
+
+_ROUTES: Final = {
+    "chat/completions": _chat,
+    "completions": _chat,
+    "responses": _responses,
+    "responses/compact": _responses,
+    "decisions": _responses,
+    "embeddings": _embeddings,
+    "images/generations": _images,
+    "images/edits": _images,
+    "images/variations": _images,
+    "audio/transcriptions": _transcription,
+    "audio/translations": _transcription,
+    "audio/speech": _speech,
+    "responses/input_tokens": _free,
+    "moderations": _free,
+    "batches": _free,
+    "files": _free,
+}

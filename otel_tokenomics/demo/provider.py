@@ -1,0 +1,174 @@
+"""A local provider on loopback: speaks OpenAI's and Anthropic's wire formats and keeps a ledger of what it billed."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Final, Self
+
+from otel_tokenomics.demo import anthropic_wire, openai_wire
+from otel_tokenomics.demo.openai_wire import Answer
+from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario, SeenRequest
+
+__all__ = ["Billed", "LocalProvider", "Scenario"]
+
+_AZURE: Final = re.compile(r"^openai/(?:deployments/[^/]+/|v1/)?")
+_MAX_BODY: Final = 8 * 2**20
+
+
+class LocalProvider:
+    """A server on 127.0.0.1; use it as a with-block.
+
+    ``base_url_openai`` and ``base_url_anthropic`` go into the clients, ``endpoints`` into the setting of that name,
+    because no host table can know a local address. ``scale`` multiplies its plain token counts. ``ledger.billed`` is what a bill would say.
+    """
+
+    def __init__(self, scale: int = 1) -> None:
+        self.ledger = Ledger(scale)
+        handler = type("Handler", (_Handler,), {"ledger": self.ledger})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def host(self) -> str:
+        """Return ``127.0.0.1:port``."""
+        return f"127.0.0.1:{self._server.server_port}"
+
+    @property
+    def base_url_openai(self) -> str:
+        """Return the base URL of the OpenAI client."""
+        return f"http://{self.host}/openai-api/v1"
+
+    @property
+    def base_url_anthropic(self) -> str:
+        """Return the base URL of the Anthropic client."""
+        return f"http://{self.host}/anthropic-api"
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Return the rules that say who bills here."""
+        return [f"{self.host}/openai-api=openai", f"{self.host}/anthropic-api=anthropic"]
+
+    def expect(self, *scenarios: Scenario) -> None:
+        """Answer the next requests by these scenarios, in order."""
+        self.ledger.expect(*scenarios)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    ledger: Ledger
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        del format, args
+
+    def do_GET(self) -> None:
+        self._saw()
+        found = self.ledger.background.get(self.path.partition("?")[0].rpartition("/")[2])
+        if found is None:
+            self._error(404, "not found")
+        else:
+            self._json(found)
+
+    def do_POST(self) -> None:
+        self._saw()
+        body = self._body()
+        scenario = self.ledger.scenario({name.lower(): value for name, value in self.headers.items()})
+        if scenario.hang_s:
+            time.sleep(scenario.hang_s)
+        if scenario.fail:
+            self._error(scenario.fail[0], "told to fail")
+        elif scenario.refuse is not None and scenario.refuse in body:
+            self._error(400, f"Unrecognized request argument supplied: {scenario.refuse}")
+        else:
+            self._answer(body, scenario)
+
+    def _answer(self, body: dict[str, Any], scenario: Scenario) -> None:
+        path = self.path.partition("?")[0].lstrip("/")
+        if path.startswith("anthropic-api/") or ":rawPredict" in path or ":streamRawPredict" in path:
+            answer = anthropic_wire.answer(path, body, scenario, self.ledger)
+        else:
+            route = _AZURE.sub("", path.removeprefix("openai-api/").removeprefix("v1/"))
+            answer = openai_wire.answer(route, body, scenario, self.ledger)
+        if answer is None:
+            self._error(404, "no such route")
+        elif answer.events is not None:
+            self._stream(answer, scenario)
+        elif isinstance(answer.body, bytes):
+            self._send(200, answer.body, answer.content_type)
+        else:
+            self._json(answer.body or {})
+
+    def _stream(self, answer: Answer, scenario: Scenario) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        # A length that is never reached: a cut connection is an error to the client, not an end.
+        if scenario.cut_after is not None:
+            self.send_header("content-length", str(10**6))
+        self.end_headers()
+        self.close_connection = True
+        try:
+            for number, (name, data) in enumerate(answer.events or ()):
+                if number == scenario.cut_after:
+                    return
+                if number == scenario.error_after:
+                    error = {"type": "error", "error": {"type": "overloaded_error", "message": "told to fail"}}
+                    self._event("error", error)
+                    return
+                if scenario.delay_s:
+                    time.sleep(scenario.delay_s)
+                self._event(name, data)
+            if answer.end_mark:
+                self.wfile.write(b"data: [DONE]\n\n")
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def _event(self, name: str | None, data: dict[str, Any]) -> None:
+        head = f"event: {name}\n" if name else ""
+        self.wfile.write(f"{head}data: {json.dumps(data)}\n\n".encode())
+        self.wfile.flush()
+
+    def _body(self) -> dict[str, Any]:
+        length = min(int(self.headers.get("content-length") or 0), _MAX_BODY)
+        content = self.rfile.read(length)
+        if "json" in self.headers.get("content-type", ""):
+            return json.loads(content or b"{}")
+        # Multipart: only the plain fields are read.
+        fields = re.findall(rb'name="([a-z_]+)"\r\n\r\n([^\r]*)\r\n', content)
+        return {name.decode(): value.decode("utf-8", "replace") for name, value in fields}
+
+    def _saw(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.ledger.saw(SeenRequest(self.command, self.path, headers))
+
+    def _json(self, body: dict[str, Any]) -> None:
+        self._send(200, json.dumps(body).encode(), "application/json")
+
+    def _error(self, status: int, message: str) -> None:
+        error = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+        self._send(status, json.dumps(error).encode(), "application/json")
+
+    def _send(self, status: int, content: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(content)))
+        if status in (429, 503):
+            self.send_header("retry-after-ms", "5")
+        self.end_headers()
+        self.wfile.write(content)

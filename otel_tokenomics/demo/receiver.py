@@ -1,0 +1,83 @@
+"""A local OTLP/HTTP receiver on loopback that writes what it gets to length-delimited protobuf files."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from otel_tokenomics.report import otlp_files
+
+_FILES: Final = {"/v1/traces": otlp_files.TRACES, "/v1/metrics": otlp_files.METRICS}
+_MAX_BODY: Final = 64 * 2**20
+
+
+class LocalReceiver:
+    """A server on 127.0.0.1 for traces and metrics; use it as a with-block.
+
+    ``endpoint`` goes into ``OTEL_EXPORTER_OTLP_ENDPOINT``; the files stand in ``directory``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        handler = type("Handler", (_Handler,), {"directory": directory, "lock": threading.Lock()})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def endpoint(self) -> str:
+        """Return the base address of the receiver."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    directory: Path
+    lock: threading.Lock
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        del format, args
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("content-length") or 0)
+        if length > _MAX_BODY:
+            self._reply(413)
+            return
+        content = self.rfile.read(length)
+        try:
+            encoding = self.headers.get("content-encoding", "")
+            if encoding == "gzip":
+                content = gzip.decompress(content)
+            elif encoding == "deflate":
+                content = zlib.decompress(content)
+        except (OSError, zlib.error):
+            self._reply(400)
+            return
+        name = _FILES.get(self.path)
+        if name is not None:
+            with self.lock:
+                otlp_files.append(self.directory / name, content)
+        self._reply(200 if name is not None or self.path == "/v1/logs" else 404)
+
+    def _reply(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("content-type", "application/x-protobuf")
+        self.send_header("content-length", "0")
+        self.end_headers()

@@ -1,0 +1,248 @@
+"""The life of one call: begun at the choke point, settled exactly once, however it ends and whoever ends it.
+
+A call whose body is still to be read hangs on its HTTP response, never the other way round: when the response
+is dropped, a finaliser ends the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from opentelemetry.trace import Span, get_current_span
+
+from otel_tokenomics.client_api import Adapter, Operation, Request
+from otel_tokenomics.instrumentation.pending import Background, Pending
+from otel_tokenomics.instrumentation.reaper import REAPER
+from otel_tokenomics.instrumentation.suppression import has_cost, scope_of
+from otel_tokenomics.tags import current_tags
+from otel_tokenomics.telemetry import failures
+from otel_tokenomics.telemetry.recorder import Outcome, ProviderChoice, Recorder
+from otel_tokenomics.usage import Reading, Usage
+
+#: Where a call hangs on its HTTP response.
+EXTENSION: Final = "otel_tokenomics.call"
+#: Counts the tokens of a text for a model.
+Estimator = Callable[[str | None, str], int]
+_TERMINAL: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+
+class Call:
+    """One call of a model. ``end`` may be reached from anywhere, any number of times, in any thread."""
+
+    __slots__: Final = (
+        "__weakref__", "_adapter", "_chunks", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
+        "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "client", "fetched",
+        "hide", "native", "operation", "options", "own", "request", "retries", "span", "tags",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        recorder: Recorder,
+        pending: Pending,
+        operation: Operation,
+        request: Request,
+        choice: ProviderChoice,
+    ) -> None:
+        self._adapter, self._recorder, self._pending = adapter, recorder, pending
+        self.operation, self.request, self.choice = operation, request, choice
+        self.tags: Mapping[str, str] = current_tags()
+        self._lock = threading.Lock()
+        self._ended = self._started = self.attached = self.hide = self.own = self.native = False
+        self._reader = adapter.stream_reader(operation, choice.name) if request.stream else None
+        self._first: float | None = None
+        self._chunks = self.retries = 0
+        self._estimator: Estimator | None = None
+        self._text = ""
+        self._output: list[str] = []
+        self.span: Span | None = None
+        #: The background call whose bill a fetch may bring.
+        self.fetched: Background | None = None
+        #: Client and options of the request under way; empty before and after.
+        self.client: Any = None
+        self.options: Any = None
+        self._start_ns = time.time_ns()
+        self._start = time.perf_counter()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the call is settled."""
+        return self._ended
+
+    def covers(self, client: Any, options: Any) -> bool:
+        """Return whether a request is this very call, met again in a wrapper further in."""
+        return self.client is client and (self.options is options or self.options.json_data is options.json_data)
+
+    def estimate_with(self, estimator: Estimator, text: str) -> None:
+        """Count text where the provider reports nothing; the text is dropped when the call ends."""
+        self._estimator, self._text = estimator, text
+
+    # --- the response ---------------------------------------------------------------------------
+
+    def arrived(self, http_response: Any, retries: int) -> None:
+        """Note that a response has begun (what follows may be billed), and whose span is current, if native."""
+        self._started = True
+        self.retries = retries
+        if self.native:
+            span, scope = get_current_span(), self._adapter.native_scope
+            if scope is not None and scope_of(span).startswith(scope) and not has_cost(span):
+                self.span = span
+        if self.request.stream or not http_response.is_closed:
+            self.attach(http_response)
+
+    def attach(self, http_response: Any) -> None:
+        """Hang the call on its HTTP response: where that is dropped, the call ends as abandoned."""
+        self.attached = self._started = True
+        http_response.extensions[EXTENSION] = self
+        REAPER.watch(http_response, self.abandon)
+
+    def returned(self, result: object, http_response: Any = None) -> None:
+        """Settle a call whose response is complete: from the object, or else from the buffered body."""
+        reading: Reading | None = None
+        self._started = True
+        try:
+            reading = self._read(result, http_response)
+            if self._estimator is not None:
+                self._output.extend(self._adapter.output_texts(result))
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("usage", error)
+        self.end("completed", reading)
+
+    def _read(self, result: object, http_response: Any) -> Reading | None:
+        adapter, provider = self._adapter, self.choice.name
+        carrier = adapter.http_response(result) if http_response is None else http_response
+        raw = hasattr(result, "http_response") or result is carrier
+        reading = None if raw else adapter.usage(self.operation, result, provider)
+        if (reading is None or reading.usage is None) and carrier is not None:
+            body = adapter.body(carrier)
+            if body is not None:
+                return adapter.usage(self.operation, body, provider) or reading
+        return reading
+
+    def observe(self, item: object) -> bool:
+        """Take note of a stream item; return whether the caller must not see it. Never raises."""
+        try:
+            if self._first is None:
+                self._first = time.perf_counter() - self._start
+            self._chunks += 1
+            if self._reader is not None:
+                self._reader.observe(item)
+            if self._estimator is not None:
+                self._output.extend(self._adapter.output_texts(item))
+            if self.native and getattr(self._reader, "final", False):
+                # The library's span ends with the body, before our generator does: this is the last chance.
+                self.end("completed")
+            return self.hide and self._adapter.only_usage(item)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("usage", error)
+            return False
+
+    # --- the ends -------------------------------------------------------------------------------
+
+    def failed(self, error: BaseException) -> None:
+        """End the call with an exception that its caller will see."""
+        if isinstance(error, GeneratorExit):
+            self.end("abandoned")
+        elif not isinstance(error, Exception):
+            self.end("cancelled", error_type=type(error).__qualname__, ambiguous=True)
+        else:
+            self.end("error", error_type=_error_type(error), ambiguous=self._adapter.ambiguous(error))
+
+    def closed(self, http_response: Any, *, raw: bool) -> None:
+        """End the call because its response is given up; a raw body that was read to its end is complete."""
+        if raw and not self.request.stream and http_response.is_closed:
+            self.returned(http_response, http_response)
+        elif isinstance(sys.exc_info()[1], asyncio.CancelledError):
+            self.end("cancelled", error_type="CancelledError", ambiguous=True)
+        else:
+            self.end("completed" if raw and http_response.is_closed else "abandoned")
+
+    def abandon(self) -> None:
+        """End the call because its response was dropped."""
+        self.end("abandoned")
+
+    def end(
+        self, how: str, reading: Reading | None = None, *, error_type: str | None = None, ambiguous: bool = False
+    ) -> None:
+        """Settle the call, the first time only. ``how`` is completed, error, abandoned or cancelled. Never raises."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+        try:
+            self._settle(how, reading, error_type, ambiguous=ambiguous)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("record", error)
+            if self.own and self.span is not None:
+                self.span.end()
+        finally:
+            self.client = self.options = None
+
+    def _settle(self, how: str, reading: Reading | None, error_type: str | None, *, ambiguous: bool) -> None:
+        if reading is None and self._reader is not None:
+            reading = self._reader.reading()
+        if self.request.background:
+            reading = self._await_bill(reading)
+        if self.fetched is not None and not self._is_bill(reading):
+            return
+        span = self.span
+        if span is not None and not self.own and not span.is_recording():
+            span = None
+        first = self._first if self.request.stream else None
+        outcome = Outcome(
+            reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous, self._started,
+            first, self._chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
+        )  # fmt: skip
+        self._recorder.settle(span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags)
+
+    def _await_bill(self, reading: Reading | None) -> Reading | None:
+        """Remember a background response that has no usage yet: whoever fetches its end settles it."""
+        if reading is None or reading.usage is not None or not reading.response_id:
+            return reading
+        if reading.response_status in _TERMINAL:
+            return reading
+        self._pending.add(reading.response_id, Background(self.request, self.choice, self.tags))
+        return reading._replace(reason="pending")
+
+    def _is_bill(self, reading: Reading | None) -> bool:
+        """Return whether a fetch brought the bill of a background response: the one time that it is charged."""
+        if reading is None or (reading.usage is None and reading.response_status not in _TERMINAL):
+            return False
+        if not self._pending.take(self.operation.response_id):
+            return False
+        self.own, self.span = True, self._recorder.start(self.operation, self.request, self.choice)
+        return True
+
+    def _estimate(self, reading: Reading | None, how: str) -> Usage | None:
+        """Count what the provider did not report: everything, or the output of a stream that was cut."""
+        estimator, text, output = self._estimator, self._text, "".join(self._output)
+        self._text, self._output = "", []
+        if estimator is None or not self._started or (reading is not None and reading.reason == "pending"):
+            return None
+        model = self.request.model
+        if reading is not None and reading.usage is not None:
+            cut = how != "completed" and not getattr(self._reader, "final", False)
+            return Usage({"output": estimator(model, output)}, "mixed") if cut and output else None
+        if self.request.units:
+            return None
+        counts = {"input": estimator(model, text)}
+        if self.operation.name != "embeddings":
+            counts["output"] = estimator(model, output)
+        return Usage(counts, "estimated")
+
+
+def _error_type(error: BaseException) -> str:
+    status = getattr(error, "status_code", None)
+    return str(status) if isinstance(status, int) else type(error).__qualname__
+
+
+def call_of(http_response: Any) -> Call | None:
+    """Return the call that hangs on an HTTP response; None where none does, or it is settled."""
+    extensions = getattr(http_response, "extensions", None)
+    call = extensions.get(EXTENSION) if isinstance(extensions, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return call if isinstance(call, Call) and not call.ended else None

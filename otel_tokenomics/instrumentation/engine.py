@@ -1,0 +1,221 @@
+"""Finds the client adapters, patches their targets as the clients are imported, and takes the patches back."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Iterable
+from importlib.metadata import distributions
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+import wrapt
+
+from otel_tokenomics import clients
+from otel_tokenomics.client_api import Adapter, Target
+from otel_tokenomics.config import Settings
+from otel_tokenomics.instrumentation.call import Estimator
+from otel_tokenomics.instrumentation.reaper import REAPER
+from otel_tokenomics.instrumentation.seam import Seam
+from otel_tokenomics.telemetry import failures
+from otel_tokenomics.telemetry.recorder import Recorder
+
+#: Distributions that make spans of the same calls; ``status()`` names those that are installed.
+_BESIDE: Final = ("opentelemetry-instrumentation-genai", "opentelemetry-instrumentation-openai", "opentelemetry-instrumentation-anthropic", "openinference-instrumentation", "openlit", "traceloop-sdk", "logfire")  # fmt: skip
+_logger = logging.getLogger("otel_tokenomics")
+
+
+class Patch(NamedTuple):
+    """One attribute that was replaced: set again, it is what it was."""
+
+    owner: Any
+    name: str
+    original: Any
+    wrapper: Any
+
+
+class Engine:
+    """Patches clients. Each target stands alone: one that a version lacks is reported, and does not stop the rest."""
+
+    def __init__(self, settings: Settings, recorder: Recorder, prepare: Callable[[], None]) -> None:
+        self._settings, self._recorder, self._prepare = settings, recorder, prepare
+        self._seams: dict[str, Seam] = {}
+        self._patches: list[Patch] = []
+        self._verdicts: dict[tuple[str, str], str] = {}
+        self._warned: set[str] = set()
+
+    def instrument(self, names: Iterable[str] | None = None) -> None:
+        """Patch the clients that the settings allow (``names`` narrows them), each module when it is imported."""
+        allowed = allowed_libraries(self._settings.libraries)
+        for name in allowed if names is None else [name for name in names if name in allowed]:
+            if name not in self._seams:
+                adapter: Adapter = importlib.import_module(f"{clients.__name__}.{name}").ADAPTER
+                estimator = _estimator() if self._settings.estimate else None
+                self._seams[name] = Seam(adapter, self._recorder, self._settings, self._prepare, estimator)
+                self._hook(self._seams[name])
+
+    def uninstrument(self) -> None:
+        """Restore every attribute; calls under way are still settled."""
+        for seam in self._seams.values():
+            seam.stop()
+        for patch in reversed(self._patches):
+            _restore(patch)
+        REAPER.drain()
+        self._patches.clear()
+        self._seams.clear()
+        self._verdicts.clear()
+
+    def status(self) -> dict[str, Any]:
+        """Return what was patched per library and what was found beside us."""
+        libraries: dict[str, Any] = {}
+        for name, seam in sorted(self._seams.items()):
+            adapter, module = seam.adapter, sys.modules.get(seam.adapter.library)
+            libraries[name] = {
+                "version": getattr(module, "__version__", None),
+                "tested": f">={adapter.tested[0]},<{adapter.tested[1]}",
+                "targets": {
+                    f"{target.module}.{target.attribute}": self._verdicts.get(
+                        (target.module, target.attribute), "not imported"
+                    )
+                    for target in adapter.targets
+                },
+            }
+        return {"libraries": libraries, "beside": beside()}
+
+    def _hook(self, seam: Seam) -> None:
+        """Patch each module when it is imported, or now where it is."""
+        by_module: dict[str, list[Target]] = {}
+        for target in seam.adapter.targets:
+            by_module.setdefault(target.module, []).append(target)
+        for module, targets in by_module.items():
+            wrapt.register_post_import_hook(_when_imported(self, seam, targets), module)
+        wrapt.register_post_import_hook(_when_imported(self, seam, ()), seam.adapter.library)
+
+    def patch(self, seam: Seam, targets: Iterable[Target], module: ModuleType) -> None:
+        """Patch targets of a module that has just been imported; none for the library itself, which is looked over."""
+        if self._seams.get(seam.adapter.library) is not seam:
+            return
+        if module.__name__ == seam.adapter.library:
+            self._check_version(seam.adapter, module)
+            self._go_inside(seam, module)
+        for target in targets:
+            self._verdicts[target.module, target.attribute] = self._patch_one(seam, target, module)
+
+    def _patch_one(self, seam: Seam, target: Target, module: ModuleType) -> str:
+        class_name, _, name = target.attribute.partition(".")
+        try:
+            owner = getattr(module, class_name)
+            original = vars(owner)[name]
+        except (AttributeError, KeyError):
+            return "absent"
+        try:
+            self._set(owner, name, original, wrapt.FunctionWrapper(original, getattr(seam, target.kind)))
+        except Exception as error:  # noqa: BLE001  # one target must not stop the rest, nor the import of a client
+            failures.report("patch", error)
+            return f"failed: {type(error).__name__}"
+        return "patched"
+
+    def _set(self, owner: Any, name: str, original: Any, wrapper: Any) -> None:
+        setattr(owner, name, wrapper)
+        self._patches.append(Patch(owner, name, original, wrapper))
+
+    def _go_inside(self, seam: Seam, module: ModuleType) -> None:
+        """Get below a wrapper that somebody put on a client's class before us, with the original captured.
+
+        Such a wrapper (OpenInference's) would never reach the base class that we patch; ours goes between it and the
+        original, so that its span is current and recording when we look.
+        """
+        choke = {
+            target.attribute.partition(".")[2]: target.kind for target in seam.adapter.targets if "call" in target.kind
+        }
+        for class_name in seam.adapter.client_classes:
+            owner = getattr(module, class_name, None)
+            for name in choke if owner is not None else ():
+                wrapper = vars(owner).get(name)
+                if wrapper is None:
+                    continue
+                kind = "acall" if class_name.startswith("Async") else "call"
+                try:
+                    self._wrap_innermost(owner, name, wrapper, getattr(seam, kind))
+                except Exception as error:  # noqa: BLE001  # one target must not stop the rest
+                    failures.report("patch", error)
+
+    def _wrap_innermost(self, owner: Any, name: str, wrapper: Any, ours: Any) -> None:
+        inner = wrapper
+        while isinstance(getattr(inner, "__wrapped__", None), wrapt.ObjectProxy):
+            inner = inner.__wrapped__
+        if any(patch.wrapper is inner for patch in self._patches):
+            return  # it was put there after us, around ours
+        if isinstance(inner, wrapt.ObjectProxy):
+            owner, name, wrapper = inner, "__wrapped__", inner.__wrapped__
+        self._set(owner, name, wrapper, wrapt.FunctionWrapper(wrapper, ours))
+
+    def _check_version(self, adapter: Adapter, module: ModuleType) -> None:
+        version = str(getattr(module, "__version__", ""))
+        lowest, unseen = adapter.tested
+        known = not version or _release(lowest) <= _release(version) < _release(unseen)
+        if not known and adapter.library not in self._warned:
+            self._warned.add(adapter.library)
+            _logger.warning(
+                "otel_tokenomics: %s %s was not tested (tested: >=%s,<%s); it is patched all the same, see status()",
+                adapter.library, version, lowest, unseen,
+            )  # fmt: skip
+
+
+def _when_imported(engine: Engine, seam: Seam, targets: Iterable[Target]) -> Callable[[ModuleType], None]:
+    """Return the hook of one module: made here, since a closure made in a loop would see the last of it."""
+
+    def patch(module: ModuleType) -> None:
+        engine.patch(seam, targets, module)
+
+    return patch
+
+
+def _restore(patch: Patch) -> None:
+    """Set an attribute back; where somebody wrapped ours meanwhile, take ours out of the chain below it."""
+    if patch.name == "__wrapped__":
+        current = patch.owner.__wrapped__
+    else:
+        current = vars(patch.owner).get(patch.name)
+    if current is patch.wrapper:
+        setattr(patch.owner, patch.name, patch.original)
+        return
+    while isinstance(current, wrapt.ObjectProxy):
+        if current.__wrapped__ is patch.wrapper:
+            current.__wrapped__ = patch.original
+            return
+        current = current.__wrapped__
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def _estimator() -> Estimator:
+    from otel_tokenomics import tokens
+
+    tokens.load_in_background()
+    return tokens.estimate_tokens
+
+
+def allowed_libraries(rules: Iterable[str]) -> list[str]:
+    """Return the adapters that the setting ``libraries`` allows: ``*``, names, and ``-name`` to exclude one."""
+    known = [module.name for module in pkgutil.iter_modules(clients.__path__) if not module.name.startswith("_")]
+    words = tuple(rules)
+    excluded = {word[1:] for word in words if word.startswith("-")}
+    named = {word for word in words if not word.startswith("-")}
+    everything = "*" in named or not named
+    return [name for name in known if name not in excluded and (everything or name in named)]
+
+
+def beside() -> dict[str, str]:
+    """Return the installed distributions that make spans of the same calls, with their versions."""
+    found: dict[str, str] = {}
+    for distribution in distributions():
+        name = distribution.name
+        if name and name.lower().startswith(_BESIDE):
+            found[name] = distribution.version
+    return dict(sorted(found.items()))

@@ -1,0 +1,82 @@
+"""Ends calls whose response was dropped, outside the garbage collector.
+
+A finaliser runs wherever memory happens to be collected: also in a thread that holds a lock of the recorder or of the
+OpenTelemetry SDK, which settling would want. It therefore only puts the call in a queue that is safe to use there
+(``queue.SimpleQueue``); a thread of ours settles it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+End = Callable[[], None]
+
+
+class Reaper:
+    """Watches HTTP responses; the thread starts with the first of them."""
+
+    def __init__(self) -> None:
+        self._dropped: queue.SimpleQueue[End] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._busy = False
+        self._thread: threading.Thread | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def watch(self, http_response: Any, end: End) -> None:
+        """Call ``end`` some time after a response was dropped, and at the latest when the process exits."""
+        if self._thread is None:
+            self._start()
+        weakref.finalize(http_response, self._dropped.put, end)
+
+    def drain(self, timeout: float = 1.0) -> bool:
+        """Wait until everything that was dropped has been ended; return whether it has, in seconds of ``timeout``."""
+        give_up = time.monotonic() + timeout
+        while not self._dropped.empty() or self._busy:
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.001)
+        return True
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                # Registered before the first finaliser, so that it runs after theirs at exit.
+                atexit.register(self._at_exit)
+                self._thread = threading.Thread(target=self._run, name="otel-tokenomics-reaper", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            end = self._dropped.get()
+            self._busy = True
+            end()
+            del end
+            self._busy = False
+
+    def _at_exit(self) -> None:
+        while True:
+            try:
+                end = self._dropped.get_nowait()
+            except queue.Empty:
+                break
+            end()
+        self.drain()
+
+    def _forked(self) -> None:
+        """A child has no thread, and what its parent dropped is the parent's to settle."""
+        atexit.unregister(self._at_exit)
+        self._dropped = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._busy = False
+        self._thread = None
+
+
+REAPER: Final = Reaper()

@@ -1,0 +1,257 @@
+"""The wrappers of one client library. Every body of ours is guarded: the client's call goes through in any case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from opentelemetry import context
+from opentelemetry.context import Context
+
+from otel_tokenomics.client_api import Adapter, Operation
+from otel_tokenomics.config import Settings
+from otel_tokenomics.instrumentation.call import Call, Estimator, call_of
+from otel_tokenomics.instrumentation.pending import Background, Bounded
+from otel_tokenomics.instrumentation.streams import observed, observed_async
+from otel_tokenomics.instrumentation.suppression import METERED, OWN, inside, place_of
+from otel_tokenomics.tags import without_our_baggage
+from otel_tokenomics.telemetry import failures
+from otel_tokenomics.telemetry.recorder import Recorder
+
+_PENDING_REMEMBERED: Final = 4096
+_HOSTS_REMEMBERED: Final = 256
+
+
+class Begun:
+    """A call that is being sent: its context, and the arguments with and without what we asked for."""
+
+    __slots__: Final = ("args", "call", "context", "given", "kwargs")
+
+    def __init__(self, call: Call, within: Context, args: Any, kwargs: Any) -> None:
+        self.call, self.context, self.args, self.kwargs = call, within, args, kwargs
+        self.given: tuple[Any, Any] | None = None
+
+
+class Seam:
+    """The wrappers of one adapter, and what they share: recorder, settings, and what was learnt between calls."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        recorder: Recorder,
+        settings: Settings,
+        prepare: Callable[[], None],
+        estimator: Estimator | None,
+    ) -> None:
+        self.adapter = adapter
+        self.active = True
+        self._recorder, self._settings, self._prepare, self._estimator = recorder, settings, prepare, estimator
+        self._pending: Bounded[str, Background] = Bounded(_PENDING_REMEMBERED)
+        self._refusing: Bounded[tuple[str | None, int | None], bool] = Bounded(_HOSTS_REMEMBERED)
+        self._silenced: list[Callable[[], None]] = []
+
+    def stop(self) -> None:
+        """Let every call through from now on (a client may have kept a wrapped method), and undo what was set."""
+        self.active = False
+        for restore in self._silenced:
+            restore()
+        self._silenced.clear()
+
+    # --- the choke point ------------------------------------------------------------------------
+
+    def call(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the synchronous request."""
+        begun = self._begin(instance, args, kwargs) if self.active else None
+        if begun is None:
+            return wrapped(*args, **kwargs)
+        while True:
+            token = context.attach(begun.context)
+            try:
+                result = wrapped(*begun.args, **begun.kwargs)
+            except BaseException as error:
+                if not self._withdrawn(begun, error):
+                    begun.call.failed(error)
+                    raise
+            else:
+                self._finish(begun, result)
+                return result
+            finally:
+                _detach(token, begun.context)
+
+    async def acall(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the asynchronous request."""
+        begun = self._begin(instance, args, kwargs) if self.active else None
+        if begun is None:
+            return await wrapped(*args, **kwargs)
+        while True:
+            token = context.attach(begun.context)
+            try:
+                result = await wrapped(*begun.args, **begun.kwargs)
+            except BaseException as error:
+                if not self._withdrawn(begun, error):
+                    begun.call.failed(error)
+                    raise
+            else:
+                self._finish(begun, result)
+                return result
+            finally:
+                _detach(token, begun.context)
+
+    def _begin(self, instance: Any, args: Any, kwargs: Any) -> Begun | None:
+        """Return the call that begins; None where it is not billable, or is part of a call that is metered already."""
+        try:
+            operation = self.adapter.route(instance, args, kwargs)
+            if operation is None:
+                return None
+            current = context.get_current()
+            metered = current.get(METERED)
+            options = args[1] if len(args) > 1 else kwargs.get("options")
+            if metered is not None and (not isinstance(metered, Call) or metered.covers(instance, options)):
+                return None
+            return self._begun(operation, current, instance, args, kwargs)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("request", error)
+            return None
+
+    def _begun(self, operation: Operation, current: Context, instance: Any, args: Any, kwargs: Any) -> Begun | None:
+        fetched = None
+        if operation.response_id is not None:
+            fetched = self._pending.get(operation.response_id)
+            if fetched is None:
+                return None
+        self._prepare()
+        request = self.adapter.request(instance, operation, args, kwargs)
+        if fetched is not None:
+            request = fetched.request._replace(stream=request.stream, background=False)
+        choice = fetched.choice if fetched is not None else self._recorder.provider(request)
+        call = Call(self.adapter, self._recorder, self._pending, operation, request, choice)
+        begun = Begun(call, current, args, kwargs)
+        if fetched is not None:
+            call.fetched, call.tags = fetched, fetched.tags
+        else:
+            self._place(call, instance, current)
+            self._ask(begun)
+            if self._estimator is not None:
+                call.estimate_with(self._estimator, "\n".join(self.adapter.input_texts(args, kwargs)))
+        within = inside(current, call, call.span if call.own else None)
+        begun.context = without_our_baggage(within, self._settings.strip_baggage)
+        call.client = instance
+        call.options = begun.args[1] if len(begun.args) > 1 else begun.kwargs["options"]
+        return begun
+
+    def _place(self, call: Call, instance: Any, current: Context) -> None:
+        """Find the span on which the call is written, or start one."""
+        adapter = self.adapter
+        if adapter.traces_itself is not None and adapter.traces_itself(instance):
+            if self._settings.native_spans == "adopt":
+                call.native = True  # it becomes current in the client, and is taken there
+                return
+            if adapter.silence is not None:
+                self._silenced.append(adapter.silence(instance))
+        place = place_of(current)
+        call.own, call.span = place
+        if place is OWN:
+            call.span = self._recorder.start(call.operation, call.request, call.choice, current)
+
+    def _ask(self, begun: Begun) -> None:
+        """Ask for usage in the stream where the caller did not say and the host is known to take the option."""
+        call, adapter, wanted = begun.call, self.adapter, self._settings.stream_usage
+        request = call.request
+        if not request.stream or wanted == "never" or (request.host, request.port) in self._refusing:
+            return
+        if wanted == "auto" and (call.choice.price_host is not None or call.choice.name not in adapter.asks_usage):
+            return
+        asked = adapter.ask_usage(call.operation, request, begun.args, begun.kwargs)
+        if asked is not None:
+            begun.given = (begun.args, begun.kwargs)
+            begun.args, begun.kwargs = asked
+            call.hide = True
+
+    def _withdrawn(self, begun: Begun, error: BaseException) -> bool:
+        """Return whether the host refused what we asked for: it is remembered, and the call goes out as given."""
+        try:
+            if begun.given is None or not self.adapter.refused(error):
+                return False
+            request = begun.call.request
+            self._refusing.add((request.host, request.port), value=True)
+            (begun.args, begun.kwargs), begun.given = begun.given, None
+            begun.call.hide = False
+        except Exception as failure:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("request", failure)
+            return False
+        return True
+
+    def _finish(self, begun: Begun, result: Any) -> None:
+        """Settle a call whose response is complete; one whose body is still to be read hangs on its response."""
+        call = begun.call
+        try:
+            if call.request.stream and not call.attached:
+                http_response = self.adapter.http_response(result)
+                if http_response is not None:
+                    call.attach(http_response)
+            if not call.attached:
+                call.returned(result)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("request", error)
+        call.client = call.options = None
+
+    # --- the response ---------------------------------------------------------------------------
+
+    def process(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the place that first holds the HTTP response of the attempt that succeeded."""
+        call = self._arrived(instance, kwargs)
+        result = wrapped(*args, **kwargs)
+        if call is not None and call.native and not call.attached:
+            call.returned(result, kwargs.get("response"))
+        return result
+
+    async def aprocess(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the asynchronous twin of ``process``."""
+        call = self._arrived(instance, kwargs)
+        result = await wrapped(*args, **kwargs)
+        if call is not None and call.native and not call.attached:
+            call.returned(result, kwargs.get("response"))
+        return result
+
+    def _arrived(self, instance: Any, kwargs: Any) -> Call | None:
+        call = context.get_current().get(METERED)
+        if not isinstance(call, Call) or call.client is not instance:
+            return None
+        try:
+            call.arrived(kwargs["response"], kwargs.get("retries_taken") or 0)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("request", error)
+        return call
+
+    def stream(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the method that makes a stream's iterator."""
+        return observed(wrapped(*args, **kwargs), instance.response)
+
+    def astream(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the asynchronous twin of ``stream``."""
+        return observed_async(wrapped(*args, **kwargs), instance.response)
+
+    def close(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap what gives a response up, synchronous or not: the call ends before, while its span still records."""
+        try:
+            http_response = self.adapter.http_response(instance)
+            call = call_of(http_response)
+            if call is not None:
+                call.closed(http_response, raw=hasattr(instance, "http_response"))
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("usage", error)
+        return wrapped(*args, **kwargs)
+
+    def parse(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the place where a body that was left unread becomes an object."""
+        result = wrapped(*args, **kwargs)
+        call = call_of(getattr(instance, "http_response", None))
+        if call is not None and not call.request.stream:
+            call.returned(result, instance.http_response)
+        return result
+
+
+def _detach(token: Any, attached: Context) -> None:
+    """Take our context off, unless a coroutine that was dropped is being closed in somebody else's."""
+    if context.get_current() is attached:
+        context.detach(token)

@@ -1,0 +1,257 @@
+"""From the names on a call to one model of the book: fixed steps, exact words, nothing looser.
+
+The order is the same in both engines. What no step finds is a miss with a reason, never a near hit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from otel_tokenomics.pricing.book import Model, PriceBook
+from otel_tokenomics.pricing.names import ascii_lower, ascii_trim
+from otel_tokenomics.pricing.rates import FOREVER, SERVICE_FACTS, Row, rate_table
+from otel_tokenomics.usage import NO_FACTS, TOKEN_UNITS, Facts
+
+#: How many answers are kept, hits and misses.
+MATCHES_KEPT: Final = 4096
+#: An id that is longer, in UTF-8, is no model name.
+MAX_ID_BYTES: Final = 256
+_AZURE: Final = "azure.ai.openai"
+_BEDROCK: Final = "aws.bedrock"
+_OPENROUTER: Final = "openrouter"
+#: What client libraries put in front of an id.
+_PREFIXES: Final = (
+    "azure_ai/", "azure/", "bedrock/", "vertex_ai/", "gemini/", "openai/", "anthropic/", "mistral/", "cohere/",
+    "groq/", "xai/", "deepseek/", "together_ai/", "fireworks_ai/", "perplexity/", "openrouter/", "converse/", "chat/",
+)  # fmt: skip
+_AZURE_REGIONS: Final = MappingProxyType(
+    {"us/": "datazone-us", "eu/": "datazone-eu", "global/": "global", "global-standard/": "global"}
+)
+_CONTEXT: Final = re.compile(r"(?:\[1m\]|:[0-9]+k)\Z")
+_YEAR, _MONTH, _DAY = "20[0-9]{2}", "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
+_TAIL: Final = re.compile(
+    rf"(?:-preview-{_MONTH}-{_YEAR}|-preview-{_MONTH}-{_DAY}|-{_YEAR}-{_MONTH}-{_DAY}|[-@]{_YEAR}{_MONTH}{_DAY}"
+    rf"|-{_MONTH}-{_YEAR}|-latest)\Z"
+)
+_GEO: Final = re.compile(r"(us-gov|us|eu|apac|au|jp|global)\.")
+_FINE_TUNED: Final = "ft:"
+
+
+class Match(NamedTuple):
+    """What the resolution found: a model, or the reason why none.
+
+    ``facts`` are those that the name or the alias fixes.
+    """
+
+    model: Model | None
+    provider: str | None = None
+    match: str | None = None
+    facts: Facts = NO_FACTS
+    flags: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class Probe(NamedTuple):
+    """One name that a step tries, with the facts that the steps so far fixed."""
+
+    step: str
+    name: str
+    facts: Facts
+
+
+def resolve(
+    book: PriceBook,
+    provider: str | None,
+    response_model: str | None,
+    request_model: str | None = None,
+    host: str | None = None,
+    unknown_host: str = "assume",
+) -> Match:
+    """Return the model that a call is priced by; answers are kept, hits and misses alike.
+
+    Args:
+        book: the price book.
+        provider: name of the provider, any registered spelling; None where it is not known.
+        response_model: the model that answered; the only name tried where it is not blank (but for aliases).
+        request_model: the model that was asked for.
+        host: the host that was called, where the provider is not certain without it.
+        unknown_host: ``assume`` prices a model that one maker alone sells at that maker's rates, flagged
+            ``assumed_provider``; ``unpriced`` does not.
+    """
+    kept = book.matches
+    if kept is None:
+        kept = book.matches = lru_cache(MATCHES_KEPT)(partial(_find_keepable, book))
+    try:
+        return kept(provider, response_model, request_model, host, unknown_host)
+    except (_NotKept, TypeError):
+        # Hostile lengths, and objects that a client put in place of a name (they may not even be hashable).
+        names = [_as_text(name) for name in (provider, response_model, request_model, host)]
+        return find(book, names[0], names[1], names[2], names[3], unknown_host)
+
+
+class _NotKept(Exception):  # noqa: N818  # never leaves this module: `lru_cache` keeps no answer that is an exception
+    """The names of a call must not become a key."""
+
+
+def _find_keepable(
+    book: PriceBook, name: str | None, response: str | None, request: str | None, host: str | None, unknown_host: str
+) -> Match:
+    for text in (name, response, request, host):
+        if text is not None and (type(text) is not str or len(text) > MAX_ID_BYTES):
+            raise _NotKept
+    return find(book, name, response, request, host, unknown_host)
+
+
+def _as_text(name: object) -> str | None:
+    return str.__str__(name) if isinstance(name, str) else None
+
+
+def find(
+    book: PriceBook,
+    name: str | None,
+    response: str | None,
+    request: str | None,
+    host: str | None,
+    unknown_host: str,
+) -> Match:
+    """Do what ``resolve`` does, without keeping the answer."""
+    by_host, by_name = book.provider_by_host(host), book.provider_by_name(name)
+    provider = by_host or by_name
+    alias = _alias(book, provider, response) or _alias(book, provider, request)
+    if alias is not None:
+        return alias
+    text = usable_id(response if response is not None and ascii_trim(response) else request)
+    if text is None:
+        return Match(None, provider, reason="no_model")
+    certain = by_host is not None or (by_name is not None and host is None)
+    if provider is not None and (certain or book.providers[provider].kind == "self_hosted"):
+        return _of_provider(book, provider, text)
+    if not name and not host:
+        return _exact_under_one(book, text)
+    if unknown_host != "assume":
+        return Match(None, provider, reason="unknown_model")
+    return _of_one_maker(book, text)
+
+
+def usable_id(text: str | None) -> str | None:
+    """Return an id trimmed and in lower case (ASCII alone), or None where it is blank or longer than any real one."""
+    text = ascii_trim(text or "")
+    # A character has at least one byte: hostile megabytes are never encoded.
+    if not text or len(text) > MAX_ID_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
+        return None
+    return ascii_lower(text)
+
+
+def _alias(book: PriceBook, provider: str | None, text: str | None) -> Match | None:
+    if provider is None or text is None or usable_id(text) is None:
+        return None
+    names: Mapping[str, Mapping[str, str]] = book.aliases.get(provider, {})
+    text = ascii_trim(text)
+    target = names.get(text) or names.get(ascii_lower(text))
+    if target is None:
+        return None
+    found = _of_provider(book, target.get("provider", provider), usable_id(target["model"]) or "")
+    fixed = {key: value for key, value in target.items() if key not in ("model", "provider")}
+    return found._replace(match="alias", facts={**found.facts, **fixed}) if found.model else found
+
+
+def _of_provider(book: PriceBook, provider: str, text: str) -> Match:
+    name = text
+    for step, name, facts in probes(provider, text):
+        if provider == _OPENROUTER and step == "suffix" and name.endswith(":free"):
+            return Match(free_model(name), provider, "normalized", facts)
+        found = book.model(provider, name)
+        if found is not None:
+            return Match(found, provider, "exact" if step == "exact" else "normalized", facts)
+    found = None if name.startswith(_FINE_TUNED) else book.by_prefix(provider, name)
+    return Match(found, provider, "pattern") if found else Match(None, provider, reason="unknown_model")
+
+
+def _of_one_maker(book: PriceBook, text: str) -> Match:
+    """An address that nobody lists: the id decides, where exactly one maker sells it."""
+    hits: list[Match] = []
+    for key, entry in book.providers.items():
+        if entry.kind == "first_party":
+            for step, name, facts in probes(key, text):
+                found = book.model(key, name)
+                if found is not None:
+                    match = "exact" if step == "exact" else "normalized"
+                    hits.append(Match(found, key, match, facts, ("assumed_provider",)))
+                    break
+    if len(hits) == 1:
+        return hits[0]
+    return Match(None, reason="ambiguous_model" if hits else "unknown_model")
+
+
+def _exact_under_one(book: PriceBook, text: str) -> Match:
+    owners = [key for key in book.providers if book.has(key, text)]
+    if len(owners) == 1:
+        return Match(book.model(owners[0], text), owners[0], "exact")
+    return Match(None, reason="ambiguous_model")
+
+
+def probes(provider: str, text: str) -> Iterator[Probe]:
+    """Yield the names that steps 1 to 6 try, each made from the one before, with the facts that the name fixes."""
+    yield Probe("exact", text, NO_FACTS)
+    if text.startswith(_FINE_TUNED):
+        base = ":".join(text.split(":")[:2])
+        if base != text:
+            yield Probe("fine-tuned base", base, NO_FACTS)
+        return
+    if text.startswith("arn:"):
+        if "application-inference-profile/" in text:
+            return
+        text = text.rpartition("/")[2]
+        yield Probe("unwrap", text, NO_FACTS)
+    elif "models/" in text:
+        text = text.rpartition("models/")[2]
+        yield Probe("unwrap", text, NO_FACTS)
+    yield from _from_prefix_on(provider, text)
+
+
+def _from_prefix_on(provider: str, name: str) -> Iterator[Probe]:
+    facts: Facts = NO_FACTS
+    # OpenRouter's own ids begin with the maker's word.
+    prefixes = _PREFIXES if provider != _OPENROUTER else (f"{_OPENROUTER}/",)
+    for _ in range(2):
+        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        if prefix is not None:
+            name = name[len(prefix) :]
+            yield Probe("prefix", name, facts)
+    region = next((region for region in _AZURE_REGIONS if provider == _AZURE and name.startswith(region)), None)
+    if region is not None:
+        facts, name = {"deployment_type": _AZURE_REGIONS[region]}, name[len(region) :]
+        yield Probe("prefix", name, facts)
+    shorter = _without_suffix(provider, name)
+    if shorter is not None:
+        name = shorter
+        yield Probe("suffix", name, facts)
+    if _TAIL.search(name):
+        name = _TAIL.sub("", name)
+        yield Probe("tail", name, facts)
+    area = _GEO.match(name) if provider == _BEDROCK else None
+    if area:
+        facts = {**facts, "deployment_type": "global" if area[1] == "global" else "geo"}
+        yield Probe("geo", name[area.end() :], facts)
+
+
+def _without_suffix(provider: str, name: str) -> str | None:
+    """Return the name without its suffix (OpenRouter's ``:free`` names a model of its own), or None without one."""
+    if provider == _OPENROUTER:
+        if name.endswith(":free"):
+            return name
+        return name.partition(":")[0] if ":" in name else None
+    return _CONTEXT.sub("", name) if _CONTEXT.search(name) else None
+
+
+def free_model(name: str) -> Model:
+    """Return OpenRouter's free variant of a model: tokens and requests at an explicit zero."""
+    table = rate_table(-1, dict.fromkeys((*TOKEN_UNITS, "request"), 0), f"{_OPENROUTER}/{name}")
+    row = Row(
+        -FOREVER, FOREVER, (), None, table, (), "list", contracted=False, plain=True, unasked=SERVICE_FACTS, source={}
+    )
+    return Model(_OPENROUTER, name, (row,), (row,), (), (), adjusted=False, search_context=None)

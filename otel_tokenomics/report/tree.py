@@ -1,0 +1,136 @@
+"""The cost tree of a trace: own and inclusive cost per span, summed in integers from own costs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from otel_tokenomics.attributes import names
+from otel_tokenomics.report.otlp_files import SpanRecord
+from otel_tokenomics.usage import parse_usd
+
+
+class Node(NamedTuple):
+    """One span with its children in order of start. Costs are pico-USD; ``own`` is None where there is none."""
+
+    span: SpanRecord
+    own: int | None
+    inclusive: int
+    unpriced: int
+    children: list[Node]
+
+
+class Owner(NamedTuple):
+    """One row of the table by owner: calls, tokens, cost in pico-USD, calls without a price."""
+
+    team: str
+    customer: str
+    model: str
+    calls: int
+    input: int
+    output: int
+    cost: int
+    unpriced: int
+
+
+def own_cost(span: SpanRecord) -> int | None:
+    """Return a span's own cost in pico-USD; None where it bears none."""
+    total = span.attributes.get(names.TOKENOMICS_COST_TOTAL)
+    return parse_usd(total) if isinstance(total, (int, float)) and not isinstance(total, bool) else None
+
+
+def is_call(span: SpanRecord) -> bool:
+    """Return whether a span is a model call of ours, or one that was priced."""
+    attributes = span.attributes
+    return names.TOKENOMICS_CALL_END in attributes or (
+        names.TOKENOMICS_COST_STATUS in attributes and names.GEN_AI_OPERATION_NAME in attributes
+    )
+
+
+def is_unpriced(span: SpanRecord) -> bool:
+    """Return whether a span may cost something that nobody knows."""
+    status = span.attributes.get(names.TOKENOMICS_COST_STATUS)
+    return status == "unpriced" or (status is None and is_call(span) and own_cost(span) is None)
+
+
+def traces(spans: Iterable[SpanRecord]) -> dict[str, list[Node]]:
+    """Return the trees of each trace, by trace id in order of start. A span that came twice counts once.
+
+    A span whose parent is missing is a root of its own; a circle of parents is broken at its first span.
+    """
+    by_trace: dict[str, dict[str, SpanRecord]] = {}
+    for span in spans:
+        by_trace.setdefault(span.trace_id, {})[span.span_id] = span
+    ordered = sorted(by_trace.items(), key=lambda entry: min(span.start_ns for span in entry[1].values()))
+    return {trace: _roots(members) for trace, members in ordered}
+
+
+def _roots(members: dict[str, SpanRecord]) -> list[Node]:
+    children: dict[str, list[SpanRecord]] = {}
+    roots: list[SpanRecord] = []
+    for span in sorted(members.values(), key=lambda span: (span.start_ns, span.span_id)):
+        if span.parent_id in members and span.parent_id != span.span_id:
+            children.setdefault(span.parent_id, []).append(span)
+        else:
+            roots.append(span)
+    seen: set[str] = set()
+    nodes = [_node(root, children, seen) for root in roots]
+    nodes += [_node(span, children, seen) for span in members.values() if span.span_id not in seen]
+    return nodes
+
+
+def _node(root: SpanRecord, children: dict[str, list[SpanRecord]], seen: set[str]) -> Node:
+    """Build one tree without recursion: a trace may be deeper than the interpreter's stack."""
+    order: list[SpanRecord] = []
+    stack = [root]
+    while stack:
+        span = stack.pop()
+        if span.span_id not in seen:
+            seen.add(span.span_id)
+            order.append(span)
+            stack.extend(children.get(span.span_id, ()))
+    built: dict[str, Node] = {}
+    for span in reversed(order):
+        below = [built[child.span_id] for child in children.get(span.span_id, ()) if child.span_id in built]
+        own = own_cost(span)
+        built[span.span_id] = Node(
+            span,
+            own,
+            (own or 0) + sum(child.inclusive for child in below),
+            is_unpriced(span) + sum(child.unpriced for child in below),
+            below,
+        )
+    return built[root.span_id]
+
+
+def walk(node: Node, depth: int = 0) -> Iterator[tuple[int, Node]]:
+    """Yield a tree's nodes with their depth, parents first."""
+    stack = [(depth, node)]
+    while stack:
+        level, current = stack.pop()
+        yield level, current
+        stack.extend((level + 1, child) for child in reversed(current.children))
+
+
+def tag(span: SpanRecord, key: str) -> str:
+    """Return a business tag of a span, or an empty text."""
+    return str(span.attributes.get(names.TOKENOMICS_TAG_PREFIX + key, ""))
+
+
+def owners(spans: Iterable[SpanRecord]) -> list[Owner]:
+    """Return calls, tokens and cost by team, customer and model, the dearest first."""
+    rows: dict[tuple[str, str, str], list[Any]] = {}
+    for span in spans:
+        cost = own_cost(span)
+        if cost is None and not is_call(span):
+            continue
+        model = span.attributes.get(names.TOKENOMICS_PRICE_MODEL) or span.attributes.get(names.GEN_AI_REQUEST_MODEL)
+        key = (tag(span, "team"), tag(span, "customer"), str(model or span.name))
+        row = rows.setdefault(key, [0, 0, 0, 0, 0])
+        row[0] += 1
+        row[1] += span.attributes.get(names.GEN_AI_USAGE_INPUT_TOKENS, 0)
+        row[2] += span.attributes.get(names.GEN_AI_USAGE_OUTPUT_TOKENS, 0)
+        row[3] += cost or 0
+        row[4] += is_unpriced(span)
+    found = [Owner(*key, *row) for key, row in rows.items()]
+    return sorted(found, key=lambda row: (-row.cost, row))

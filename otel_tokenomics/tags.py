@@ -1,0 +1,201 @@
+"""Business tags: whose money a call spends. Context-local, merged when nested, copied on every span started inside.
+
+Tags travel in an OpenTelemetry context key, never in baggage, so no provider sees them.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import logging
+import re
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextvars import Token
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, TypeVar, cast
+
+from opentelemetry import baggage, context
+from opentelemetry.context import Context
+
+from otel_tokenomics.attributes import names
+
+MAX_TAGS: Final = 16
+MAX_VALUE: Final = 200
+#: Tags for which OpenTelemetry has a name of its own.
+STANDARD: Final = MappingProxyType(
+    {
+        "user": names.USER_ID,
+        "session": names.SESSION_ID,
+        "conversation": names.GEN_AI_CONVERSATION_ID,
+        "agent": names.GEN_AI_AGENT_NAME,
+        "workflow": names.GEN_AI_WORKFLOW_NAME,
+        "environment": names.DEPLOYMENT_ENVIRONMENT_NAME,
+    }
+)
+BAGGAGE_PREFIX: Final = "tokenomics."
+
+_KEY: Final = context.create_key("tokenomics-tags")
+_VALID_KEY: Final = re.compile(r"[a-z][a-z0-9_]*")
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+_logger = logging.getLogger("otel_tokenomics")
+_warned: set[str] = set()
+_before_use: list[Callable[[], None]] = []
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class tags:  # noqa: N801  # reads as a verb: `with tags(team="search"):`
+    """Tag every span and every cost inside a with-block or a decorated function.
+
+    Keys are ``[a-z][a-z0-9_]*``, at most 16 per call, values text of at most 200 characters; what exceeds a limit
+    is dropped or cut with one warning. ``user``, ``session``, ``conversation``, ``agent``, ``workflow`` and
+    ``environment`` write the OpenTelemetry attribute, every other key ``tokenomics.tag.<key>``.
+    """
+
+    def __init__(self, **tags: object) -> None:
+        self._attributes = attributes_of(tags)
+        self._tokens: list[Token[Context]] = []
+
+    def __enter__(self) -> None:
+        for prepare in tuple(_before_use):
+            prepare()
+        merged = {**current_tags(), **self._attributes}
+        self._tokens.append(context.attach(context.set_value(_KEY, MappingProxyType(merged))))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        context.detach(self._tokens.pop())
+
+    def _again(self) -> tags:
+        """Return a twin with tokens of its own: calls of one decorated function may overlap."""
+        twin = copy.copy(self)
+        twin._tokens = []  # noqa: SLF001
+        return twin
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, coroutine function, generator function or async generator function."""
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            def asyncgen(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+                return self._drive_async(function(*args, **kwargs))
+
+            return cast("F", asyncgen)
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                return self._drive(function(*args, **kwargs))
+
+            return cast("F", generator)
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                with self._again():
+                    return await function(*args, **kwargs)
+
+            return cast("F", coroutine)
+
+        @functools.wraps(function)
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return cast("F", plain)
+
+    def _drive(self, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Enter around each step only: a token that crossed a yield would be reset in a foreign context."""
+        step: Callable[[], Any] = functools.partial(next, inner)
+        while True:
+            try:
+                with self._again():
+                    item = step()
+            except StopIteration as stop:
+                return stop.value
+            try:
+                sent = yield item
+                step = functools.partial(inner.send, sent)
+            except GeneratorExit:
+                with self._again():
+                    inner.close()
+                raise
+            except BaseException as error:  # noqa: BLE001  # handed to the inner generator, which decides
+                step = functools.partial(inner.throw, error)
+
+    async def _drive_async(self, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+        step: Callable[[], Any] = functools.partial(inner.asend, None)
+        while True:
+            try:
+                with self._again():
+                    item = await step()
+            except StopAsyncIteration:
+                return
+            try:
+                sent = yield item
+                step = functools.partial(inner.asend, sent)
+            except GeneratorExit:
+                with self._again():
+                    await inner.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001  # handed to the inner generator, which decides
+                step = functools.partial(inner.athrow, error)
+
+
+def current_tags(within: Context | None = None) -> Mapping[str, str]:
+    """Return the tags in force in a context (the current one by default), by attribute name."""
+    return cast("Mapping[str, str]", context.get_value(_KEY, within)) or _NONE
+
+
+def attributes_of(tags: Mapping[str, object]) -> dict[str, str]:
+    """Return tags by attribute name, within the limits; what breaks one is one warning."""
+    result: dict[str, str] = {}
+    for key, value in tags.items():
+        if value is None:
+            continue
+        if not _VALID_KEY.fullmatch(key):
+            _warn(f"tag key {key[:60]!r} is not of the form [a-z][a-z0-9_]*; it is dropped")
+        elif len(result) >= MAX_TAGS:
+            _warn(f"more than {MAX_TAGS} tags in one call; the rest is dropped")
+        else:
+            text = str(value)
+            if len(text) > MAX_VALUE:
+                _warn(f"the value of tag {key!r} is longer than {MAX_VALUE} characters; it is cut")
+            result[STANDARD.get(key, names.TOKENOMICS_TAG_PREFIX + key)] = text[:MAX_VALUE]
+    return result
+
+
+def before_use(prepare: Callable[[], None]) -> None:
+    """Register what must run before the first tag is set (the decision on the providers)."""
+    if prepare not in _before_use:
+        _before_use.append(prepare)
+
+
+def not_before_use(prepare: Callable[[], None]) -> None:
+    """Take back what ``before_use`` registered."""
+    if prepare in _before_use:
+        _before_use.remove(prepare)
+
+
+def without_our_baggage(within: Context, strip: str = "ours") -> Context:
+    """Return the context without baggage entries of ours (``ours``) or any (``all``), for the call of a provider."""
+    if strip == "none":
+        return within
+    entries = baggage.get_all(within)
+    if not entries:
+        return within
+    if strip == "all":
+        return baggage.clear(within)
+    for name in entries:
+        if name.startswith(BAGGAGE_PREFIX):
+            within = baggage.remove_baggage(name, within)
+    return within
+
+
+def _warn(message: str) -> None:
+    cause = message.partition(" ")[0] + message.rpartition(";")[2]
+    if cause not in _warned:
+        _warned.add(cause)
+        _logger.warning("otel_tokenomics: %s", message)

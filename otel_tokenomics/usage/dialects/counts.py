@@ -1,0 +1,103 @@
+"""Reading fields and counts from whatever a provider or its client hands over: never raises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol, cast
+
+from otel_tokenomics.usage import MAX_COUNT, parse_usd
+
+#: The marks of a count that cannot be believed: it is absent, and says why.
+BAD: Final = -1
+HUGE: Final = -2
+
+
+class StreamReader(Protocol):
+    """Observes the items of one stream; what it last saw is what counts."""
+
+    def observe(self, item: object) -> None:
+        """Take note of one item (dict or client object); never raises."""
+        ...
+
+    def reading(self) -> object:
+        """Return the reading so far, or None where no item said anything."""
+        ...
+
+
+def field(source: object, name: str) -> object:
+    """Return a field of a dict or client object; None where it is absent."""
+    if isinstance(source, dict):
+        return cast("dict[str, object]", source).get(name)
+    return getattr(source, name, None)
+
+
+def count(source: object, name: str) -> int | None:
+    """Return a count; None where absent, ``BAD`` or ``HUGE`` where it cannot be believed.
+
+    Whole numbers may come as text or double; a fraction is cut.
+    """
+    value = field(source, name)
+    if type(value) is int:
+        if value < 0:
+            return BAD
+        return value if value <= MAX_COUNT else HUGE
+    return None if value is None else _odd(value)
+
+
+def _odd(value: object) -> int | None:
+    if isinstance(value, bool):
+        return BAD
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.isascii() or len(text) > 40:
+            return BAD
+        try:
+            value = float(text) if not text.isdigit() else int(text)
+        except ValueError:
+            return BAD
+    if isinstance(value, float):
+        if not math.isfinite(value) or value < 0:
+            return BAD
+        value = int(value)
+    if isinstance(value, int):
+        return value if 0 <= value <= MAX_COUNT else HUGE if value > 0 else BAD
+    # A client's "not given" sentinel is no count; anything else is not one either.
+    return None
+
+
+def word(source: object, name: str) -> str | None:
+    """Return a non-empty text field of at most 256 characters, or None."""
+    value = field(source, name)
+    if isinstance(value, str) and 0 < len(value) <= 256:
+        return value
+    # An enum of a client library carries its word in `value`.
+    inner = getattr(value, "value", None)
+    return inner if isinstance(inner, str) and inner else None
+
+
+def items(source: object, name: str) -> Iterable[object]:
+    """Return the elements of a list field; nothing where it is no list."""
+    value = field(source, name)
+    return cast("list[object]", value) if isinstance(value, list) else ()
+
+
+def money(source: object, name: str) -> int | None:
+    """Return an amount in USD as pico-USD; None where it is absent or no amount."""
+    value = field(source, name)
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        amount = parse_usd(value)
+    except ValueError:
+        return None
+    return amount if amount >= 0 else None
+
+
+def reason_of(bad: int, kept: Mapping[str, int]) -> str | None:
+    """Return the reason of a usage with unbelievable counts: what is left is a lower bound, if anything is."""
+    if bad == HUGE:
+        return "invalid_usage"
+    if bad:
+        return "incomplete_usage" if kept else "invalid_usage"
+    return None

@@ -1,0 +1,380 @@
+"""OpenAI's wire formats, which many hosts speak: chat, completions, responses, embeddings, images, audio.
+
+Input counts include cache reads, cache writes and all modalities; every detail is a subset. Source: the API
+reference of OpenAI (objects ``CompletionUsage`` and ``ResponseUsage``); for the hosts, their own references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
+from otel_tokenomics.usage.dialects.counts import BAD, HUGE, count, field, items, money, reason_of, word
+
+_TICKS_TO_PICO: Final = 100
+_PENDING: Final = frozenset({"queued", "in_progress"})
+_TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+#: output item of the responses API -> the unit that its tool is billed in
+_BILLED_ITEMS: Final = MappingProxyType({"web_search_call": "web_search", "file_search_call": "file_search"})
+
+
+def read_chat(raw: object, provider: str | None = None) -> Reading:
+    """Return the reading of a chat or legacy completion usage object.
+
+    xAI and Perplexity report reasoning outside ``completion_tokens``: it is added where the total proves it
+    (xAI), or always (Perplexity).
+    """
+    details = field(raw, "prompt_tokens_details")
+    out_details = field(raw, "completion_tokens_details")
+    cached = count(details, "cached_tokens") if details is not None else None
+    if cached is None:
+        cached = count(raw, "prompt_cache_hit_tokens")
+    prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
+    reasoning = count(out_details, "reasoning_tokens") if out_details is not None else count(raw, "reasoning_tokens")
+    total = count(raw, "total_tokens")
+    extra = bool(reasoning and reasoning > 0) and (
+        provider == "perplexity"
+        or (provider == "x_ai" and total == (prompt or 0) + (completion or 0) + (reasoning or 0))
+    )
+    if extra and completion is not None and reasoning is not None:
+        completion += reasoning
+    reading = _inclusive(
+        (prompt, cached, count(details, "cache_write_tokens"), None),
+        _modalities(details, out_details),
+        (completion, reasoning, total),
+    )
+    stated = _stated(raw, provider)
+    tier = word(raw, "service_tier")
+    if stated is None and tier is None:
+        return reading
+    return reading._replace(stated_cost=stated, facts={"service_tier": tier} if tier else NO_FACTS)
+
+
+def read_responses(raw: object, provider: str | None = None) -> Reading:
+    """Return the reading of a responses (decisions, compact) usage object."""
+    details, out_details = field(raw, "input_tokens_details"), field(raw, "output_tokens_details")
+    ttl = field(details, "cache_write_tokens_details") if details is not None else None
+    reading = _inclusive(
+        (
+            count(raw, "input_tokens"),
+            count(details, "cached_tokens"),
+            count(details, "cache_write_tokens"),
+            count(ttl, "ttl_12h_tokens") if ttl is not None else None,
+        ),
+        _modalities(details, out_details),
+        (count(raw, "output_tokens"), count(out_details, "reasoning_tokens"), count(raw, "total_tokens")),
+    )
+    stated = _stated(raw, provider)
+    return reading if stated is None else reading._replace(stated_cost=stated)
+
+
+def read_embeddings(raw: object, provider: str | None = None) -> Reading:
+    """Return the reading of an embeddings usage object: input only."""
+    prompt = count(raw, "prompt_tokens")
+    if prompt is None:
+        prompt = count(raw, "input_tokens")
+    reading = _inclusive((prompt, None, None, None), {}, (None, None, count(raw, "total_tokens")))
+    return reading._replace(stated_cost=_stated(raw, provider))
+
+
+def read_images(raw: object, _provider: str | None = None) -> Reading:
+    """Return the reading of a GPT image model's usage: text and image input, image output.
+
+    Output tokens are image tokens unless ``output_tokens_details`` says otherwise.
+    """
+    details, out_details = field(raw, "input_tokens_details"), field(raw, "output_tokens_details")
+    output = count(raw, "output_tokens")
+    modalities = _modalities(details, out_details)
+    if out_details is None and output is not None and output > 0:
+        modalities["image_out"] = output
+    return _inclusive(
+        (count(raw, "input_tokens"), count(details, "cached_tokens"), None, None),
+        modalities,
+        (output, None, count(raw, "total_tokens")),
+    )
+
+
+def read_transcription(raw: object, _provider: str | None = None) -> Reading:
+    """Return the reading of a transcription usage: of type ``tokens``, or of type ``duration`` in seconds.
+
+    A fraction of a second is billed as a whole one.
+    """
+    if word(raw, "type") == "duration" or field(raw, "seconds") is not None:
+        value = field(raw, "seconds")
+        seconds = count(raw, "seconds")
+        if seconds is not None and seconds >= 0 and isinstance(value, float) and value > seconds:
+            seconds += 1
+        counts = {"audio_in_second": seconds} if seconds is not None and seconds >= 0 else {}
+        return _reading(counts, seconds if seconds is not None and seconds < 0 else 0)
+    details = field(raw, "input_token_details")
+    if details is None:
+        details = field(raw, "input_tokens_details")
+    return _inclusive(
+        (count(raw, "input_tokens"), None, None, None),
+        _modalities(details, None),
+        (count(raw, "output_tokens"), None, count(raw, "total_tokens")),
+    )
+
+
+def read_speech(raw: object, provider: str | None = None) -> Reading:
+    """Return the reading of a speech usage: the stream's terminal event reports tokens, plain answers nothing."""
+    return read_transcription(raw, provider) if raw is not None else Reading()
+
+
+READERS: Final[Mapping[str, Callable[[object, str | None], Reading]]] = MappingProxyType(
+    {
+        "chat": read_chat,
+        "completions": read_chat,
+        "responses": read_responses,
+        "embeddings": read_embeddings,
+        "images": read_images,
+        "transcription": read_transcription,
+        "speech": read_speech,
+    }
+)
+
+
+def read_response(api: str, response: object, provider: str | None = None) -> Reading | None:
+    """Return the reading of a whole response body or one stream item; None where it says nothing.
+
+    An event of the responses API carries its response inside; only terminal events (and ``response.created``,
+    for the id) are read.
+    """
+    if api == "responses":
+        return _read_responses_body(response, provider)
+    usage = field(response, "usage")
+    model, identity = word(response, "model"), word(response, "id")
+    tier = word(response, "service_tier")
+    if usage is None and field(response, "type") in ("speech.audio.done", "transcript.text.done"):
+        usage = field(response, "usage")
+    groq = field(response, "x_groq") if usage is None else None
+    if groq is not None:
+        usage, identity = field(groq, "usage"), identity or word(groq, "id")
+    finish = tuple(reason for choice in items(response, "choices") if (reason := word(choice, "finish_reason")))
+    if usage is None and model is None and identity is None and not finish:
+        return None
+    reading = READERS[api](usage, provider) if usage is not None else Reading()
+    facts = {**reading.facts, "service_tier": tier} if tier else reading.facts
+    return reading._replace(facts=facts, response_model=model, response_id=identity, finish_reasons=finish)
+
+
+def _read_responses_body(response: object, provider: str | None) -> Reading | None:
+    kind = word(response, "type")
+    if kind is not None and kind.startswith("response."):
+        response = field(response, "response")
+        if response is None:
+            return None
+    status, usage = word(response, "status"), field(response, "usage")
+    model, identity, tier = word(response, "model"), word(response, "id"), word(response, "service_tier")
+    if usage is None and model is None and identity is None:
+        return None
+    reading = read_responses(usage, provider) if usage is not None else Reading()
+    if usage is not None:
+        reading = _with_tools(reading, response)
+    elif status in _PENDING:
+        reading = reading._replace(reason="pending")
+    return reading._replace(
+        facts={"service_tier": tier} if tier else NO_FACTS,
+        response_model=model,
+        response_id=identity,
+        response_status=status,
+        finish_reasons=(status,) if status in ("completed", "incomplete", "failed") else (),
+    )
+
+
+def _with_tools(reading: Reading, response: object) -> Reading:
+    """Add what tools bill on top; where ``tool_usage`` is absent the output items are counted, as a lower bound."""
+    if reading.usage is None:
+        return reading
+    counts = dict(reading.usage.counts)
+    tools = field(response, "tool_usage")
+    reason = reading.reason
+    if tools is not None:
+        searches = count(field(tools, "web_search"), "num_requests")
+        if searches and searches > 0:
+            counts["web_search"] = searches
+        image = field(tools, "image_gen")
+        if image is not None and (made := read_images(image)).usage is not None:
+            for unit, number in made.usage.counts.items():
+                counts[unit] = counts.get(unit, 0) + number
+    else:
+        for item in items(response, "output"):
+            kind = word(item, "type") or ""
+            unit = _BILLED_ITEMS.get(kind)
+            if unit:
+                counts[unit] = counts.get(unit, 0) + 1
+            if unit or kind == "image_generation_call":
+                reason = reason or "incomplete_usage"
+    return reading._replace(usage=Usage(counts, reading.usage.source), reason=reason)
+
+
+class OpenAIStreamReader:
+    """Reads a stream of one of OpenAI's formats: the last usage seen is the usage."""
+
+    __slots__: Final = ("_api", "_finish", "_provider", "_reading")
+
+    def __init__(self, api: str, provider: str | None = None) -> None:
+        self._api = api
+        self._provider = provider
+        self._reading: Reading | None = None
+
+    def observe(self, item: object) -> None:
+        """Take note of one chunk or event."""
+        if self._api in ("chat", "completions"):
+            # The hot path: a chunk without usage that adds nothing to what is known already.
+            if self._reading is not None and field(item, "usage") is None and field(item, "x_groq") is None:
+                self._finished(item)
+                return
+        elif self._api == "responses" and self._reading is not None and word(item, "type") not in _TERMINAL:
+            return
+        seen = read_response(self._api, item, self._provider)
+        if seen is not None:
+            self._reading = seen if self._reading is None else _newer(self._reading, seen)
+
+    def _finished(self, item: object) -> None:
+        for choice in items(item, "choices"):
+            reason = word(choice, "finish_reason")
+            if reason and self._reading is not None:
+                self._reading = self._reading._replace(finish_reasons=(*self._reading.finish_reasons, reason))
+
+    def reading(self) -> Reading | None:
+        """Return what the stream said so far."""
+        return self._reading
+
+
+def stream_reader(api: str, provider: str | None = None) -> OpenAIStreamReader:
+    """Return a reader of one stream."""
+    return OpenAIStreamReader(api, provider)
+
+
+def _newer(old: Reading, new: Reading) -> Reading:
+    return Reading(
+        new.usage or old.usage,
+        {**old.facts, **new.facts},
+        new.response_model or old.response_model,
+        new.response_id or old.response_id,
+        new.stated_cost if new.stated_cost is not None else old.stated_cost,
+        new.flags or old.flags,
+        new.reason if new.usage is not None or new.reason else None,
+        new.others or old.others,
+        (*old.finish_reasons, *new.finish_reasons),
+        new.response_status or old.response_status,
+    )
+
+
+def _modalities(details: object, out_details: object) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for source, names in (
+        (details, (("audio_tokens", "audio_in"), ("image_tokens", "image_in"))),
+        (out_details, (("audio_tokens", "audio_out"), ("image_tokens", "image_out"))),
+    ):
+        if source is not None:
+            for name, unit in names:
+                number = count(source, name)
+                if number:
+                    found[unit] = number
+    return found
+
+
+def _inclusive(
+    inputs: tuple[int | None, int | None, int | None, int | None],
+    modalities: dict[str, int],
+    outputs: tuple[int | None, int | None, int | None],
+) -> Reading:
+    """Return disjoint counts of an inclusive usage; inconsistent ones are clamped and flagged."""
+    prompt, cached, written, written_12h = inputs
+    completion, reasoning, total = outputs
+    counts: dict[str, int] = {}
+    bad, flags = 0, False
+    for number in (prompt, cached, written, written_12h, completion, reasoning, *modalities.values()):
+        if number is not None and number < 0:
+            bad = HUGE if HUGE in (number, bad) else BAD
+    cached, written, long = _believed(cached), _believed(written), _believed(written_12h)
+    written = max(written, long)
+    if prompt is not None and prompt >= 0:
+        left, modal = _split_input(prompt, cached, written, modalities)
+        flags |= left < 0
+        counts["input"] = max(left, 0)
+        counts |= {unit: number for unit, number in modal.items() if number}
+    else:
+        modal = {"cache_read": cached, **{u: n for u, n in modalities.items() if u.endswith("_in") and n > 0}}
+        counts |= {unit: number for unit, number in modal.items() if number}
+    if cached and "cache_read" not in counts and "audio_cache_read" not in counts:
+        counts["cache_read"] = cached
+    if written - long:
+        counts["cache_write"] = written - long
+    if long:
+        counts["cache_write_12h"] = long
+    spoken = sum(number for unit, number in modalities.items() if unit.endswith("_out") and number > 0)
+    thought = _believed(reasoning)
+    if completion is not None and completion >= 0:
+        rest = completion - thought - spoken
+        if thought > completion:
+            rest, flags = completion - spoken, True
+        flags |= rest < 0
+        counts["output"] = max(rest, 0)
+    if thought:
+        counts["reasoning"] = thought
+    counts |= {unit: number for unit, number in modalities.items() if unit.endswith("_out") and number > 0}
+    reason = reason_of(bad, counts)
+    if total is not None and total > 0 and counts:
+        known = sum(counts.values())
+        if total > known:
+            reason = reason or "incomplete_usage"
+        flags |= total < known and not bad
+    return _reading(counts, bad, reason, ("inconsistent_usage",) if flags else ())
+
+
+def _split_input(prompt: int, cached: int, written: int, modalities: dict[str, int]) -> tuple[int, dict[str, int]]:
+    """Return plain input (negative where the parts exceed the whole) and the other input units, disjoint.
+
+    Modalities and cache may overlap without a joint count: the least overlap is assumed, audio first.
+    """
+    audio, image = max(modalities.get("audio_in", 0), 0), max(modalities.get("image_in", 0), 0)
+    if not audio and not image:
+        return prompt - cached - written, {"cache_read": cached}
+    over = max(0, cached + written + audio + image - prompt)
+    both = min(over, audio, cached)
+    rest = over - both
+    dropped = min(rest, image)
+    units = {
+        "cache_read": cached - both,
+        "audio_cache_read": both,
+        "audio_in": audio - both,
+        "image_in": image - dropped,
+    }
+    return prompt - written - sum(units.values()), units
+
+
+def _believed(number: int | None) -> int:
+    return number if number is not None and number > 0 else 0
+
+
+def _reading(counts: dict[str, int], bad: int, reason: str | None = None, flags: tuple[str, ...] = ()) -> Reading:
+    if bad == HUGE:
+        return Reading(None, reason="invalid_usage", flags=flags)
+    if not counts:
+        return Reading(None, reason="invalid_usage" if bad else None, flags=flags)
+    return Reading(Usage(counts), reason=reason or reason_of(bad, counts), flags=flags)
+
+
+def _stated(raw: object, provider: str | None) -> int | None:
+    """Return the cost that the billing party states in its usage object, in pico-USD."""
+    if provider == "x_ai":
+        ticks = count(raw, "cost_in_usd_ticks")
+        return ticks * _TICKS_TO_PICO if ticks is not None and ticks >= 0 else None
+    if provider == "openrouter":
+        cost = money(raw, "cost")
+        if cost is not None and field(raw, "is_byok") is True:
+            cost += money(field(raw, "cost_details"), "upstream_inference_cost") or 0
+        return cost
+    if provider == "perplexity":
+        return money(field(raw, "cost"), "total_cost")
+    return None
+
+
+def facts_of(tier: str | None) -> Facts:
+    """Return the facts of a service tier, as said."""
+    return {"service_tier": tier} if tier else NO_FACTS

@@ -1,0 +1,233 @@
+"""Compile the price book: patches and extracts in, one ``pricebook.json`` for both languages out.
+
+Offline and deterministic. ``--check`` writes nothing and fails where a file differs. The build fails on a
+difference between the sources that neither a patch decides nor ``disputes.yaml`` lists, and on whatever the
+engines would refuse.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from merge import merge
+
+HERE: Final = Path(__file__).resolve().parent
+ROOT: Final = HERE.parent
+SCHEMA: Final = "otel-tokenomics/pricebook/1"
+COPIES: Final = ("otel_tokenomics/pricing/pricebook.json", "collector/pricing/pricebook.json")
+_NOT_MODELS: Final = frozenset({"providers", "calendars"})
+
+Key = tuple[str, str]
+
+
+def read_yaml(name: str) -> Any:
+    """Return the content of a YAML file below ``pricebook/``."""
+    return yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+
+
+def read_extract(name: str) -> dict[Key, dict[str, Any]]:
+    """Return a source's extract by (provider, id)."""
+    entries: list[dict[str, Any]] = json.loads((HERE / "sources" / f"{name}.json").read_text(encoding="utf-8"))
+    return {(entry["provider"], entry["id"]): entry for entry in entries}
+
+
+def read_patches() -> dict[Key, dict[str, Any]]:
+    """Return our decisions by (provider, id)."""
+    patches: dict[Key, dict[str, Any]] = {}
+    for path in sorted((HERE / "patches").glob("*.yaml")):
+        if path.stem not in _NOT_MODELS:
+            for entry in read_yaml(f"patches/{path.name}"):
+                patches[path.stem.replace("azure_ai_openai", "azure.ai.openai"), entry["id"]] = entry
+    return patches
+
+
+class Book:
+    """The book while it is compiled, with what the report tells of it."""
+
+    def __init__(self) -> None:
+        self.genai = read_extract("genai-prices")
+        self.litellm = read_extract("litellm")
+        self.patches = read_patches()
+        self.providers: dict[str, dict[str, Any]] = read_yaml("patches/providers.yaml")
+        self.default: dict[str, Any] = self.providers.pop("_default")
+        self.models: list[dict[str, Any]] = []
+        self.disputes: dict[str, dict[str, list[str]]] = {}
+        self.left_out: Counter[str] = Counter()
+        self.noise = 0
+        self.skipped: list[str] = []
+        self.further_ids: dict[Key, list[str]] = {}
+
+    def compile(self) -> None:
+        """Merge every model of every known provider; a further id of one model is no model of its own."""
+        taken: set[Key] = set()
+        for source in (self.patches, self.genai):
+            for (provider, model), entry in sorted(source.items()):
+                for name in entry.get("ids", ()):
+                    key = (provider, name)
+                    if key not in taken and not (source is self.genai and (key in self.genai or key in self.patches)):
+                        taken.add(key)
+                        self.further_ids.setdefault((provider, model), []).append(name)
+        for key in sorted({*self.genai, *self.litellm, *self.patches} - taken):
+            if key[0] not in self.providers:
+                raise SystemExit(f"pricebook/patches/providers.yaml: provider {key[0]!r} is missing")
+            self._model(key)
+
+    def _model(self, key: Key) -> None:
+        patch, genai, litellm = self.patches.get(key), self.genai.get(key), self.litellm.get(key)
+        merged = merge(patch, genai, litellm)
+        for source in (genai, litellm):
+            self.left_out.update((source or {}).get("left_out", ()))
+        if not any(row["rates"] for row in merged.rows if "when" not in row):
+            self.skipped.append("/".join(key))
+            return
+        self.noise += merged.noise
+        if merged.disputes:
+            self.disputes["/".join(key)] = merged.disputes
+        model: dict[str, Any] = {"id": key[1], "p": key[0], "rows": merged.rows}
+        if key in self.further_ids:
+            model["ids"] = self.further_ids[key]
+        if patch and "retired_at" in patch:
+            model["retired_at"] = patch["retired_at"]
+        self.models.append(model)
+
+    def multipliers(self) -> list[dict[str, Any]]:
+        """Return Anthropic's US-only inference multiplier, for the models that litellm names."""
+        ids = sorted(
+            i for (p, i), entry in self.litellm.items() if p == "anthropic" and entry.get("us_multiplier") == "1.1"
+        )
+        units = ["input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning"]
+        when = {"inference_geo": ["us"]}
+        return [{"p": "anthropic", "ids": ids, "when": when, "ratio": [11, 10], "units": units}]
+
+    def text(self) -> str:
+        """Return the book: minified, keys sorted, the header on the first line, then one model per line."""
+        release = read_yaml("release.yaml")
+        providers = {
+            name: {"hosts": [], "names": [], "tier_aliases": {}, **self.default, **entry}
+            for name, entry in self.providers.items()
+        }
+        for name, entry in providers.items():
+            entry["names"] = [name, *entry["names"]]
+        header = {
+            "schema": SCHEMA,
+            **release,
+            "currency": "USD",
+            "scale": 12,
+            "sources": [
+                {
+                    "id": s["id"],
+                    "name": s["name"],
+                    "version": s["version"],
+                    "sha256": s["wheel_sha256"],
+                    "license": s["license"],
+                }
+                for s in read_yaml("sources.lock")
+            ],
+            "calendars": read_yaml("patches/calendars.yaml"),
+            "providers": providers,
+            "multipliers": self.multipliers(),
+        }
+        lines = ",\n".join(_minified(model) for model in self.models)
+        return f'{_minified(header)[:-1]},"models":[\n{lines}\n]}}\n'
+
+    def report(self) -> str:
+        """Return the report for readers of a pull request."""
+        sources: Counter[str] = Counter(
+            "+".join(sorted({s for row in model["rows"] for s in row["src"]})) for model in self.models
+        )
+        rows = sum(len(model["rows"]) for model in self.models)
+        providers = len({model["p"] for model in self.models})
+        by_source = "\n".join(f"| {name} | {count} |" for name, count in sorted(sources.items()))
+        disputes = "\n".join(
+            f"| {model} | {unit} | {ours} | {theirs} |"
+            for model, units in sorted(self.disputes.items())
+            for unit, (ours, theirs) in units.items()
+        )
+        left_out = "\n".join(f"| `{what}` | {count} |" for what, count in sorted(self.left_out.items()))
+        return f"""# Price book report
+
+<!-- Written by pricebook/compile.py -->
+
+{len(self.models)} models of {providers} providers, {rows} rows; {self.noise} rates rounded to pico-USD.
+
+Sources: g genai-prices, l litellm, p our patch.
+
+| Sources | Models |
+|---|---|
+{by_source}
+
+## {len(self.disputes)} models on which the sources differ
+
+The first value is in force; both are pico-USD per unit.
+
+| Model | Unit | genai-prices | litellm |
+|---|---|---|---|
+{disputes}
+
+## What format v1 cannot express
+
+| In the sources | Times |
+|---|---|
+{left_out}
+
+{len(self.skipped)} models have no rate that the format can express.
+"""
+
+
+def _minified(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def check_disputes(found: dict[str, dict[str, list[str]]]) -> None:
+    """Fail where the committed list of undecided differences is not what the sources say."""
+    listed: dict[str, dict[str, list[str]]] = read_yaml("disputes.yaml") or {}
+    if listed != found:
+        missing = sorted(set(found) - set(listed)) or sorted(name for name in found if found[name] != listed.get(name))
+        gone = sorted(set(listed) - set(found))
+        raise SystemExit(
+            f"pricebook/disputes.yaml: undecided and not listed: {missing[:5]}; listed and gone: {gone[:5]}; "
+            "decide each in patches/, or list it with `python pricebook/compile.py --accept-disputes`"
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compile, check and write the book and its report; return the exit code."""
+    book = Book()
+    book.compile()
+    if "--accept-disputes" in arguments:
+        text = (
+            "# Differences above 0.5 % between the sources that no patch decides: [genai-prices, litellm], pico-USD.\n"
+        )
+        text += yaml.safe_dump(book.disputes, sort_keys=True, width=120)
+        (HERE / "disputes.yaml").write_text(text, encoding="utf-8")
+    check_disputes(book.disputes)
+    text = book.text()
+    _refuse_what_the_engine_refuses(text)
+    stale = 0
+    for name, content in [*((copy, text) for copy in COPIES), ("pricebook/report.md", book.report())]:
+        path = ROOT / name
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        if "--check" in arguments:
+            print(f"{name} is stale: run `make generate`", file=sys.stderr)
+            stale = 1
+        else:
+            path.write_text(content, encoding="utf-8")
+            print(f"wrote {name}")
+    return stale
+
+
+def _refuse_what_the_engine_refuses(text: str) -> None:
+    from otel_tokenomics.pricing import PriceBook
+
+    PriceBook.parse(text, "pricebook.json")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

