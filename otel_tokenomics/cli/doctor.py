@@ -33,7 +33,7 @@ def inspect() -> dict[str, Any]:
     problems = [f"{name} is no setting of ours" for name in sorted(os.environ) if _is_stranger(name)]
     found = _api.inspect_clients(settings)
     for library, facts in found["libraries"].items():
-        if facts["installed"] is not None:
+        if facts["version"] is not None:
             missing = [t for t, verdict in facts["targets"].items() if verdict.startswith("not patched")]
             problems += [f"{library} {facts['installed']}: {target} cannot be patched" for target in missing]
     if not settings.enabled:
@@ -71,7 +71,7 @@ def _show(report: dict[str, Any]) -> None:
     print(f"book      {book['id']}, {book['age_days']} days old")
     for library, facts in report["libraries"].items():
         verdicts = list(facts["targets"].values())
-        state = "not installed" if facts["installed"] is None else f"{verdicts.count('patched')} seams patched"
+        state = "not installed" if facts["version"] is None else f"{verdicts.count('patched')} seams patched"
         print(f"client    {library} {facts['installed'] or ''}: {state} (tested {facts['tested']})")
     for name, version in report["beside"].items():
         print(f"beside    {name} {version}: its spans are enriched, not repeated")

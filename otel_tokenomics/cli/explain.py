@@ -79,9 +79,9 @@ def _as_json(explanation: Explanation) -> dict[str, Any]:
 
 
 def _show(priced: PricedLine, explanation: Explanation) -> None:
+    cost, out = priced.cost, console()
     from rich.table import Table
 
-    cost, out = priced.cost, console()
     total = money_text(cost.total) if cost.total is not None else cost.status
     out.print(f"[bold]{total}[/]  {cost.status}{f' ({cost.reason})' if cost.reason else ''}  {cost.sku or ''}")
     out.print(f"model  {cost.provider or '?'}/{cost.model or '?'}: {explanation.model_rule}")

@@ -13,8 +13,8 @@ from otel_tokenomics.cli.price import load_book
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricing import PriceBook
 from otel_tokenomics.pricing.book import Model
-from otel_tokenomics.pricing.calc import choose
 from otel_tokenomics.pricing.rates import instant
+from otel_tokenomics.pricing.terms import choose
 from otel_tokenomics.usage import NO_FACTS, TOKEN_UNITS, pico_to_text
 
 _COLUMNS = ("input", "cache_read", "cache_write", "output")
@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         for model in found:
             print(json.dumps(_as_json(model, at_ms)))
         return 0
+    out = console()
     from rich.table import Table
 
     table = Table("model", *(f"{unit}" for unit in _COLUMNS), "other conditions", box=None, pad_edge=False)
@@ -58,7 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         conditions = {f"{key}={'|'.join(sorted(words))}" for other in model.rows for key, words in other.when}
         note = ", ".join(sorted(conditions)) if row is not None else "no row for this date"
         table.add_row(f"{model.provider}/{model.id}", *rates, note)
-    out = console()
     out.print(table)
     out.print(
         f"{len(found)} models in {book.id}; USD per million tokens. `otel-tokenomics explain` shows dates and tiers."

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from otel_tokenomics import pricebook_source
 from otel_tokenomics.cli.usage_line import BadLineError, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricing import PriceBook
+from otel_tokenomics.pricing import PriceBook, load_embedded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def load_book(arguments: argparse.Namespace) -> PriceBook:
     """Return the book of ``--book`` and ``--overrides``; raise BadInputError where a file cannot be read."""
     try:
-        return pricebook_source.load(arguments.book, arguments.overrides)
+        book = PriceBook.parse(_text(arguments.book), arguments.book) if arguments.book else load_embedded()
+        return book.with_overlay(_text(arguments.overrides), arguments.overrides) if arguments.overrides else book
     except OSError as error:
         raise BadInputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def _text(name: str) -> str:
+    return Path(name).read_text(encoding="utf-8", errors="replace")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -145,11 +145,11 @@ class Engine:
 
     def _wrap_innermost(self, owner: Any, name: str, wrapper: Any, ours: Any) -> None:
         inner = wrapper
-        while isinstance(getattr(inner, "__wrapped__", None), wrapt.ObjectProxy):
+        while isinstance(getattr(inner, "__wrapped__", None), wrapt.FunctionWrapper):
             inner = inner.__wrapped__
         if any(patch.wrapper is inner for patch in self._patches):
             return  # it was put there after us, around ours
-        if isinstance(inner, wrapt.ObjectProxy):
+        if isinstance(inner, wrapt.FunctionWrapper):
             owner, name, wrapper = inner, "__wrapped__", inner.__wrapped__
         self._set(owner, name, wrapper, wrapt.FunctionWrapper(wrapper, ours))
 
@@ -183,7 +183,7 @@ def _restore(patch: Patch) -> None:
     if current is patch.wrapper:
         setattr(patch.owner, patch.name, patch.original)
         return
-    while isinstance(current, wrapt.ObjectProxy):
+    while isinstance(current, wrapt.FunctionWrapper):
         if current.__wrapped__ is patch.wrapper:
             current.__wrapped__ = patch.original
             return

@@ -184,6 +184,7 @@ class PriceBook:
             for discount in overlay.discounts
             if discount.provider == provider and discount.narrowness(model_id) >= 0
         ]
+        discounts.sort(key=lambda discount: -discount.narrowness(model_id))
         asks = any(key == "search_context_size" for row in rows for key, _ in row.when)
         return Model(
             provider,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from otel_tokenomics.pricing.book import Model, PriceBook
 from otel_tokenomics.pricing.facts import UNKNOWN_PROVIDER, effective
 from otel_tokenomics.pricing.match import Match, resolve
 from otel_tokenomics.pricing.rates import RateTable, Row
-from otel_tokenomics.pricing.terms import CACHE_UNITS, savings_of, something_acts, table_of, terms
+from otel_tokenomics.pricing.terms import something_acts, table_of, terms, with_batch
 from otel_tokenomics.usage import MAX_COUNT, MAX_PICO, NO_FACTS, Facts, Reading, Usage
 
 FLAGS: Final = (
@@ -21,6 +21,7 @@ FLAGS: Final = (
 _UNPRICED_BY_READER: Final = ("pending", "billing_unknown", "no_usage", "invalid_usage")
 _PARTIAL: Final = ("missing_rate", "tier_unpriced", "incomplete_usage")
 _NO_AMOUNTS: Final[Mapping[str, int]] = MappingProxyType({})
+_new_cost = cast("Callable[[type[Cost], tuple[object, ...]], Cost]", tuple.__new__)
 _WORST: Final = ("unpriced", "partial", "priced", "free")
 
 
@@ -153,7 +154,7 @@ def _computed(
     return _unpriced(book, match, facts, flags, "no_row_for_date")
 
 
-def _from_table(
+def _from_table(  # noqa: C901  # one loop written out: a call per unit would double the time
     book: PriceBook,
     match: Match,
     model: Model,
@@ -166,18 +167,20 @@ def _from_table(
     flags: tuple[str, ...],
 ) -> Cost:
     """Return the cost of believed counts under the rates in force."""
-    rate_of, missing, used, total = table.units.get, False, False, 0
+    rate_of, missing, used, total, spared = table.units.get, False, False, 0, 0
     parts: dict[str, int] = {}
     for unit, count in counts.items():
         if count:
             found = rate_of(unit)
             if found is not None:
-                rate, part, assumed = found
+                rate, part, assumed, unit_spared = found
                 used = True
                 if rate:
                     amount = count * rate
                     total += amount
                     parts[part] = parts[part] + amount if part in parts else amount
+                if unit_spared:
+                    spared += count * unit_spared
                 if assumed:
                     flags += ("assumed_rate",)
             elif unit != "request":
@@ -187,20 +190,20 @@ def _from_table(
     if total > MAX_PICO:
         return _unpriced(book, match, facts, flags, "overflow", table.sku)
     listed, basis, nothing_owed = None, row.basis, used and not total
+    savings = {"cache": spared} if spared else _NO_AMOUNTS
     if (row.contracted or model.adjusted) and total and something_acts(model, row, facts):
         adjusted = terms(model, row, table, counts, facts, at_ms)
         if adjusted is None:
             return _unpriced(book, match, facts, flags, "overflow", table.sku)
-        total, parts = adjusted.total, adjusted.parts
-        listed = None if adjusted.listed == total else adjusted.listed
-        basis = "contracted" if adjusted.discounted else basis
-    savings = _NO_AMOUNTS
-    if "processing" in facts or not CACHE_UNITS.isdisjoint(counts):
-        savings = savings_of(model, row, table, counts, facts, at_ms, total)
+        total, listed, parts, discounted, savings = adjusted
+        listed = None if listed == total else listed
+        basis = "contracted" if discounted else basis
+    if "processing" in facts and "processing" not in row.unasked:
+        savings = with_batch(savings, model, counts, facts, at_ms, total)
     why = _partial_reason(row, facts, reason, missing) if facts or missing or reason else None
     status = "partial" if why else "free" if nothing_owed else "priced"
     # Cost(...) takes as long to sort its sixteen names as the rest of a small price.
-    return tuple.__new__(
+    return _new_cost(
         Cost,
         (
             status, why, total, parts, listed, None, "sdk", basis, _in_order(flags) if flags else flags,

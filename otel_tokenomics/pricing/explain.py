@@ -13,7 +13,7 @@ from otel_tokenomics.pricing.facts import UNKNOWN_PROVIDER, effective
 from otel_tokenomics.pricing.match import free_model, probes, resolve, usable_id
 from otel_tokenomics.pricing.names import ascii_trim
 from otel_tokenomics.pricing.rates import FOREVER, Row
-from otel_tokenomics.pricing.terms import choose, factors_of, table_of
+from otel_tokenomics.pricing.terms import acting, choose, table_of
 from otel_tokenomics.usage import UNITS, Facts, Usage
 
 
@@ -79,15 +79,15 @@ def breakdown(book: PriceBook, cost: Cost, usage: Usage, at_ms: int) -> list[Bre
     row = choose(model, cost.facts, at_ms) if model else None
     if model is None or row is None or cost.sku is None:
         return []
-    counts = {unit: count for unit in UNITS if type(count := usage.counts.get(unit)) is int and count > 0}
-    table = table_of(row, counts)
+    counts = believed(usage.counts)
+    table, rules = table_of(row, counts), acting(model, row, cost.facts, at_ms)
     return [
         BreakdownRow(
             unit,
             count,
             table.units[unit].rate,
             count * table.units[unit].rate,
-            ratio_text(factors_of(model, row, unit, cost.facts, at_ms).final or (1, 1)),
+            ratio_text(rules.final(unit) or (1, 1)),
         )
         for unit, count in counts.items()
         if unit in table.units
@@ -123,9 +123,14 @@ def explain(
     verdicts = [_verdict(row, chosen, known, at_ms) for row in match.model.rows]
     tier = ""
     if chosen is not None and chosen.tiers:
-        gt = table_of(chosen, usage.counts).gt
+        gt = table_of(chosen, believed(usage.counts)).gt
         tier = f"above {gt} input tokens" if gt >= 0 else f"at most {chosen.tiers[0].gt} input tokens"
     return Explanation(rule, names, verdicts, tier, breakdown(book, cost, usage, at_ms))
+
+
+def believed(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts above 0 that can be true, in unit order."""
+    return {unit: count for unit in UNITS if type(count := counts.get(unit)) is int and count > 0}
 
 
 def _model(book: PriceBook, cost: Cost) -> Model | None:

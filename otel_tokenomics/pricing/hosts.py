@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from otel_tokenomics.pricing.names import ascii_lower
+
+_MAX_PORT: Final = 65535
+
 
 class _Rule(NamedTuple):
     host: str
@@ -39,7 +43,7 @@ class EndpointTable:
         """
         if host is None:
             return None
-        name, segments = host.lower(), tuple(segment for segment in path.split("/") if segment)
+        name, segments = ascii_lower(host.strip("[]")), tuple(segment for segment in path.split("/") if segment)
         for rule in self._rules:
             if rule.host != name or (rule.port is not None and rule.port != port) or len(rule.segments) > len(segments):
                 continue
@@ -53,10 +57,12 @@ def _parse(entry: str) -> _Rule:
     address = address.strip().removeprefix("https://").removeprefix("http://")
     place, _, path = address.partition("/")
     host, _, port = place.rpartition(":") if ":" in place and not place.endswith("]") else (place, "", "")
-    if not host or (port and not port.isdigit()):
-        raise ValueError(f"endpoint {entry!r} is not of the form host[:port][/path]=provider")
+    host = ascii_lower(host.strip("[]"))
+    numeric = port.isascii() and port.isdigit() and len(port) <= len("65535") and int(port) <= _MAX_PORT
+    if not host or (port and not numeric):
+        raise ValueError(f"endpoint {entry[:80]!r} is not of the form host[:port][/path]=provider")
     segments = tuple(segment for segment in path.split("/") if segment)
-    return _Rule(host.strip("[]").lower(), int(port) if port else None, segments, value.strip().lower())
+    return _Rule(host, int(port) if port else None, segments, ascii_lower(value.strip()))
 
 
 class HostTable:
@@ -72,7 +78,7 @@ class HostTable:
 
     def provider(self, host: str) -> str | None:
         """Return the provider that lists the host, or None."""
-        name = host.lower().rstrip(".")
+        name = ascii_lower(host).rstrip(".")
         found = self._exact.get(name)
         if found is None:
             found = next((provider for suffix, provider in self._suffixes if name.endswith(suffix)), None)

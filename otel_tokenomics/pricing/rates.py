@@ -30,6 +30,16 @@ FALLBACKS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "video_out": ("output",),
     }
 )
+#: cached unit -> the unit that it would have been without a cache
+PLAIN_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "cache_read": "input",
+        "cache_write": "input",
+        "cache_write_1h": "input",
+        "cache_write_12h": "input",
+        "audio_cache_read": "audio_in",
+    }
+)
 #: Falling back here is ordinary billing practice, not an assumption.
 ORDINARY: Final = frozenset({"reasoning", "image_in", "video_in"})
 #: unit -> the part of the cost that it belongs to (``reasoning`` joins ``output`` where it has no rate of its own)
@@ -85,11 +95,15 @@ class Calendar(NamedTuple):
 
 
 class UnitRate(NamedTuple):
-    """The rate of one unit in pico-USD, the part it belongs to, and whether a fallback was assumed."""
+    """The rate of one unit in pico-USD, the part it belongs to, and whether a fallback was assumed.
+
+    ``spared`` is what a cached unit costs less than plain input (negative for write premiums), 0 elsewhere.
+    """
 
     rate: int
     part: str
     assumed: bool
+    spared: int = 0
 
 
 class RateTable(NamedTuple):
@@ -166,6 +180,9 @@ def rate_table(gt: int, rates: Mapping[str, int], sku: str) -> RateTable:
             # Reasoning at the output rate is a part of the output.
             part = "output" if unit == "reasoning" else PART_OF[unit]
             units[unit] = UnitRate(rates[found], part, unit not in ORDINARY)
+    for unit, plain in PLAIN_OF.items():
+        if unit in units and plain in units:
+            units[unit] = units[unit]._replace(spared=units[plain].rate - units[unit].rate)
     return RateTable(gt, units, sku)
 
 

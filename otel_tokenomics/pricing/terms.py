@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from otel_tokenomics.pricing.book import Model
-from otel_tokenomics.pricing.factors import ONE, Charge, Discount, Ratio, charge, half_even, ratio_of
+from otel_tokenomics.pricing.factors import ONE, Charge, Discount, Multiplier, Ratio, charge, half_even, ratio_of
 from otel_tokenomics.pricing.rates import RateTable, Row
 from otel_tokenomics.usage import Facts
 
@@ -17,27 +17,36 @@ INPUT_UNITS: Final = frozenset(
         "audio_in", "audio_cache_read", "image_in", "video_in",
     }
 )  # fmt: skip
-CACHE_UNITS: Final = frozenset({"cache_read", "cache_write", "cache_write_1h", "cache_write_12h", "audio_cache_read"})
 
 
-class UnitFactors(NamedTuple):
-    """A unit's factor under multipliers, its factor under multipliers and discount, and that discount.
+class Acting(NamedTuple):
+    """What acts on the amounts of one call: the multipliers that hold, and the discounts, narrowest first."""
 
-    A factor is None where more than three act.
-    """
+    multipliers: Sequence[Multiplier]
+    discounts: Sequence[Discount]
 
-    listed: Ratio | None
-    final: Ratio | None
-    discount: Discount | None
+    def listed(self, unit: str) -> Ratio | None:
+        """Return the unit's factor under multipliers; None where more than three act."""
+        return ratio_of(tuple([one.ratio for one in self.multipliers if unit in one.units]))
+
+    def final(self, unit: str) -> Ratio | None:
+        """Return the unit's factor under multipliers and its discount; None where more than three act."""
+        ratios = [one.ratio for one in self.multipliers if unit in one.units]
+        for cut in self.discounts:
+            if unit in cut.units:
+                ratios.append(cut.ratio)
+                break
+        return ratio_of(tuple(ratios))
 
 
 class Terms(NamedTuple):
-    """A total under its terms, the list price, the non-zero parts, and whether a discount acted."""
+    """A total under its terms, the list price, the non-zero parts, whether a discount acted, and cache savings."""
 
     total: int
     listed: int
     parts: dict[str, int]
     discounted: bool
+    savings: Mapping[str, int]
 
 
 def choose(model: Model, facts: Facts, at_ms: int, *, book_only: bool = False) -> Row | None:
@@ -60,20 +69,19 @@ def table_of(row: Row, counts: Mapping[str, int]) -> RateTable:
     return table
 
 
-def factors_of(model: Model, row: Row, unit: str, facts: Facts, at_ms: int) -> UnitFactors:
-    """Return what acts on a unit: every multiplier that holds, and on book rows the narrowest discount."""
-    acting = [one.ratio for one in model.multipliers if unit in one.units and one.holds(facts)]
-    rules = [] if row.contracted else [one for one in model.discounts if unit in one.units and one.holds(facts, at_ms)]
-    cut = max(rules, key=lambda one: one.narrowness(model.id), default=None)
-    listed = ratio_of(acting)
-    return UnitFactors(listed, ratio_of([*acting, cut.ratio]) if cut else listed, cut)
+def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Acting:
+    """Return what acts under a row: every multiplier that holds, and on book rows the discounts in force."""
+    multipliers = [one for one in model.multipliers if one.holds(facts)]
+    if row.contracted or not model.discounts:
+        return Acting(multipliers, ())
+    return Acting(multipliers, [one for one in model.discounts if one.holds(facts, at_ms)])
 
 
 def something_acts(model: Model, row: Row, facts: Facts) -> bool:
     """Return whether list price or total may differ from the plain sum."""
     if row.contracted or model.discounts:
         return True
-    for one in model.multipliers:  # noqa: SIM110  # a generator costs as much as the price
+    for one in model.multipliers:  # noqa: SIM110  # a generator costs as much as a small price
         if one.holds(facts):
             return True
     return False
@@ -83,25 +91,31 @@ def terms(
     model: Model, row: Row, table: RateTable, counts: Mapping[str, int], facts: Facts, at_ms: int
 ) -> Terms | None:
     """Return the amounts of counts under multipliers and discounts; None where int64 is left."""
-    amounts = amounts_of(table, counts)
-    factors = {unit: factors_of(model, row, unit, facts, at_ms) for unit in amounts}
-    final = _charge(amounts, {unit: factor.final for unit, factor in factors.items()})
+    amounts, rules = amounts_of(table, counts), acting(model, row, facts, at_ms)
+    ratios = {unit: rules.final(unit) for unit in amounts}
+    final = _charge(amounts, ratios)
     if final is None:
         return None
+    listed: int | None = final.total
     if row.contracted:
-        known, listed = list_of_book(model, counts, facts, at_ms)
-        listed = listed if known else final.total
-    else:
-        base = _charge(amounts, {unit: factor.listed for unit, factor in factors.items()})
+        known, of_book = list_of_book(model, counts, facts, at_ms)
+        listed = of_book if known else listed
+    elif rules.discounts:
+        base = _charge(amounts, {unit: rules.listed(unit) for unit in amounts})
         listed = base.total if base else None
     if listed is None:
         return None
     parts: dict[str, int] = {}
+    spared = 0
     for unit, share in final.shares.items():
+        _, part, _, unit_spared = table.units[unit]
         if share:
-            part = table.units[unit].part
             parts[part] = parts.get(part, 0) + share
-    return Terms(final.total, listed, parts, any(factor.discount for factor in factors.values()))
+        if unit_spared:
+            num, den = ratios[unit] or ONE
+            spared += half_even(counts[unit] * unit_spared * num, den)
+    discounted = any(unit in cut.units for cut in rules.discounts for unit in amounts)
+    return Terms(final.total, listed, parts, discounted, {"cache": spared} if spared else {})
 
 
 def amounts_of(table: RateTable, counts: Mapping[str, int]) -> dict[str, int]:
@@ -123,29 +137,17 @@ def list_of_book(model: Model, counts: Mapping[str, int], facts: Facts, at_ms: i
     table = table_of(row, counts)
     if any(count and unit not in table.units and unit != "request" for unit, count in counts.items()):
         return False, None
-    amounts = amounts_of(table, counts)
-    charged = _charge(amounts, {unit: factors_of(model, row, unit, facts, at_ms).listed for unit in amounts})
+    amounts, rules = amounts_of(table, counts), acting(model, row, facts, at_ms)
+    charged = _charge(amounts, {unit: rules.listed(unit) for unit in amounts})
     return True, charged.total if charged else None
 
 
-def savings_of(
-    model: Model, row: Row, table: RateTable, counts: Mapping[str, int], facts: Facts, at_ms: int, total: int
+def with_batch(
+    savings: Mapping[str, int], model: Model, counts: Mapping[str, int], facts: Facts, at_ms: int, total: int
 ) -> Mapping[str, int]:
-    """Return what caching (against plain input) and batch (against the standard price) saved; may be negative."""
-    saved: dict[str, int] = {}
-    plain_terms = not (model.multipliers or model.discounts)
-    cache = 0
-    for unit in CACHE_UNITS.intersection(counts):
-        plain = table.units.get("audio_in" if unit == "audio_cache_read" else "input")
-        if plain is not None and unit in table.units:
-            num, den = ONE if plain_terms else factors_of(model, row, unit, facts, at_ms).final or ONE
-            difference = counts[unit] * (plain.rate - table.units[unit].rate)
-            cache += difference if num == den else half_even(difference * num, den)
-    if cache:
-        saved["cache"] = cache
-    if facts.get("processing") == "batch" and "processing" not in row.unasked:
-        usual = {key: value for key, value in facts.items() if key != "processing"}
-        _, listed = list_of_book(model, counts, usual, at_ms)
-        if listed is not None and listed != total:
-            saved["batch"] = listed - total
-    return saved
+    """Return the savings with what batch processing saved against the standard list price, where that is known."""
+    if facts["processing"] != "batch":
+        return savings
+    usual = {key: value for key, value in facts.items() if key != "processing"}
+    _, listed = list_of_book(model, counts, usual, at_ms)
+    return savings if listed is None or listed == total else {**savings, "batch": listed - total}

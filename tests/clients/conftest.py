@@ -48,7 +48,9 @@ class NotingRecorder(Recorder):
         self._tracer = tracer_provider.get_tracer("otel_tokenomics")
         self.settled: list[Settled] = []
 
-    def settle(self, span: Any, operation: Any, request: Any, choice: Any, outcome: Any, *, own: bool, tags: Any) -> Cost:
+    def settle(
+        self, span: Any, operation: Any, request: Any, choice: Any, outcome: Any, *, own: bool, tags: Any
+    ) -> Cost:
         cost = super().settle(span, operation, request, choice, outcome, own=own, tags=tags)
         self.settled.append(Settled(operation, request, choice, outcome, own, span is not None, cost))
         return cost

@@ -229,8 +229,10 @@ def test_a_native_span_is_replaced(watching: Any, provider: LocalProvider) -> No
 
 
 def test_no_baggage_of_ours_reaches_the_provider(watch: Any, provider: LocalProvider) -> None:
-    client = native_client(provider, watch) if NATIVE else anthropic.Anthropic(
-        api_key="k", base_url=provider.base_url_anthropic
+    client = (
+        native_client(provider, watch)
+        if NATIVE
+        else anthropic.Anthropic(api_key="k", base_url=provider.base_url_anthropic)
     )
     token = context.attach(baggage.set_baggage("tokenomics.customer", "acme"))
     try:

@@ -15,6 +15,8 @@ import pytest
 
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
+# Streams are dropped here with their connections open: the client, not the test, owns those.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 MESSAGES: Any = [{"role": "user", "content": "How do I reset my password?"}]
 
 
@@ -24,11 +26,13 @@ class Library:
     def __init__(self, name: str, provider: LocalProvider) -> None:
         self.name = name
         self.module: Any = openai if name == "openai" else anthropic
+        self.clients: list[Any] = []
         self.url = provider.base_url_openai if name == "openai" else provider.base_url_anthropic
 
     def client(self, **options: Any) -> Any:
         kind = self.module.OpenAI if self.name == "openai" else self.module.Anthropic
-        return kind(api_key="k", base_url=self.url, max_retries=0, **options)
+        self.clients.append(kind(api_key="k", base_url=self.url, max_retries=0, **options))
+        return self.clients[-1]
 
     def aclient(self, **options: Any) -> Any:
         kind = self.module.AsyncOpenAI if self.name == "openai" else self.module.AsyncAnthropic
@@ -41,8 +45,12 @@ class Library:
 
 
 @pytest.fixture(params=["openai", "anthropic"])
-def library(request: Any, provider: LocalProvider) -> Library:
-    return Library(request.param, provider)
+def library(request: Any, provider: LocalProvider) -> Any:
+    made = Library(request.param, provider)
+    yield made
+    for client in made.clients:
+        client.close()
+    gc.collect()
 
 
 def test_a_refused_request(watch: Any, library: Library, provider: LocalProvider) -> None:

@@ -1,0 +1,75 @@
+package tokenomicsprocessor
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+)
+
+// load reads one component's section of a file as the collector does.
+func load(t *testing.T, file, id string) (*Config, error) {
+	t.Helper()
+	content, err := confmaptest.LoadConf(filepath.Join("testdata", file))
+	require.NoError(t, err)
+	section, err := content.Sub(id)
+	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	if err := section.Unmarshal(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, cfg.Validate()
+}
+
+func TestEverySettingIsRead(t *testing.T) {
+	cfg, err := load(t, "config.yaml", "tokenomics")
+	require.NoError(t, err)
+	assert.Equal(t, &Config{
+		Book: BookConfig{
+			Files: []FileConfig{{Path: "/etc/otelcol-tokenomics/pricebook.json", ReloadInterval: time.Minute}},
+			Overrides: []OverrideConfig{{
+				Provider: "openai", Model: "gpt-x", From: "2026-01-01T00:00:00Z", Input: "2.00", Output: "8.00", WebSearch: "0.01",
+			}},
+		},
+		Aliases:     map[string]string{"prod-chat": "openai/gpt-x"},
+		Endpoints:   []string{"gw.acme.example/*/openai=openai", "127.0.0.1:8001=anthropic"},
+		UnknownHost: "unpriced", BilledElsewhere: []string{"gateway.example"}, UsageConvention: "exclusive",
+		OnExisting: "keep", PriceServerSpans: true, Reprice: "always", CostParts: true,
+		Dialects: []string{"scalar", "mlflow"}, MaxAge: 24 * time.Hour,
+	}, cfg)
+	cfg, err = load(t, "config.yaml", "tokenomics/overlay")
+	require.NoError(t, err)
+	assert.Equal(t, []FileConfig{{Path: "own.json"}}, cfg.Book.Overlays)
+}
+
+// TestBadConfigs has one file per rule; each message quotes the key.
+func TestBadConfigs(t *testing.T) {
+	want := map[string]error{
+		"on_existing": errOnExisting, "usage_convention": errConvention, "unknown_host": errUnknownHost, "reprice": errReprice,
+		"dialects": errDialects, "max_age": errMaxAge, "endpoints": errEndpoints, "endpoints_without_provider": errEndpoints,
+		"billed_elsewhere": errBilledElsewhere, "book_files": errBookFiles, "book_path": errBookPath,
+		"overlay_files": errOverlayFiles, "overlay_path": errOverlayPath, "reload_interval": errReloadInterval,
+		"two_overlays": errTwoOverlays, "override_without_rate": errOverride, "override_negative": errOverride, "alias": errAlias,
+	}
+	// Keys that do not exist are refused before any rule of ours; the message names them.
+	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs"}
+	files, err := filepath.Glob("testdata/config_bad_*.yaml")
+	require.NoError(t, err)
+	require.Len(t, files, len(want)+len(unknown))
+	for _, file := range files {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "config_bad_"), ".yaml")
+		t.Run(name, func(t *testing.T) {
+			_, err := load(t, filepath.Base(file), "tokenomics")
+			if key, ok := unknown[name]; ok {
+				require.ErrorContains(t, err, key)
+				return
+			}
+			require.ErrorIs(t, err, want[name])
+			assert.Regexp(t, `"[a-z_:]+"`, err.Error())
+		})
+	}
+}

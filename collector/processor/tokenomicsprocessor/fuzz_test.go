@@ -1,0 +1,71 @@
+package tokenomicsprocessor
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// FuzzProcess feeds raw OTLP: whatever decodes must come out, with every span that went in, and a second pass must
+// change nothing.
+func FuzzProcess(f *testing.F) {
+	files, err := filepath.Glob(vectors + "/spans/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var vector spanCase
+		if err := json.Unmarshal(data, &vector); err != nil {
+			f.Fatal(err)
+		}
+		traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(vector.In)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(protobuf(f, traces))
+	}
+	f.Add(protobuf(f, batchOf(2, 3, 1)))
+	pricer, err := newProcessor(nopSettings(), vectorConfig())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+		if err != nil {
+			t.Skip()
+		}
+		before := traces.SpanCount()
+		once, err := pricer.processTraces(t.Context(), traces)
+		if err != nil || once.SpanCount() != before {
+			t.Fatalf("%d spans of %d, %v", once.SpanCount(), before, err)
+		}
+		first, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		twice, err := pricer.processTraces(t.Context(), once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(twice)
+		if err != nil || string(first) != string(second) {
+			t.Fatal("a second pass changed the data")
+		}
+	})
+}
+
+func protobuf(f *testing.F, traces ptrace.Traces) []byte {
+	f.Helper()
+	raw, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(traces)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return raw
+}

@@ -1,0 +1,219 @@
+package tokenomicsprocessor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadatatest"
+)
+
+// oneSpan builds a span of the official OpenTelemetry instrumentation.
+func oneSpan(attributes map[string]any) ptrace.Traces {
+	traces := ptrace.NewTraces()
+	scope := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+	scope.Scope().SetName("opentelemetry.instrumentation.genai.openai")
+	span := scope.Spans().AppendEmpty()
+	span.SetKind(ptrace.SpanKindClient)
+	span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
+	if err := span.Attributes().FromRaw(attributes); err != nil {
+		panic(err)
+	}
+	return traces
+}
+
+func chat(model string, input, output int64) map[string]any {
+	return map[string]any{
+		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": model,
+		"gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": output,
+	}
+}
+
+func attributesOf(traces ptrace.Traces) map[string]any {
+	return traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().AsRaw()
+}
+
+func TestSelfTelemetry(t *testing.T) {
+	telemetry := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, telemetry.Shutdown(context.Background())) }()
+	set := nopSettings()
+	set.TelemetrySettings = telemetry.NewTelemetrySettings()
+	traces, _ := start(t, vectorConfig(), set)
+	for _, attributes := range []map[string]any{
+		chat("gpt-4o", 1000, 500), chat("gpt-4o", 1000, 500), chat("gpt-7-turbo", 30, 4), {"http.route": "/"},
+		{"gen_ai.operation.name": 1}, {"gen_ai.operation.name": "invoke_agent"},
+		{"gen_ai.operation.name": "chat", "gen_ai.provider.name": "lab", "gen_ai.request.model": "free", "gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 1},
+	} {
+		require.NoError(t, traces.ConsumeTraces(t.Context(), oneSpan(attributes)))
+	}
+	spans := func(outcome string, count int64) metricdata.DataPoint[int64] {
+		return metricdata.DataPoint[int64]{Value: count, Attributes: attribute.NewSet(attribute.String("outcome", outcome))}
+	}
+	metadatatest.AssertEqualProcessorTokenomicsSpans(t, telemetry, []metricdata.DataPoint[int64]{
+		spans("priced", 2), spans("unpriced", 1), spans("passed", 1), spans("malformed", 1), spans("not_applicable", 1), spans("free", 1),
+	}, metricdatatest.IgnoreTimestamp())
+	tokens := func(side string, count int64) metricdata.DataPoint[int64] {
+		return metricdata.DataPoint[int64]{Value: count, Attributes: attribute.NewSet(attribute.String("type", side), attribute.String("reason", "unknown_model"))}
+	}
+	metadatatest.AssertEqualProcessorTokenomicsUnpricedTokens(t, telemetry,
+		[]metricdata.DataPoint[int64]{tokens("input", 30), tokens("output", 4)}, metricdatatest.IgnoreTimestamp())
+	// Twice 1000 x 2500000 + 500 x 10000000 pico, and a free call.
+	metadatatest.AssertEqualProcessorTokenomicsCost(t, telemetry, []metricdata.DataPoint[float64]{{
+		Value:      0.015,
+		Attributes: attribute.NewSet(attribute.String("currency", "USD"), attribute.String("source", "collector"), attribute.String("basis", "list")),
+	}}, metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualProcessorTokenomicsBookInfo(t, telemetry, []metricdata.DataPoint[int64]{{
+		Value: 1, Attributes: attribute.NewSet(attribute.String("version", "vectors@2026.11.22")),
+	}}, metricdatatest.IgnoreTimestamp())
+}
+
+func TestStaleBookIsFlagged(t *testing.T) {
+	cfg := vectorConfig()
+	cfg.MaxAge = time.Second
+	got := attributesOf(run(t, cfg, oneSpan(chat("gpt-4o", 1000, 500))))
+	assert.Equal(t, []any{"stale_book"}, got["tokenomics.cost.flags"])
+	assert.Equal(t, 0.0075, got["tokenomics.cost.total"])
+}
+
+func TestOverridesAndAliases(t *testing.T) {
+	cfg := vectorConfig()
+	cfg.Book.Overrides = []OverrideConfig{{Provider: "openai", Model: "gpt-4o", Input: "2.00", Output: "8.00"}}
+	cfg.Aliases = map[string]string{"prod-chat": "openai/gpt-4o"}
+	got := attributesOf(run(t, cfg, oneSpan(chat("prod-chat", 1000, 500))))
+	// 1000 x 2000000 + 500 x 8000000 pico; the list price is 7500000000.
+	assert.Equal(t, 0.006, got["tokenomics.cost.total"])
+	assert.Equal(t, 0.0075, got["tokenomics.cost.list"])
+	assert.Equal(t, "contracted", got["tokenomics.cost.basis"])
+	assert.Equal(t, "alias", got["tokenomics.price.match"])
+	assert.Contains(t, got["tokenomics.price.book"], "vectors@2026.11.22+")
+}
+
+func TestReprice(t *testing.T) {
+	cfg := vectorConfig()
+	cfg.Reprice, cfg.CostParts = repriceAlways, true
+	ours := chat("gpt-4o", 1000, 500)
+	for key, value := range map[string]any{
+		"tokenomics.cost.total": 0.5, "tokenomics.cost.source": "sdk", "tokenomics.cost.basis": "list", "tokenomics.cost.status": "priced",
+		"tokenomics.cost.tools": 0.5, "tokenomics.price.book": "otel-tokenomics@2020.1.1", "gen_ai.usage.cost": 0.5,
+	} {
+		ours[key] = value
+	}
+	got := attributesOf(run(t, cfg, oneSpan(ours)))
+	assert.Equal(t, 0.0075, got["tokenomics.cost.total"])
+	assert.Equal(t, 0.0075, got["gen_ai.usage.cost"])
+	assert.NotContains(t, got, "tokenomics.cost.tools")
+	assert.Equal(t, "collector", got["tokenomics.cost.source"])
+
+	ours["tokenomics.cost.source"] = "provider"
+	got = attributesOf(run(t, cfg, oneSpan(ours)))
+	assert.Equal(t, 0.5, got["tokenomics.cost.total"], "a provider's total stays")
+	assert.Equal(t, 0.0075, got["tokenomics.cost.computed"])
+}
+
+func TestEndpoints(t *testing.T) {
+	local := chat("gpt-4o", 1000, 500)
+	local["server.address"], local["server.port"] = "127.0.0.1", int64(8001)
+	for name, test := range map[string]struct {
+		change func(*Config)
+		scope  string
+		key    string
+		want   any
+	}{
+		"unknown host":         {func(*Config) {}, "x", "tokenomics.cost.flags", []any{"assumed_provider"}},
+		"unknown host refused": {func(c *Config) { c.UnknownHost = unknownHostUnpriced }, "x", "tokenomics.cost.reason", "unknown_model"},
+		"named":                {func(c *Config) { c.Endpoints = []string{"127.0.0.1:8001=openai"} }, "x", "tokenomics.cost.flags", nil},
+		"other port":           {func(c *Config) { c.Endpoints = []string{"127.0.0.1:8002=openai"} }, "x", "tokenomics.cost.flags", []any{"assumed_provider"}},
+		"path, our SDK":        {func(c *Config) { c.Endpoints = []string{"127.0.0.1:8001/a=anthropic", "127.0.0.1:8001/o=openai"} }, "otel_tokenomics", "tokenomics.cost.flags", nil},
+		"path, others":         {func(c *Config) { c.Endpoints = []string{"127.0.0.1:8001/o=openai"} }, "x", "tokenomics.cost.flags", []any{"assumed_provider"}},
+		"billed elsewhere":     {func(c *Config) { c.BilledElsewhere = []string{"127.0.0.1:8001"} }, "x", "tokenomics.cost.reason", "billed_elsewhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := vectorConfig()
+			test.change(cfg)
+			in := oneSpan(local)
+			in.ResourceSpans().At(0).ScopeSpans().At(0).Scope().SetName(test.scope)
+			assert.Equal(t, test.want, attributesOf(run(t, cfg, in))[test.key])
+		})
+	}
+}
+
+// TestBookIsSwappedInFlight changes the file under a running processor: good books are taken, bad ones refused.
+func TestBookIsSwappedInFlight(t *testing.T) {
+	text, err := os.ReadFile(vectorBook)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "book.json")
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	cfg := vectorConfig()
+	cfg.Book.Files = []FileConfig{{Path: path, ReloadInterval: time.Second}}
+	pricer, err := newProcessor(nopSettings(), cfg)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pricer.shutdown(t.Context())) }()
+	total := func() any {
+		out, err := pricer.processTraces(t.Context(), oneSpan(chat("gpt-4o", 1000, 0)))
+		require.NoError(t, err)
+		return attributesOf(out)["tokenomics.cost.total"]
+	}
+	assert.Equal(t, 0.0025, total())
+
+	newer := strings.NewReplacer(`"2026.11.22"`, `"2026.11.23"`, "2026-11-22T05:00:00Z", "2026-11-23T05:00:00Z",
+		`"id": "gpt-4o", "rows": [{"rates": {"input": 2500000`, `"id": "gpt-4o", "rows": [{"rates": {"input": 3000000`).Replace(string(text))
+	require.NoError(t, os.WriteFile(path, []byte(newer), 0o600))
+	pricer.books.Reload()
+	assert.Equal(t, "vectors@2026.11.23", pricer.books.Book().ID())
+
+	require.NoError(t, os.WriteFile(path, []byte(`{"schema":"otel-tokenomics/pricebook/1"}`), 0o600))
+	pricer.books.Reload()
+	assert.Equal(t, "vectors@2026.11.23", pricer.books.Book().ID(), "the last good book stays")
+	assert.Equal(t, map[reloadKey]int64{{"file", true}: 1, {"file", false}: 1}, pricer.counters.reloads)
+}
+
+func TestMissingBookStopsTheStart(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Book.Files = []FileConfig{{Path: filepath.Join(t.TempDir(), "absent.json")}}
+	_, err := NewFactory().CreateTraces(t.Context(), nopSettings(), cfg, consumertest.NewNop())
+	require.ErrorContains(t, err, "absent.json")
+}
+
+// TestHostileSpans feeds what no SDK writes; every span must come out as it went in.
+func TestHostileSpans(t *testing.T) {
+	many := chat("gpt-4o", 10, 10)
+	for index := range 100_000 {
+		many["key"+strings.Repeat("x", index%7)+string(rune('a'+index%26))+time.Duration(index).String()] = "v"
+	}
+	for name, attributes := range map[string]map[string]any{
+		"a hundred thousand attributes": many,
+		"model is a list":               {"gen_ai.operation.name": "chat", "gen_ai.request.model": []any{"gpt-4o"}, "gen_ai.usage.input_tokens": 1},
+		"provider is a number":          {"gen_ai.operation.name": "chat", "gen_ai.provider.name": 3.5, "gen_ai.usage.input_tokens": 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, rawOf(attributes), attributesOf(run(t, vectorConfig(), oneSpan(attributes))))
+		})
+	}
+	long := chat(strings.Repeat("m", 1<<20), 10, 10)
+	assert.Equal(t, pricing.ReasonNoModel, attributesOf(run(t, vectorConfig(), oneSpan(long)))["tokenomics.cost.reason"])
+}
+
+func rawOf(attributes map[string]any) map[string]any { return attributesOf(oneSpan(attributes)) }
+
+// TestDuplicateKeys: of two attributes of one key the first is read, as everywhere in pdata.
+func TestDuplicateKeys(t *testing.T) {
+	data := `{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"opentelemetry.instrumentation.genai.openai"},"spans":[{"name":"chat","kind":3,"startTimeUnixNano":"1795341600000000000","attributes":[
+		{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},{"key":"gen_ai.provider.name","value":{"stringValue":"openai"}},
+		{"key":"gen_ai.request.model","value":{"stringValue":"gpt-4o"}},{"key":"gen_ai.usage.input_tokens","value":{"intValue":"1000"}},
+		{"key":"gen_ai.usage.input_tokens","value":{"intValue":"9000"}},{"key":"gen_ai.usage.output_tokens","value":{"intValue":"500"}}]}]}]}]}`
+	assert.Equal(t, 0.0075, attributesOf(run(t, vectorConfig(), unmarshal(t, []byte(data))))["tokenomics.cost.total"])
+}

@@ -1,0 +1,64 @@
+"""Another instrumentation of the same client beside us, installed before or after: one charge for one response."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("openinference") is None, reason="needs the other instrumentations: make test-clients"
+)
+OTHERS = {
+    "official-openai": "opentelemetry.instrumentation.genai.openai",
+    "official-anthropic": "opentelemetry.instrumentation.genai.anthropic",
+    "openinference-openai": "openinference.instrumentation.openai",
+    "openinference-anthropic": "openinference.instrumentation.anthropic",
+    "openllmetry-openai": "opentelemetry.instrumentation.openai.v1",
+    "openllmetry-anthropic": "opentelemetry.instrumentation.anthropic",
+}
+#: Never makes its span current, so nobody below can see it: ours is made beside it, and holds the charge alone.
+HIDES_ITS_SPAN = "openllmetry-anthropic"
+FORMS = ("plain", "stream", "aplain", "astream")
+
+
+def run(name: str, order: str) -> dict[str, Any]:
+    """Run both in a process of their own: not every one of them takes all of its patches back."""
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": str(here.parents[1]), "ANTHROPIC_OPEN_TELEMETRY": "false"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(here / "both.py"), name, order],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("order", ["ours first", "theirs first"])
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_one_response_is_one_charge(name: str, order: str) -> None:
+    result = run(name, order)
+    assert result["billed"] == len(FORMS)
+    for form in FORMS:
+        (charge,) = result[form]["charges"]
+        charged = [(scope, cost) for scope, cost in result[form]["spans"] if cost is not None]
+        if name == HIDES_ITS_SPAN:
+            assert [scope for scope, _ in charged] == ["otel_tokenomics"], form
+        else:
+            assert len(result[form]["spans"]) == 1, (form, result[form]["spans"])
+            assert charged[0][0] == OTHERS[name], form
+        assert charged[0][1] == pytest.approx(charge / 1e12), form
+    assert result["restored"]
+    assert result["failures"] == {}
+
+
+def test_status_names_them() -> None:
+    from otel_tokenomics.instrumentation.engine import beside
+
+    assert {"openinference-instrumentation-openai", "opentelemetry-instrumentation-openai"} <= set(beside())

@@ -1,0 +1,142 @@
+"""The engine: every attribute is what it was after uninstrument(), a missing one stops nothing, twice is once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from otel_tokenomics import pricebook_source
+from otel_tokenomics.client_api import Target
+from otel_tokenomics.clients import anthropic, openai
+from otel_tokenomics.config import Settings
+from otel_tokenomics.instrumentation.engine import Engine, allowed_libraries
+from otel_tokenomics.telemetry.metrics import Instruments
+from otel_tokenomics.telemetry.recorder import Recorder
+
+ADAPTERS = {"openai": openai.ADAPTER, "anthropic": anthropic.ADAPTER}
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    settings = Settings.resolve(environment={})
+    recorder = Recorder(settings, pricebook_source.current, Instruments("", lambda: ("", 0.0), ()))
+    made = Engine(settings, recorder, lambda: None)
+    yield made
+    made.uninstrument()
+
+
+def imported(target: Target) -> Any:
+    module = __import__(target.module, fromlist=["x"])
+    return getattr(module, target.attribute.partition(".")[0], None)
+
+
+def attributes() -> dict[tuple[str, str], Any]:
+    found: dict[tuple[str, str], Any] = {}
+    for adapter in ADAPTERS.values():
+        for target in adapter.targets:
+            try:
+                owner = imported(target)
+            except ImportError:
+                continue
+            if owner is not None:
+                found[target.module, target.attribute] = vars(owner).get(target.attribute.partition(".")[2])
+    return found
+
+
+def test_every_attribute_is_restored(engine: Engine) -> None:
+    before = attributes()
+    assert len(before) > 20
+    engine.instrument()
+    during = attributes()
+    assert all(during[key] is not before[key] for key in before if before[key] is not None)
+    engine.instrument()
+    assert all(during[key] is value for key, value in attributes().items())
+    engine.uninstrument()
+    assert all(before[key] is value for key, value in attributes().items())
+    engine.uninstrument()
+
+
+@pytest.mark.parametrize("library", list(ADAPTERS))
+def test_every_target_of_the_installed_client_is_patched(engine: Engine, library: str) -> None:
+    for target in ADAPTERS[library].targets:
+        if "lib.streaming" in target.module:
+            imported(target)
+    engine.instrument()
+    verdicts = engine.status()["libraries"][library]["targets"]
+    missing = {name for name, verdict in verdicts.items() if verdict != "patched"}
+    assert all("_legacy_response" in name for name in missing)  # gone from newer majors
+
+
+def test_each_target_stands_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    import openai as library
+
+    monkeypatch.delattr(library.AsyncStream, "close")
+    engine.instrument(["openai"])
+    targets = engine.status()["libraries"]["openai"]["targets"]
+    assert targets["openai._streaming.AsyncStream.close"] == "absent"
+    assert targets["openai._streaming.Stream.close"] == "patched"
+
+
+def test_a_newer_major_is_one_warning_and_patched(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import openai as library
+
+    monkeypatch.setattr(library, "__version__", "99.0.1")
+    engine.instrument(["openai"])
+    assert [record.getMessage() for record in caplog.records if "99.0.1" in record.getMessage()]
+    assert engine.status()["libraries"]["openai"]["targets"]["openai._base_client.SyncAPIClient.request"] == "patched"
+
+
+def test_a_client_imported_later_is_patched_then() -> None:
+    program = (
+        "import sys\n"
+        "import otel_tokenomics as tk\n"
+        "tk.instrument()\n"
+        "assert 'openai' not in sys.modules and 'anthropic' not in sys.modules, 'a client was imported'\n"
+        "import openai, anthropic\n"
+        "targets = tk.status()['libraries']\n"
+        "assert targets['openai']['targets']['openai._base_client.SyncAPIClient.request'] == 'patched'\n"
+        "assert targets['anthropic']['targets']['anthropic._streaming.Stream.__stream__'] == 'patched'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (("*",), ["anthropic", "openai"]),
+        (("openai",), ["openai"]),
+        (("*", "-openai"), ["anthropic"]),
+        (("-anthropic",), ["openai"]),
+        (("nobody",), []),
+    ],
+)
+def test_which_libraries_the_setting_allows(rules: tuple[str, ...], expected: list[str]) -> None:
+    assert [name for name in allowed_libraries(rules) if name in ADAPTERS] == expected
+
+
+def test_a_wrapper_put_over_ours_survives_and_ours_is_taken_out(engine: Engine) -> None:
+    import wrapt
+    from openai import _base_client
+
+    owner: Any = _base_client.SyncAPIClient
+    original = vars(owner)["request"]
+    engine.instrument(["openai"])
+    theirs = wrapt.FunctionWrapper(vars(owner)["request"], lambda wrapped, _i, args, kwargs: wrapped(*args, **kwargs))
+    owner.request = theirs
+    engine.uninstrument()
+    assert vars(owner)["request"] is theirs
+    assert theirs.__wrapped__ is original
+    owner.request = original
+
+
+def test_a_module_of_another_name_is_left_alone(engine: Engine) -> None:
+    assert isinstance(sys.modules["otel_tokenomics.clients.openai"], ModuleType)
+    assert engine.status()["libraries"] == {}

@@ -1,0 +1,259 @@
+"""The price book is built by rule: merge order, disputes, schema, determinism, and the decisions that were taken."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from referencing import Registry, Resource
+
+ROOT = Path(__file__).resolve().parents[3]
+PRICEBOOK = ROOT / "pricebook"
+BOOK = json.loads((ROOT / "otel_tokenomics/pricing/pricebook.json").read_text(encoding="utf-8"))
+SCHEMAS = {name: json.loads((PRICEBOOK / "schema" / f"{name}.json").read_text()) for name in ("v1", "overlay-v1")}
+
+
+def module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"pricebook_{name}", PRICEBOOK / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+merge = module("merge")
+litellm = module("normalise_litellm")
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    registry = Registry().with_resources([(s["$id"], Resource.from_contents(s)) for s in SCHEMAS.values()])
+    return jsonschema.Draft202012Validator(SCHEMAS[name], registry=registry)
+
+
+def base(provider: str, model: str) -> list[dict[str, Any]]:
+    (entry,) = [m for m in BOOK["models"] if m["p"] == provider and (m["id"] == model or model in m.get("ids", ()))]
+    return [row for row in entry["rows"] if "when" not in row]
+
+
+def source(rates: dict[str, str], **row: Any) -> dict[str, Any]:
+    return {"provider": "p", "id": "m", "rows": [{"rates": rates, **row}]}
+
+
+def test_a_patch_beats_both_sources() -> None:
+    patch = {"id": "m", "rows": [{"usd_per_million": {"input": "3"}}]}
+    merged = merge.merge(patch, source({"input": "0.000001"}), source({"input": "0.000002"}))
+    assert merged.rows == [{"rates": {"input": 3_000_000}, "src": ["p"]}]
+    assert merged.disputes == {}
+
+
+def test_the_dated_source_wins_and_a_difference_is_a_dispute() -> None:
+    merged = merge.merge(
+        None, source({"input": "0.000001", "output": "0.000004"}), source({"input": "0.00000102", "output": "0.000004"})
+    )
+    assert merged.rows[0]["rates"] == {"input": 1_000_000, "output": 4_000_000}
+    assert merged.disputes == {"input": ["1000000", "1020000"]}
+    assert merged.rows[0]["x-disputed"] == {"input": [1_000_000, 1_020_000]}
+
+
+def test_half_a_percent_is_no_dispute() -> None:
+    merged = merge.merge(None, source({"input": "0.000200"}), source({"input": "0.000201"}))
+    assert merged.disputes == {}
+
+
+def test_the_second_source_fills_units_and_conditions_but_derives_nothing() -> None:
+    first = source({"input": "0.000001", "output": "0.000002"}, tiers=[{"gt": 10, "rates": {"input": "0.000002"}}])
+    second = {"provider": "p", "id": "m", "rows": [
+        {"rates": {"input": "0.000001", "cache_write_1h": "0.000002", "cache_write": "0"}},
+        {"rates": {"input": "0.0000005"}, "when": {"processing": ["batch"]}},
+    ]}  # fmt: skip
+    rows = merge.merge(None, first, second).rows
+    assert rows[0]["rates"] == {"input": 1_000_000, "output": 2_000_000, "cache_write_1h": 2_000_000}
+    # the base row has tiers, so the conditional one states its own: none
+    assert rows[1] == {"rates": {"input": 500_000}, "when": {"processing": ["batch"]}, "tiers": [], "src": ["l"]}
+
+
+@pytest.mark.parametrize(
+    ("usd", "per", "pico", "noise"),
+    [("0.15", 10**6, 150_000, 0), ("0.0000005", 10**6, 0, 1), ("0.0000015", 10**6, 2, 1)],
+)
+def test_rates_are_rounded_half_even_and_noise_is_counted(usd: str, per: int, pico: int, noise: int) -> None:
+    rounding = merge.Rounding()
+    assert (rounding.pico(usd, per), rounding.noise) == (pico, noise)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("input_cost_per_token", ("input", 0, "")),
+        ("cache_creation_input_token_cost_above_1hr_above_200k_tokens", ("cache_write_1h", 200_000, "")),
+        ("output_cost_per_token_above_272k_tokens_flex", ("output", 272_000, "_flex")),
+        ("input_dbu_cost_per_token", None),
+    ],
+)
+def test_keys_of_the_flat_map_are_taken_apart(key: str, expected: object) -> None:
+    assert litellm.split_key(key) == expected
+
+
+# Decisions between the sources; figures in pico-USD per token, sources in pricebook/patches/.
+@pytest.mark.parametrize(
+    ("provider", "model", "rows"),
+    [
+        (
+            "mistral_ai",
+            "mistral-large-latest",
+            [("2025-12-02T00:00:00Z", 2_000_000, 6_000_000), (None, 500_000, 1_500_000)],
+        ),
+        ("together", "meta-llama/llama-3.3-70b-instruct-turbo", [(None, 1_040_000, 1_040_000)]),
+        ("x_ai", "grok-code-fast-1", [("2026-05-15T00:00:00Z", 200_000, 1_500_000), (None, 1_000_000, 2_000_000)]),
+        ("deepseek", "deepseek-chat", [("2026-07-24T00:00:00Z", 280_000, 420_000)]),
+        ("openai", "gpt-5.6-sol", [("2026-08-21T00:00:00Z", 5_000_000, 30_000_000), (None, 4_000_000, 20_000_000)]),
+    ],
+)
+def test_decisions_stand_in_the_book(provider: str, model: str, rows: list[tuple[str | None, int, int]]) -> None:
+    found = [(row.get("until"), row["rates"]["input"], row["rates"]["output"]) for row in base(provider, model)]
+    assert found == rows
+
+
+def test_the_deepseek_tariff_begins_at_an_hour_and_has_peaks() -> None:
+    (entry,) = [m for m in BOOK["models"] if (m["p"], m["id"]) == ("deepseek", "deepseek-v4-pro")]
+    peak = [row for row in entry["rows"] if row.get("when") == {"calendar": ["deepseek-peak"]}]
+    assert [row["from"] for row in peak] == ["2026-08-16T16:00:00Z"]
+    assert BOOK["calendars"]["deepseek-peak"]["windows"] == [["01:00", "04:00"], ["06:00", "10:00"]]
+
+
+def test_the_book_follows_its_schema() -> None:
+    assert [error.message for error in validator("v1").iter_errors(BOOK)] == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda book: book.update(extra=1),
+        lambda book: book["models"][0].update(prize=1),
+        lambda book: book["models"][0]["rows"][0]["rates"].update(input=-1),
+        lambda book: book["models"][0]["rows"][0]["rates"].update(input=1.5),
+        lambda book: book["models"][0]["rows"][0]["rates"].update(tokens=1),
+        lambda book: book["models"][0]["rows"][0].update(when={"tier": ["flex"]}),
+        lambda book: book.update(currency="EUR"),
+    ],
+)
+def test_the_schema_refuses(spoil: Any) -> None:
+    book = {
+        **copy.deepcopy({k: v for k, v in BOOK.items() if k != "models"}),
+        "models": copy.deepcopy(BOOK["models"][:1]),
+    }
+    assert validator("v1").is_valid(book)
+    spoil(book)
+    assert not validator("v1").is_valid(book)
+
+
+OVERLAY: dict[str, Any] = {
+    "discounts": [
+        {
+            "p": "openai",
+            "match": "*",
+            "ratio": [85, 100],
+            "from": "2026-10-01T00:00:00Z",
+            "units": ["input"],
+            "account": ["acct-eu"],
+        }
+    ],
+    "aliases": {
+        "azure.ai.openai": {"prod": {"model": "gpt-5", "deployment_type": "datazone-eu"}},
+        "openai": {"fast": "gpt-5.4"},
+    },
+    "models": [
+        {
+            "p": "vllm",
+            "id": "llama",
+            "rows": [
+                {
+                    "usd_per_million": {"input": "0.2"},
+                    "usd_each": {"web_search": "0.01"},
+                    "basis": "list_equivalent",
+                    "when": {"account": ["a"]},
+                }
+            ],
+        }
+    ],
+    "capacity": [
+        {
+            "p": "azure.ai.openai",
+            "ids": ["ptu"],
+            "kind": "hourly",
+            "usd_per_hour": "98.00",
+            "units_per_hour": {"input": 30000000},
+            "allocate": "capacity",
+        },
+        {
+            "p": "vllm",
+            "ids": ["m"],
+            "kind": "gpu",
+            "usd_per_gpu_hour": "2.10",
+            "gpus": 4,
+            "tokens_per_second": {"input": 20000},
+            "utilization": [6, 10],
+        },
+    ],
+    "static": [
+        {
+            "name": "gpu-lease",
+            "usd": "1200.00",
+            "from": "2026-01-01T00:00:00Z",
+            "until": "2026-02-01T00:00:00Z",
+            "tags": {"team": "a"},
+        }
+    ],
+    "adjacent": [{"name": "read", "match": {"db.system.name": "pinecone"}, "unit": "request", "usd_each": "0.000016"}],
+}
+
+
+def test_the_whole_overlay_has_a_schema() -> None:
+    assert [error.message for error in validator("overlay-v1").iter_errors(OVERLAY)] == []
+
+
+@pytest.mark.parametrize("key", sorted(OVERLAY))
+def test_the_overlay_schema_refuses_unknown_keys_everywhere(key: str) -> None:
+    spoilt = copy.deepcopy(OVERLAY)
+    if key == "aliases":
+        spoilt[key]["openai"]["fast"] = {"model": "gpt-5.4", "colour": "red"}
+    else:
+        spoilt[key][0]["colour"] = "red"
+    assert not validator("overlay-v1").is_valid(spoilt)
+
+
+def test_both_languages_hold_the_same_bytes() -> None:
+    assert (ROOT / "collector/pricing/pricebook.json").read_bytes() == (
+        ROOT / "otel_tokenomics/pricing/pricebook.json"
+    ).read_bytes()
+
+
+def test_compiling_again_changes_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, str(PRICEBOOK / "compile.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unlisted_dispute_fails_the_build() -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import compile as c\n"
+        "c.check_disputes({'openai/gpt-x': {'input': ['1', '2']}})"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(PRICEBOOK)], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "openai/gpt-x" in done.stderr
+
+
+def test_no_row_is_both_conditional_and_without_its_own_tiers() -> None:
+    for model in BOOK["models"]:
+        if any(row.get("tiers") for row in model["rows"] if "when" not in row):
+            assert all("tiers" in row for row in model["rows"] if "when" in row), model["id"]

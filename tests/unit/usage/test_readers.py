@@ -1,0 +1,163 @@
+"""Whole responses and streams: the last value wins, nothing is added twice, and nothing raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_tokenomics.usage import Usage
+from otel_tokenomics.usage.dialects import APIS, anthropic, openai_like, read
+
+START = {
+    "type": "message_start",
+    "message": {
+        "id": "msg_1",
+        "model": "claude-x",
+        "usage": {
+            "input_tokens": 10,
+            "output_tokens": 1,
+            "cache_creation_input_tokens": 100,
+            "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
+            "service_tier": "priority",
+            "inference_geo": "us",
+        },
+    },
+}
+DELTA = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 50}}
+
+
+def test_an_anthropic_stream_is_cumulative() -> None:
+    reader = anthropic.stream_reader()
+    for event in (START, {"type": "content_block_delta"}, {**DELTA, "usage": {"output_tokens": 20}}, DELTA):
+        reader.observe(event)
+    reading = reader.reading()
+    assert reading is not None
+    # 50, not 1 + 20 + 50; the split and the facts exist in message_start alone.
+    assert reading.usage == Usage({"input": 10, "cache_write": 60, "cache_write_1h": 40, "output": 50})
+    assert reading.facts == {"service_tier": "priority", "inference_geo": "us"}
+    assert (reading.response_id, reading.response_model, reading.finish_reasons) == ("msg_1", "claude-x", ("end_turn",))
+
+
+def test_compaction_is_charged_on_top_at_the_response_model() -> None:
+    iteration = {"type": "compaction", "input_tokens": 7, "output_tokens": 3}
+    usage = {"input_tokens": 1, "output_tokens": 2, "iterations": [{"type": "message", "input_tokens": 1}, iteration]}
+    reading = anthropic.read_response({"id": "m", "model": "claude-x", "usage": usage})
+    assert reading is not None
+    assert reading.usage == Usage({"input": 1, "output": 2})
+    assert [(charge.model, dict(charge.usage.counts)) for charge in reading.others] == [
+        ("claude-x", {"input": 7, "output": 3})
+    ]
+
+
+def chunk(**fields: Any) -> dict[str, Any]:
+    return {"id": "c1", "model": "gpt-x", "choices": [{"index": 0, "delta": {}, "finish_reason": None}], **fields}
+
+
+def test_a_chat_stream_reports_on_its_last_chunk() -> None:
+    reader = openai_like.stream_reader("chat")
+    finish = chunk(choices=[{"index": 0, "finish_reason": "stop"}])
+    last = chunk(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 7}, service_tier="default")
+    for item in (chunk(), chunk(usage=None), finish, last):
+        reader.observe(item)
+    reading = reader.reading()
+    assert reading is not None
+    assert reading.usage == Usage({"input": 5, "output": 7})
+    assert reading.facts == {"service_tier": "default"}
+    assert reading.finish_reasons == ("stop",)
+
+
+def test_a_host_that_repeats_running_totals_is_not_added_up() -> None:
+    reader = openai_like.stream_reader("chat")
+    for tokens in (1, 2, 3):
+        reader.observe(chunk(usage={"prompt_tokens": 5, "completion_tokens": tokens}))
+    reading = reader.reading()
+    assert reading is not None
+    assert reading.usage == Usage({"input": 5, "output": 3})
+
+
+@pytest.mark.parametrize("status", ["completed", "incomplete", "failed"])
+def test_every_terminal_event_of_the_responses_api_carries_usage(status: str) -> None:
+    reader = openai_like.stream_reader("responses")
+    created = {"id": "resp_1", "model": "gpt-x", "status": "in_progress", "usage": None}
+    done = {**created, "status": status, "usage": {"input_tokens": 4, "output_tokens": 6}}
+    reader.observe({"type": "response.created", "response": created})
+    reader.observe({"type": "response.output_text.delta", "delta": "x"})
+    reader.observe({"type": f"response.{status}", "response": done})
+    reading = reader.reading()
+    assert reading is not None
+    assert reading.usage == Usage({"input": 4, "output": 6})
+    assert (reading.reason, reading.response_status) == (None, status)
+
+
+def test_a_background_response_is_pending() -> None:
+    reading = openai_like.read_response(
+        "responses", {"id": "resp_1", "model": "gpt-x", "status": "queued", "usage": None}
+    )
+    assert reading is not None
+    assert (reading.usage, reading.reason, reading.response_id) == (None, "pending", "resp_1")
+
+
+def test_tools_of_a_response_are_billed_on_top() -> None:
+    body = {"id": "r", "model": "gpt-x", "usage": {"input_tokens": 4, "output_tokens": 6},
+            "tool_usage": {"web_search": {"num_requests": 2}}}  # fmt: skip
+    reading = openai_like.read_response("responses", body)
+    assert reading is not None
+    assert reading.usage == Usage({"input": 4, "output": 6, "web_search": 2})
+    assert reading.reason is None
+
+
+def test_tool_calls_counted_from_output_are_a_lower_bound() -> None:
+    body = {"id": "r", "model": "gpt-x", "usage": {"input_tokens": 4, "output_tokens": 6},
+            "output": [{"type": "web_search_call"}, {"type": "message"}, {"type": "web_search_call"}]}  # fmt: skip
+    reading = openai_like.read_response("responses", body)
+    assert reading is not None
+    assert reading.usage == Usage({"input": 4, "output": 6, "web_search": 2})
+    assert reading.reason == "incomplete_usage"
+
+
+def test_the_usage_of_groq_streams_stands_under_its_own_key() -> None:
+    reading = openai_like.read_response(
+        "chat", chunk(x_groq={"id": "g", "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
+    )
+    assert reading is not None
+    assert reading.usage == Usage({"input": 3, "output": 4})
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    ["prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens", "prompt_tokens_details",
+     "input_tokens_details", "completion_tokens_details", "cache_creation", "server_tool_use", "iterations", "cost",
+     "cached_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "service_tier", "seconds", "type"]
+)  # fmt: skip
+
+
+@given(api=st.sampled_from(APIS), raw=st.dictionaries(FIELDS, JUNK, max_size=6) | JUNK)
+def test_no_reader_raises_and_no_count_is_negative(api: str, raw: Any) -> None:
+    reading = read(api, raw, provider="openrouter")
+    counts = reading.usage.counts if reading.usage is not None else {}
+    assert all(isinstance(count, int) and 0 <= count <= 10**13 for count in counts.values())
+
+
+@given(
+    prompt=st.integers(0, 10**6), cached=st.integers(0, 10**6), written=st.integers(0, 10**6),
+    audio=st.integers(0, 10**6), image=st.integers(0, 10**6),
+)  # fmt: skip
+def test_input_units_add_up_to_the_reported_input(
+    prompt: int, cached: int, written: int, audio: int, image: int
+) -> None:
+    details = {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": audio, "image_tokens": image}
+    reading = read("chat", {"prompt_tokens": prompt, "completion_tokens": 1, "prompt_tokens_details": details})
+    assert reading.usage is not None
+    counts = dict(reading.usage.counts)
+    assert counts.pop("output") == 1
+    if "inconsistent_usage" in reading.flags:
+        assert sum(counts.values()) >= prompt
+    else:
+        assert sum(counts.values()) == prompt
