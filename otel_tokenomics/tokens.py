@@ -37,7 +37,7 @@ def estimate_tokens(model: str | None, text: str) -> int:
 
 def load_in_background() -> threading.Thread | None:
     """Load what can be loaded offline, once per process; return the thread that does it, None where nothing can be."""
-    global _loader  # noqa: PLW0603
+    global _loader
     names = [name for name in _FILES if _is_on_disk(name) and name not in _loaded]
     with _lock:
         if names and (_loader is None or not _loader.is_alive()):

@@ -34,8 +34,8 @@ def inspect() -> dict[str, Any]:
     found = _api.inspect_clients(settings)
     for library, facts in found["libraries"].items():
         if facts["version"] is not None:
-            missing = [t for t, verdict in facts["targets"].items() if verdict.startswith("not patched")]
-            problems += [f"{library} {facts['installed']}: {target} cannot be patched" for target in missing]
+            missing = [t for t, verdict in facts["targets"].items() if verdict.startswith("failed")]
+            problems += [f"{library} {facts['version']}: {target} cannot be patched" for target in missing]
     if not settings.enabled:
         problems.append("switched off: OTEL_TOKENOMICS_ENABLED=false or OTEL_SDK_DISABLED=true")
     return {
@@ -72,7 +72,7 @@ def _show(report: dict[str, Any]) -> None:
     for library, facts in report["libraries"].items():
         verdicts = list(facts["targets"].values())
         state = "not installed" if facts["version"] is None else f"{verdicts.count('patched')} seams patched"
-        print(f"client    {library} {facts['installed'] or ''}: {state} (tested {facts['tested']})")
+        print(f"client    {library} {facts['version'] or ''}: {state} (tested {facts['tested']})")
     for name, version in report["beside"].items():
         print(f"beside    {name} {version}: its spans are enriched, not repeated")
     print(f"exporter  {', '.join(f'{what} {how}' for what, how in exporter.items())}")

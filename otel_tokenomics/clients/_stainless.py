@@ -12,7 +12,8 @@ import copy
 import json
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.client_api import Args, Kwargs, Request, Target
 
@@ -23,6 +24,7 @@ _CONNECTION: Final = frozenset({"APIConnectionError"})
 #: Causes of a connection error that happen before a byte of the request is sent.
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"})
 _MAX_NESTING: Final = 12
+_EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Endpoint(NamedTuple):
@@ -63,10 +65,18 @@ def options_of(args: Args, kwargs: Kwargs) -> Any:
 
 def body_of(options: Any) -> Mapping[str, Any]:
     """Return the JSON body as it will be sent, ``extra_body`` laid over it."""
-    data, extra = options.json_data, getattr(options, "extra_json", None)
-    if not isinstance(data, Mapping):
-        data = {}
+    data, extra = mapping(options.json_data), getattr(options, "extra_json", None)
     return {**data, **extra} if extra else data
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a value that is a mapping; an empty one where it is anything else."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else _EMPTY
+
+
+def part_of(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a nested part of the body; empty where it is absent or of another kind."""
+    return mapping(body.get(key))
 
 
 def path_of(url: str) -> str:
@@ -97,7 +107,7 @@ def parameters(body: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, o
         if isinstance(value, (int, float, str)):
             found[word] = (value,) if word in ("stop_sequences", "encoding_formats") else value
         elif word == "stop_sequences" and isinstance(value, (list, tuple)):
-            found[word] = tuple(str(part) for part in value)
+            found[word] = tuple(str(part) for part in cast("Iterable[object]", value))
     if found.get("choice_count") == 1:
         del found["choice_count"]
     return found
@@ -125,11 +135,8 @@ def is_stream(kwargs: Kwargs) -> bool:
 
 def raw_mode(options: Any) -> str | None:
     """Return the value of the raw-response header among the options (whose headers may hold sentinels)."""
-    headers = options.headers
-    if isinstance(headers, Mapping) and headers:
-        value = headers.get(RAW_HEADER)
-        return value if isinstance(value, str) else None
-    return None
+    value = mapping(options.headers).get(RAW_HEADER)
+    return value if isinstance(value, str) else None
 
 
 def http_response(result: object) -> Any | None:
@@ -192,10 +199,10 @@ def texts(value: object, keys: frozenset[str], depth: int = 0) -> Iterable[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, tuple)):
-        for part in value:
+        for part in cast("Iterable[object]", value):
             yield from texts(part, keys, depth + 1)
     elif isinstance(value, Mapping):
-        for key, part in value.items():
+        for key, part in mapping(cast("object", value)).items():
             if key in keys and part is not None:
                 yield from texts(part, keys, depth + 1)
     elif hasattr(value, "__dict__"):

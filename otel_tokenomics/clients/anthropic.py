@@ -48,8 +48,7 @@ def request(client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> R
     body = base.body_of(base.options_of(args, kwargs))
     endpoint = base.endpoint_of(client)
     parameters = base.parameters(body, _WORDS)
-    effort = body.get("output_config")
-    if isinstance(effort, Mapping) and (level := base.text_of(effort, "effort")):
+    if level := base.text_of(base.part_of(body, "output_config"), "effort"):
         parameters["reasoning_level"] = level
     return Request(
         model=base.text_of(body, "model"),

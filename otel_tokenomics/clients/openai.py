@@ -61,8 +61,37 @@ _WORDS: Final = MappingProxyType(
     }
 )
 _ASKED_IN: Final = frozenset({"chat", "completions"})
-_INPUT_KEYS: Final = frozenset({"messages", "content", "text", "input", "prompt", "instructions", "tools", "function", "name", "description", "arguments", "output"})  # fmt: skip
-_OUTPUT_KEYS: Final = frozenset({"choices", "delta", "message", "content", "reasoning_content", "refusal", "text", "tool_calls", "function", "arguments", "output"})  # fmt: skip
+_INPUT_KEYS: Final = frozenset(
+    {
+        "messages",
+        "content",
+        "text",
+        "input",
+        "prompt",
+        "instructions",
+        "tools",
+        "function",
+        "name",
+        "description",
+        "arguments",
+        "output",
+    }
+)
+_OUTPUT_KEYS: Final = frozenset(
+    {
+        "choices",
+        "delta",
+        "message",
+        "content",
+        "reasoning_content",
+        "refusal",
+        "text",
+        "tool_calls",
+        "function",
+        "arguments",
+        "output",
+    }
+)
 _AZURE: Final = frozenset({"AzureOpenAI", "AsyncAzureOpenAI"})
 
 
@@ -89,11 +118,10 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Re
     body = base.body_of(base.options_of(args, kwargs))
     endpoint = base.endpoint_of(client)
     parameters = base.parameters(body, _WORDS)
-    reasoning = body.get("reasoning")
-    if isinstance(reasoning, Mapping) and isinstance(reasoning.get("effort"), str):
-        parameters["reasoning_level"] = reasoning["effort"]
+    if level := base.text_of(base.part_of(body, "reasoning"), "effort"):
+        parameters["reasoning_level"] = level
     limit = parameters.get("max_tokens")
-    asked = body.get("stream_options")
+    asked = base.part_of(body, "stream_options").get("include_usage")
     return Request(
         model=base.text_of(body, "model"),
         provider="azure.ai.openai" if type(client).__name__ in _AZURE else "openai",
@@ -103,7 +131,7 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Re
         stream=base.is_stream(kwargs),
         max_output=limit if isinstance(limit, int) else None,
         facts=_facts(body),
-        usage_asked=asked.get("include_usage") if isinstance(asked, Mapping) else None,
+        usage_asked=asked if isinstance(asked, bool) else None,
         units=_units(operation, body),
         parameters=parameters,
         background=body.get("background") is True,
@@ -111,13 +139,12 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Re
 
 
 def _facts(body: Mapping[str, Any]) -> Facts:
-    tier, search = base.text_of(body, "service_tier"), body.get("web_search_options")
-    if tier is None and search is None:
+    tier = base.text_of(body, "service_tier")
+    size = base.text_of(base.part_of(body, "web_search_options"), "search_context_size")
+    if tier is None and size is None:
         return NO_FACTS
     facts = {"service_tier": tier} if tier else {}
-    if isinstance(search, Mapping) and (size := base.text_of(search, "search_context_size")):
-        facts["search_context_size"] = size
-    return facts
+    return {**facts, "search_context_size": size} if size else facts
 
 
 def _units(operation: Operation, body: Mapping[str, Any]) -> Mapping[str, int]:
@@ -141,7 +168,7 @@ def usage(operation: Operation, response: object, provider: str) -> Reading | No
 
 def _video(response: object) -> Reading | None:
     """Return model and id of a video job, which reports no usage."""
-    fields = response if isinstance(response, Mapping) else getattr(response, "__dict__", {})
+    fields = base.mapping(response) or getattr(response, "__dict__", {})
     return Reading(response_model=base.text_of(fields, "model"), response_id=base.text_of(fields, "id"))
 
 
@@ -151,13 +178,12 @@ def ask_usage(operation: Operation, asked: Request, args: Args, kwargs: Kwargs) 
         return None
     options = base.options_of(args, kwargs)
     extra = getattr(options, "extra_json", None)
-    if not isinstance(options.json_data, Mapping) or (extra and "stream_options" in extra):
+    if not base.mapping(options.json_data) or (extra and "stream_options" in extra):
         return None
     if base.raw_mode(options) == "stream":
         return None
-    given = options.json_data.get("stream_options")
-    changed = {**given, "include_usage": True} if isinstance(given, Mapping) else {"include_usage": True}
-    return base.with_body(args, kwargs, {"stream_options": changed})
+    given = base.part_of(options.json_data, "stream_options")
+    return base.with_body(args, kwargs, {"stream_options": {**given, "include_usage": True}})
 
 
 def only_usage(item: Any) -> bool:

@@ -24,7 +24,8 @@ class LocalProvider:
     """A server on 127.0.0.1; use it as a with-block.
 
     ``base_url_openai`` and ``base_url_anthropic`` go into the clients, ``endpoints`` into the setting of that name,
-    because no host table can know a local address. ``scale`` multiplies its plain token counts. ``ledger.billed`` is what a bill would say.
+    because no host table can know a local address. ``scale`` multiplies its plain token counts.
+    ``ledger.billed`` is what a bill would say.
     """
 
     def __init__(self, scale: int = 1) -> None:

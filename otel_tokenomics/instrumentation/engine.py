@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import distributions
 from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import wrapt
 
@@ -24,7 +24,15 @@ from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Recorder
 
 #: Distributions that make spans of the same calls; ``status()`` names those that are installed.
-_BESIDE: Final = ("opentelemetry-instrumentation-genai", "opentelemetry-instrumentation-openai", "opentelemetry-instrumentation-anthropic", "openinference-instrumentation", "openlit", "traceloop-sdk", "logfire")  # fmt: skip
+_BESIDE: Final = (
+    "opentelemetry-instrumentation-genai",
+    "opentelemetry-instrumentation-openai",
+    "opentelemetry-instrumentation-anthropic",
+    "openinference-instrumentation",
+    "openlit",
+    "traceloop-sdk",
+    "logfire",
+)
 _logger = logging.getLogger("otel_tokenomics")
 
 
@@ -108,7 +116,7 @@ class Engine:
         class_name, _, name = target.attribute.partition(".")
         try:
             owner = getattr(module, class_name)
-            original = vars(owner)[name]
+            original: Any = cast("dict[str, Any]", vars(owner))[name]
         except (AttributeError, KeyError):
             return "absent"
         try:
@@ -145,11 +153,11 @@ class Engine:
 
     def _wrap_innermost(self, owner: Any, name: str, wrapper: Any, ours: Any) -> None:
         inner = wrapper
-        while isinstance(getattr(inner, "__wrapped__", None), wrapt.FunctionWrapper):
+        while _is_wrapper(getattr(inner, "__wrapped__", None)):
             inner = inner.__wrapped__
         if any(patch.wrapper is inner for patch in self._patches):
             return  # it was put there after us, around ours
-        if isinstance(inner, wrapt.FunctionWrapper):
+        if _is_wrapper(inner):
             owner, name, wrapper = inner, "__wrapped__", inner.__wrapped__
         self._set(owner, name, wrapper, wrapt.FunctionWrapper(wrapper, ours))
 
@@ -176,18 +184,20 @@ def _when_imported(engine: Engine, seam: Seam, targets: Iterable[Target]) -> Cal
 
 def _restore(patch: Patch) -> None:
     """Set an attribute back; where somebody wrapped ours meanwhile, take ours out of the chain below it."""
-    if patch.name == "__wrapped__":
-        current = patch.owner.__wrapped__
-    else:
-        current = vars(patch.owner).get(patch.name)
+    below = patch.name == "__wrapped__"
+    current: Any = patch.owner.__wrapped__ if below else cast("dict[str, Any]", vars(patch.owner)).get(patch.name)
     if current is patch.wrapper:
         setattr(patch.owner, patch.name, patch.original)
         return
-    while isinstance(current, wrapt.FunctionWrapper):
+    while _is_wrapper(current):
         if current.__wrapped__ is patch.wrapper:
             current.__wrapped__ = patch.original
             return
         current = current.__wrapped__
+
+
+def _is_wrapper(value: object) -> bool:
+    return isinstance(value, wrapt.FunctionWrapper)
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -21,12 +21,26 @@ METERED: Final = context.create_key("tokenomics-metered")
 #: Set by OpenLLMetry, and by us where the span is ours: instrumentations below make none.
 SUPPRESS_MODEL_SPANS: Final = "suppress_language_model_instrumentation"
 _INFERENCE: Final = "opentelemetry.genai.client.inference.context"
-_GENAI_KEYS: Final = (_INFERENCE, "opentelemetry.genai.client.embedding.context", "opentelemetry.genai.client.fetch_response.context")  # fmt: skip
+_GENAI_KEYS: Final = (
+    _INFERENCE,
+    "opentelemetry.genai.client.embedding.context",
+    "opentelemetry.genai.client.fetch_response.context",
+)
 _SUPPRESS_ALL: Final = (context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation", "suppress_tracing")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # made by create_key: never spelt
-_SCOPES: Final = ("opentelemetry.instrumentation.", "opentelemetry.util.genai", "openinference.", "openlit", "traceloop", "logfire", "litellm")  # fmt: skip
+_SCOPES: Final = (
+    "opentelemetry.instrumentation.",
+    "opentelemetry.util.genai",
+    "openinference.",
+    "openlit",
+    "traceloop",
+    "logfire",
+    "litellm",
+)
 #: What a span says that it is; the first that is present decides.
 _KINDS: Final = (names.GEN_AI_OPERATION_NAME, "openinference.span.kind", "llm.request.type", "traceloop.span.kind")
-_LEAVES: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "embedding", "LLM", "EMBEDDING"})  # fmt: skip
+_LEAVES: Final = frozenset(
+    {"chat", "text_completion", "generate_content", "embeddings", "completion", "embedding", "LLM", "EMBEDDING"}
+)
 
 
 class Place(NamedTuple):
@@ -43,7 +57,7 @@ NOWHERE: Final = Place(own=False, span=None)
 def place_of(current: Context) -> Place:
     """Return where a call in this context is written; counters run in every case, for the money is spent."""
     for key in _SUPPRESS_ALL:
-        if key in current and current[key]:
+        if current.get(key):
             return NOWHERE
     span = get_current_span(current)
     if is_open_model_span(span):

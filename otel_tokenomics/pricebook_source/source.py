@@ -83,9 +83,10 @@ def _read_book(url: str, settings: Settings, replaces: PriceBook | None) -> Pric
         raise PriceBookError("pricebook_url: is no address") from None
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         # The address may carry a credential: only its kind is shown.
-        raise PriceBookError(
-            f"pricebook_url: {parts.scheme or 'an address without a scheme'}: only file:// is supported"
-        )
+        kind = f"{parts.scheme}://" if parts.scheme else "an address without a scheme"
+        if parts.scheme == "file":
+            kind = "file:// with a host"
+        raise PriceBookError(f"pricebook_url: {kind} is not supported yet, only file:///path is")
     path = unquote(parts.path)
     content = _content(path)
     wanted = (settings.pricebook_sha256 or "").strip().lower()

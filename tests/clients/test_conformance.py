@@ -114,9 +114,9 @@ async def test_anthropic(watch: Any, provider: LocalProvider, scenario: str, mod
 @pytest.mark.parametrize("broken", [Scenario(cut_after=2), Scenario(error_after=2)], ids=["cut", "error event"])
 def test_a_broken_stream_reports_what_it_saw_and_no_more(watch: Any, provider: LocalProvider, broken: Scenario) -> None:
     provider.expect(broken)
-    with anthropic.Anthropic(api_key="k", base_url=provider.base_url_anthropic, max_retries=0) as client:
-        with pytest.raises(Exception):  # noqa: PT011, B017  # each library version has its own
-            streamed(client.messages.create, {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": MESSAGES})
+    client = anthropic.Anthropic(api_key="k", base_url=provider.base_url_anthropic, max_retries=0)
+    with client, pytest.raises(Exception):  # noqa: B017  # each library version has its own
+        streamed(client.messages.create, {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": MESSAGES})
     assert watch.one.outcome.end == "error"
     assert (watch.one.cost.status, watch.one.cost.reason) == ("partial", "incomplete_usage")
     (span,) = watch.spans

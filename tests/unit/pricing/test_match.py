@@ -104,9 +104,9 @@ def test_threads_agree(book: PriceBook) -> None:
     wrong: list[str] = []
 
     def work() -> None:
-        for name in names * 60:
-            if price(book, "openai", name, Usage({"input": 1000}), NO_FACTS, 0).total != expected[name]:
-                wrong.append(name)
+        usage = Usage({"input": 1000})
+        costs = [(name, price(book, "openai", name, usage, NO_FACTS, 0).total) for name in names * 60]
+        wrong.extend(name for name, total in costs if total != expected[name])
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
