@@ -106,6 +106,8 @@ class Adapter:
     stream_reader: Callable[[Operation, str], StreamReader]
     #: The HTTP response that a stream or a raw response object stands on.
     http_response: Callable[[object], Any | None]
+    #: Whether a result is a raw response: its parsing is left to the caller.
+    is_raw: Callable[[object], bool]
     #: The decoded body of an HTTP response that has been read; None where it has not.
     body: Callable[[Any], object | None]
     #: The same arguments, the stream's usage asked for; None where that must not be done.

@@ -108,13 +108,13 @@ class Book:
     def text(self) -> str:
         """Return the book: minified, keys sorted, the header on the first line, then one model per line."""
         release = read_yaml("release.yaml")
-        providers = {
+        providers: dict[str, dict[str, Any]] = {
             name: {"hosts": [], "names": [], "tier_aliases": {}, **self.default, **entry}
             for name, entry in self.providers.items()
         }
         for name, entry in providers.items():
             entry["names"] = [name, *entry["names"]]
-        header = {
+        header: dict[str, Any] = {
             "schema": SCHEMA,
             **release,
             "currency": "USD",

@@ -5,6 +5,8 @@ Usage: ``python normalise_genai_prices.py > sources/genai-prices.json``. One ent
 unit as decimal text) and ``left_out`` (what the book format cannot express).
 """
 
+# pyright: basic, reportMissingImports=false
+# The objects of the other package have no types here.
 from __future__ import annotations
 
 import json
@@ -139,7 +141,7 @@ def exact_ids(clause: Any) -> list[str]:
 
 def main() -> int:
     """Write the extract to standard output."""
-    from genai_prices.data import providers  # pyright: ignore[reportMissingImports]
+    from genai_prices.data import providers
 
     entries: list[dict[str, Any]] = []
     for provider in providers:

@@ -128,7 +128,7 @@ def answer(number: int, priced: PricedLine) -> dict[str, Any]:
         "basis": cost.basis,
         "price_book": cost.book,
         "at": _text_of(priced.at_ms),
-        "units": {unit: str(count) for unit, count in (usage.counts if usage else {}).items()},
+        "units": {unit: str(count) for unit, count in usage.counts.items()} if usage else {},
         "facts": dict(cost.facts),
         "flags": list(cost.flags),
         "ignored": priced.ignored,

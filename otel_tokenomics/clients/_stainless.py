@@ -24,6 +24,8 @@ _CONNECTION: Final = frozenset({"APIConnectionError"})
 #: Causes of a connection error that happen before a byte of the request is sent.
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"})
 _MAX_NESTING: Final = 12
+#: Fields that lead from what a caller gets to the HTTP response below it.
+_CARRIERS: Final = ("http_response", "response", "_raw_stream")
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -140,12 +142,24 @@ def raw_mode(options: Any) -> str | None:
 
 
 def http_response(result: object) -> Any | None:
-    """Return the HTTP response under a stream, a stream helper, a raw response or a binary body."""
-    for name in ("http_response", "response", "_response"):
-        inner = getattr(result, name, None)
-        if inner is not None and hasattr(inner, "extensions"):
-            return inner
-    return result if hasattr(result, "extensions") and hasattr(result, "is_closed") else None
+    """Return the HTTP response under a stream, a stream helper, a raw response or a binary body.
+
+    Only the instance's own fields are looked at: asking one of the clients' models for an attribute that it
+    lacks is slow.
+    """
+    fields: Mapping[str, Any] = getattr(result, "__dict__", _EMPTY)
+    if "extensions" in fields:
+        return result
+    for name in _CARRIERS:
+        inner = fields.get(name)
+        if inner is not None:
+            return http_response(inner)
+    return None
+
+
+def is_raw(result: object) -> bool:
+    """Return whether a result is the library's raw response, whose parsing is the caller's."""
+    return "http_response" in getattr(result, "__dict__", _EMPTY)
 
 
 def body(response: Any) -> object | None:

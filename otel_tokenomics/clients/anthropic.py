@@ -132,6 +132,7 @@ ADAPTER: Final = Adapter(
     usage=usage,
     stream_reader=stream_reader,
     http_response=base.http_response,
+    is_raw=base.is_raw,
     body=base.body,
     ask_usage=base.never_asks,
     only_usage=_never,

@@ -239,6 +239,7 @@ ADAPTER: Final = Adapter(
     usage=usage,
     stream_reader=stream_reader,
     http_response=base.http_response,
+    is_raw=base.is_raw,
     body=base.body,
     ask_usage=ask_usage,
     only_usage=only_usage,

@@ -115,10 +115,12 @@ class Call:
 
     def _read(self, result: object, http_response: Any) -> Reading | None:
         adapter, provider = self._adapter, self.choice.name
+        unread = result is http_response or adapter.is_raw(result)
+        reading = None if unread else adapter.usage(self.operation, result, provider)
+        if reading is not None and reading.usage is not None:
+            return reading
         carrier = adapter.http_response(result) if http_response is None else http_response
-        raw = hasattr(result, "http_response") or result is carrier
-        reading = None if raw else adapter.usage(self.operation, result, provider)
-        if (reading is None or reading.usage is None) and carrier is not None:
+        if carrier is not None:
             body = adapter.body(carrier)
             if body is not None:
                 return adapter.usage(self.operation, body, provider) or reading

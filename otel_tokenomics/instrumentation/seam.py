@@ -237,7 +237,7 @@ class Seam:
             http_response = self.adapter.http_response(instance)
             call = call_of(http_response)
             if call is not None:
-                call.closed(http_response, raw=hasattr(instance, "http_response"))
+                call.closed(http_response, raw=self.adapter.is_raw(instance))
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("usage", error)
         return wrapped(*args, **kwargs)

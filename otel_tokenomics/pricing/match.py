@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -41,7 +42,8 @@ _GEO: Final = re.compile(r"(us-gov|us|eu|apac|au|jp|global)\.")
 _FINE_TUNED: Final = "ft:"
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Match:
     """What the resolution found: a model, or the reason why none.
 
     ``facts`` are those that the name or the alias fixes.
@@ -50,7 +52,7 @@ class Match(NamedTuple):
     model: Model | None
     provider: str | None = None
     match: str | None = None
-    facts: Facts = NO_FACTS
+    facts: Facts = field(default_factory=lambda: NO_FACTS)
     flags: tuple[str, ...] = ()
     reason: str | None = None
 
@@ -156,7 +158,7 @@ def _alias(book: PriceBook, provider: str | None, text: str | None) -> Match | N
         return None
     found = _of_provider(book, target.get("provider", provider), usable_id(target["model"]) or "")
     fixed = {key: value for key, value in target.items() if key not in ("model", "provider")}
-    return found._replace(match="alias", facts={**found.facts, **fixed}) if found.model else found
+    return replace(found, match="alias", facts={**found.facts, **fixed}) if found.model else found
 
 
 def _of_provider(book: PriceBook, provider: str, text: str) -> Match:

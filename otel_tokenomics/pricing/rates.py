@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from types import MappingProxyType
@@ -106,7 +107,8 @@ class UnitRate(NamedTuple):
     spared: int = 0
 
 
-class RateTable(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RateTable:
     """The rates of one row or tier, fallbacks expanded; ``gt`` is -1 for the row itself."""
 
     gt: int
@@ -114,7 +116,8 @@ class RateTable(NamedTuple):
     sku: str
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One row: when it applies, and its rates; ``tiers`` ascend.
 
     ``plain`` rows have no condition; ``unasked`` are the service facts that a row does not ask for; ``source`` is the

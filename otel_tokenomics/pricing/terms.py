@@ -77,9 +77,9 @@ def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Acting:
     return Acting(multipliers, [one for one in model.discounts if one.holds(facts, at_ms)])
 
 
-def something_acts(model: Model, row: Row, facts: Facts) -> bool:
-    """Return whether list price or total may differ from the plain sum."""
-    if row.contracted or model.discounts:
+def something_acts(model: Model, facts: Facts) -> bool:
+    """Return whether a multiplier or discount may change the plain sum of a book row."""
+    if model.discounts:
         return True
     for one in model.multipliers:  # noqa: SIM110  # a generator costs as much as a small price
         if one.holds(facts):

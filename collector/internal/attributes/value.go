@@ -62,11 +62,11 @@ func (v *Value) count() (int64, countState) {
 		return doubleCount(v.Double)
 	case TypeString:
 		text := strings.TrimSpace(v.Text)
-		if number, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return checkedCount(number)
-		}
 		if !decimal(text) {
 			return 0, countBad
+		}
+		if number, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return checkedCount(number)
 		}
 		number, err := strconv.ParseFloat(text, 64)
 		if err != nil {
@@ -98,7 +98,7 @@ func doubleCount(number float64) (int64, countState) {
 	return int64(number), countGood
 }
 
-// decimal keeps ParseFloat from reading what people do not write as a number: hexadecimal, underscores, "inf", "nan".
+// decimal keeps the parsers from reading what people do not write as a number: hexadecimal, underscores, "inf", "nan".
 func decimal(text string) bool {
 	for index := range len(text) {
 		if c := text[index]; (c < '0' || c > '9') && !strings.ContainsRune("+-.eE", rune(c)) {

@@ -146,10 +146,11 @@ func (c *Config) Validate() error {
 	return c.validateOverlay()
 }
 
-// validateOverlay lays the overrides over the embedded book, which checks every word and amount in them.
+// validateOverlay lays the overrides over the embedded book, which checks every word and amount in them. Where a file
+// stands in its place they may name what only the file knows: then the start checks them.
 func (c *Config) validateOverlay() error {
 	overlay, err := c.overlay()
-	if err != nil || overlay == nil {
+	if err != nil || overlay == nil || len(c.Book.Files) > 0 {
 		return err
 	}
 	book, err := pricing.Embedded()
