@@ -55,7 +55,7 @@ collector: $(STAMPS)/go ## Build the collector distribution (about three minutes
 test: test-python test-clients test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests
+	@$(BIN)/python -m pytest -q tests --ignore=tests/beside
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients; done

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Collection
@@ -28,6 +30,7 @@ from otel_tokenomics.usage import Usage
 
 if TYPE_CHECKING:
     from otel_tokenomics.telemetry.sdk_setup import Providers
+    from otel_tokenomics.telemetry.tag_processor import TagProcessor
 
 
 class _Runtime:
@@ -41,8 +44,23 @@ class _Runtime:
         self.recorder.default_tags = attributes_of(settings.tags)
         self.engine = Engine(settings, self.recorder, self.prepare)
         self.providers: Providers | None = None
+        self.processor: TagProcessor | None = None
         self._lock = threading.Lock()
         before_use(self.prepare)
+
+    def attach(self) -> None:
+        """Join a provider that exists already, so that spans begun before the first call are known as ancestors."""
+        if self.processor is None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            from otel_tokenomics.telemetry.sdk_setup import add_processor
+
+            self.processor = add_processor(self.recorder.default_tags)
+
+    def stop(self) -> None:
+        """Take everything back that can be taken back."""
+        self.engine.uninstrument()
+        if self.processor is not None:
+            self.processor.active = False
+        not_before_use(self.prepare)
 
     def prepare(self) -> None:
         """Decide on the providers, at the first model call or tag: an application may set its own until then."""
@@ -52,13 +70,28 @@ class _Runtime:
             if self.providers is None:
                 from otel_tokenomics.telemetry.sdk_setup import settle_providers
 
-                self.providers = settle_providers(self.recorder.default_tags)
+                self.providers = settle_providers(self.recorder.default_tags, self.processor)
+                self.processor = self.providers.processor
                 self.recorder.default_tags = {**self.providers.resource_tags, **self.recorder.default_tags}
                 self.instruments.histograms()
 
 
 _runtime: _Runtime | None = None
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Children of ``multiprocessing`` leave without the interpreter's exit: their last spans are handed over here.
+
+    ``multiprocessing`` clears its finalisers in a new child and then runs what is registered for after a fork.
+    """
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None and _runtime is not None:
+        util.register_after_fork(_runtime, lambda _: util.Finalize(None, flush, exitpriority=100))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def instrument(**settings: object) -> None:
@@ -85,6 +118,7 @@ def _instrument(only: Collection[str] | None, settings: dict[str, object]) -> No
         if _runtime is None:
             _runtime = _Runtime(resolved)
         _runtime.engine.instrument(only)
+        _runtime.attach()
 
 
 def uninstrument() -> None:
@@ -93,10 +127,7 @@ def uninstrument() -> None:
     with _lock:
         runtime, _runtime = _runtime, None
     if runtime is not None:
-        runtime.engine.uninstrument()
-        if runtime.providers is not None and runtime.providers.processor is not None:
-            runtime.providers.processor.active = False
-        not_before_use(runtime.prepare)
+        runtime.stop()
 
 
 def last_cost() -> Cost | None:
@@ -229,5 +260,4 @@ def inspect_clients(settings: Settings) -> dict[str, Any]:
         age = round((time.time() - book.generated_at_ms / 1000) / 86_400, 1)
         return {**runtime.engine.status(), "book": {"id": book.id, "age_days": age}}
     finally:
-        runtime.engine.uninstrument()
-        not_before_use(runtime.prepare)
+        runtime.stop()

@@ -29,11 +29,18 @@ tools="$(cd ../tools && pwd)"
 "$tools/bin/builder" --config builder-config.yaml --skip-compilation
 
 step "compiling (two to three minutes from empty caches, seconds afterwards)"
-(
-  while sleep 20; do step "still compiling"; done &
-  ticker=$!
-  trap 'kill "$ticker" 2>/dev/null' EXIT
-  cd build && CGO_ENABLED=0 "$go" build -trimpath -ldflags '-s -w' -o otelcol-tokenomics .
-)
+(cd build && exec env CGO_ENABLED=0 "$go" build -trimpath -ldflags '-s -w' -o otelcol-tokenomics .) &
+compiler=$!
+trap 'kill "$compiler" 2>/dev/null || true' EXIT
+shown=$SECONDS
+while kill -0 "$compiler" 2>/dev/null; do
+  sleep 1
+  if ((SECONDS - shown >= 20)); then
+    step "still compiling"
+    shown=$SECONDS
+  fi
+done
+wait "$compiler"
+trap - EXIT
 touch "$binary"
 step "done: collector/distribution/$binary"

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise BadInputError(f"--provider: {arguments.provider!r} is not in {book.id}")
     try:
         at_ms = instant(arguments.at) if arguments.at else time.time_ns() // 1_000_000
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadInputError(f"--at: {error}") from None
     found = list(_found(book, provider, arguments.search.lower()))
     if arguments.json:

@@ -47,16 +47,25 @@ def run(arguments: argparse.Namespace) -> int:
         identity: Any = None
         try:
             entry = parse(line)
+            _text_of(entry.get("id"))
             identity = entry.get("id")
-            result = answer(number, price_line(book, entry))
+            text = _text_of(answer(number, price_line(book, entry)))
         except BadLineError as error:
             bad += 1
-            result = {"line": number, "id": identity, "error": {"code": error.code, "message": str(error)}}
-        sys.stdout.write(json.dumps(result) + "\n")
+            text = _text_of({"line": number, "id": identity, "error": {"code": error.code, "message": str(error)}})
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
     if bad:
         print(f'otel-tokenomics price: {bad} of {total} lines could not be read; see their "error"', file=sys.stderr)
     return 2 if bad else 0
+
+
+def _text_of(content: object) -> str:
+    """Return content as JSON; raise BadLineError for an id that can be read but not be written."""
+    try:
+        return json.dumps(content, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise BadLineError("bad_field", "id: no JSON value, or nested too deeply") from None
 
 
 def _lines(files: list[str]) -> Iterator[str]:

@@ -77,6 +77,8 @@ def price_line(book: PriceBook, entry: Mapping[str, Any]) -> PricedLine:
     at_ms = _instant(entry.get("timestamp"))
     overlay = entry.get("overrides")
     if overlay is not None:
+        if not isinstance(overlay, dict):
+            raise BadLineError("bad_field", f"overrides: must be an object, is {type(overlay).__name__}")
         try:
             book = book.with_overlay(json.dumps(overlay), "overrides")
         except PriceBookError as error:
@@ -149,6 +151,8 @@ def _text_of(at_ms: int) -> str:
 def _instant(value: Any) -> int:
     if value is None:
         return time.time_ns() // 1_000_000
+    if not isinstance(value, str):
+        raise BadLineError("bad_field", f"timestamp: must be text, is {type(value).__name__}")
     try:
         return instant(value)
     except (TypeError, ValueError, OverflowError):
@@ -171,15 +175,22 @@ def _reading(entry: Mapping[str, Any], provider: str | None) -> Reading:
     reading = Reading()
     if raw is not None:
         usage = cast("dict[str, Any]", raw)
-        reading = read(api or default_api(provider, usage), usage, provider=provider)
+        form = api or default_api(provider, usage)
+        if form not in APIS:
+            raise BadLineError(
+                "bad_field", f"usage: {provider}'s own format is not available; available are {', '.join(APIS)}"
+            )
+        reading = read(form, usage, provider=provider)
     units = _units(entry.get("units"))
     if units:
         counts = {**(reading.usage.counts if reading.usage else {}), **units}
-        reading = reading._replace(usage=Usage(counts))
-    stated = entry.get("stated_cost")
+        # What the caller counted stands beside counts that could not be believed: a lower bound.
+        reason = "incomplete_usage" if reading.reason == "invalid_usage" else reading.reason
+        reading = reading._replace(usage=Usage(counts), reason=reason)
+    stated = _text(entry, "stated_cost")
     if stated is not None:
         try:
-            reading = reading._replace(stated_cost=parse_usd(_text(entry, "stated_cost") or ""))
+            reading = reading._replace(stated_cost=parse_usd(stated))
         except ValueError as error:
             raise BadLineError("bad_field", f"stated_cost: {error}") from None
     return reading
@@ -207,7 +218,9 @@ def _facts(facts: Any) -> dict[str, str]:
     result: dict[str, str] = {}
     for key, value in cast("dict[str, Any]", facts).items():
         name, word = key, value
-        if key == "batch" and isinstance(value, bool):
+        if key == "batch":
+            if not isinstance(value, bool):
+                raise BadLineError("bad_field", f"facts: batch must be true or false, is {type(value).__name__}")
             if not value:
                 continue
             name, word = "processing", "batch"

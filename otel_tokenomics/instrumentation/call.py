@@ -99,7 +99,7 @@ class Call:
         """Hang the call on its HTTP response: where that is dropped, the call ends as abandoned."""
         self.attached = self._started = True
         http_response.extensions[EXTENSION] = self
-        REAPER.watch(http_response, self.abandon)
+        REAPER.watch(http_response, self)
 
     def returned(self, result: object, http_response: Any = None) -> None:
         """Settle a call whose response is complete: from the object, or else from the buffered body."""

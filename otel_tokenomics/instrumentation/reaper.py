@@ -13,28 +13,35 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-End = Callable[[], None]
+
+class Abandoned(Protocol):
+    """What is ended when its response is dropped: any number of times, which is once."""
+
+    def abandon(self) -> None:
+        """End the call."""
+        ...
 
 
 class Reaper:
     """Watches HTTP responses; the thread starts with the first of them."""
 
     def __init__(self) -> None:
-        self._dropped: queue.SimpleQueue[End] = queue.SimpleQueue()
+        self._dropped: queue.SimpleQueue[Abandoned] = queue.SimpleQueue()
+        self._open: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._busy = False
         self._thread: threading.Thread | None = None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
 
-    def watch(self, http_response: Any, end: End) -> None:
-        """Call ``end`` some time after a response was dropped, and at the latest when the process exits."""
+    def watch(self, http_response: Any, call: Abandoned) -> None:
+        """End a call soon after its response was dropped, and at the latest when the process exits."""
         if self._thread is None:
             self._start()
-        weakref.finalize(http_response, self._dropped.put, end)
+        self._open.add(call)
+        weakref.finalize(http_response, self._dropped.put, call).atexit = False
 
     def drain(self, timeout: float = 1.0) -> bool:
         """Wait until everything that was dropped has been ended; return whether it has, in seconds of ``timeout``."""
@@ -48,32 +55,29 @@ class Reaper:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
-                # Registered before the first finaliser, so that it runs after theirs at exit.
                 atexit.register(self._at_exit)
                 self._thread = threading.Thread(target=self._run, name="otel-tokenomics-reaper", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
         while True:
-            end = self._dropped.get()
+            call = self._dropped.get()
             self._busy = True
-            end()
-            del end
+            call.abandon()
+            del call
             self._busy = False
 
     def _at_exit(self) -> None:
-        while True:
-            try:
-                end = self._dropped.get_nowait()
-            except queue.Empty:
-                break
-            end()
+        """Registered after the provider was made, so it runs before that is shut down."""
+        for call in list(self._open):
+            call.abandon()
         self.drain()
 
     def _forked(self) -> None:
         """A child has no thread, and what its parent dropped is the parent's to settle."""
         atexit.unregister(self._at_exit)
         self._dropped = queue.SimpleQueue()
+        self._open = weakref.WeakSet()
         self._lock = threading.Lock()
         self._busy = False
         self._thread = None

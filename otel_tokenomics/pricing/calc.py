@@ -52,7 +52,7 @@ class Cost(NamedTuple):
     savings: Mapping[str, int]
 
 
-def price(
+def price(  # noqa: C901  # the reasons stand in their order of precedence
     book: PriceBook,
     provider: str | None,
     model: str | None,
@@ -84,9 +84,40 @@ def price(
             ``billing_unknown``, ``no_usage`` and ``invalid_usage`` make it unpriced.
         flags: the reader's flags, kept.
     """
+    if stated_cost is not None:
+        ours = price(
+            book, provider, model, usage, facts, at_ms,
+            request_model=request_model, host=host, unknown_host=unknown_host, reason=reason, flags=flags,
+        )  # fmt: skip
+        return with_stated(ours, stated_cost)
     match = resolve(book, provider, model, request_model, host, unknown_host)
-    cost = _computed(book, match, usage, facts, at_ms, reason, flags)
-    return cost if stated_cost is None else with_stated(cost, stated_cost)
+    if match.flags:
+        flags += match.flags
+    if facts or match.facts:
+        facts = effective(facts, match.facts, book.providers.get(match.provider or "", UNKNOWN_PROVIDER))
+    if usage is None or not usage.counts or reason in _UNPRICED_BY_READER:
+        return _unpriced(book, match, facts, flags, reason if reason in _UNPRICED_BY_READER else "no_usage")
+    counts = usage.counts
+    for count in counts.values():
+        if type(count) is not int or not 0 <= count <= MAX_COUNT:
+            believed = _believed(counts)
+            if believed is None:
+                return _unpriced(book, match, facts, flags, "invalid_usage")
+            counts, reason = believed, reason or "incomplete_usage"
+            break
+    if usage.source != "provider":
+        reason = reason or "incomplete_usage"
+    found = match.model
+    if found is None:
+        return _unpriced(book, match, facts, flags, match.reason)
+    if found.search_context is not None and "search_context_size" not in facts:
+        facts = {**facts, "search_context_size": found.search_context}
+    # `choose` and `table_of`, without their calls.
+    for row in found.rows if facts else found.factless:
+        if row.start <= at_ms < row.until and (row.plain or row.applies(facts, at_ms)):
+            table = table_of(row, counts) if row.tiers else row.table
+            return _from_table(book, match, found, row, table, counts, facts, at_ms, reason, flags)
+    return _unpriced(book, match, facts, flags, "no_row_for_date")
 
 
 def price_reading(
@@ -113,45 +144,6 @@ def price_reading(
         extra = price(book, provider, other.model, other.usage, known, at_ms, host=host, unknown_host=unknown_host)
         cost = _together(cost, extra)
     return cost if reading.stated_cost is None else with_stated(cost, reading.stated_cost)
-
-
-def _computed(
-    book: PriceBook,
-    match: Match,
-    usage: Usage | None,
-    facts: Facts,
-    at_ms: int,
-    reason: str | None,
-    flags: tuple[str, ...],
-) -> Cost:
-    """Return our own figure."""
-    if match.flags:
-        flags += match.flags
-    if facts or match.facts:
-        facts = effective(facts, match.facts, book.providers.get(match.provider or "", UNKNOWN_PROVIDER))
-    if usage is None or not usage.counts or reason in _UNPRICED_BY_READER:
-        return _unpriced(book, match, facts, flags, reason if reason in _UNPRICED_BY_READER else "no_usage")
-    counts = usage.counts
-    for count in counts.values():
-        if type(count) is not int or not 0 <= count <= MAX_COUNT:
-            believed = _believed(counts)
-            if believed is None:
-                return _unpriced(book, match, facts, flags, "invalid_usage")
-            counts, reason = believed, reason or "incomplete_usage"
-            break
-    if usage.source != "provider":
-        reason = reason or "incomplete_usage"
-    model = match.model
-    if model is None:
-        return _unpriced(book, match, facts, flags, match.reason)
-    if model.search_context is not None and "search_context_size" not in facts:
-        facts = {**facts, "search_context_size": model.search_context}
-    # `choose` and `table_of`, without their calls.
-    for row in model.rows if facts else model.factless:
-        if row.start <= at_ms < row.until and (row.plain or row.applies(facts, at_ms)):
-            table = table_of(row, counts) if row.tiers else row.table
-            return _from_table(book, match, model, row, table, counts, facts, at_ms, reason, flags)
-    return _unpriced(book, match, facts, flags, "no_row_for_date")
 
 
 def _from_table(  # noqa: C901  # one loop written out: a call per unit would double the time

@@ -38,7 +38,7 @@ def effective(facts: Facts, fixed: Facts, provider: Provider) -> Facts:
     if not facts and not fixed:
         return NO_FACTS
     found: dict[str, str] = {}
-    for key, value in {**facts, **fixed}.items():
+    for key, value in ({**facts, **fixed} if fixed else facts).items():
         # A client's object in place of a word is no fact.
         if isinstance(value, str):
             word = value if key == "account" else ascii_lower(ascii_trim(value))

@@ -83,6 +83,6 @@ def _measure(recorder: Recorder, cost: Cost, kind: str) -> None:
         (names.TOKENOMICS_COST_CURRENCY, "USD"),
         (names.TOKENOMICS_COST_SOURCE, "sdk"),
         (names.TOKENOMICS_COST_BASIS, "billed"),
-        *recorder.tag_dimensions({**recorder.default_tags, **current_tags()}),
+        *recorder.metrics.tag_dimensions({**recorder.default_tags, **current_tags()}),
     )
     accumulator.add([(metrics.COST, series, cost.total or 0)])

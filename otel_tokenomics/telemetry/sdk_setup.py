@@ -25,8 +25,18 @@ class Providers(NamedTuple):
     resource_tags: Mapping[str, str]
 
 
-def settle_providers(default_tags: Mapping[str, str]) -> Providers:
-    """Use the global providers, or set up the SDK where there are none, and add our span processor.
+def add_processor(default_tags: Mapping[str, str]) -> TagProcessor | None:
+    """Add our span processor to the global provider where one exists and takes it; nothing is set up here."""
+    provider: Any = trace.get_tracer_provider()
+    if not _has_tracer_provider() or not hasattr(provider, "add_span_processor"):
+        return None
+    processor = TagProcessor(default_tags)
+    provider.add_span_processor(processor)
+    return processor
+
+
+def settle_providers(default_tags: Mapping[str, str], processor: TagProcessor | None) -> Providers:
+    """Use the global providers, or set up the SDK where there are none, and add our span processor if it is not yet.
 
     An existing provider is never replaced. ``OTEL_TRACES_EXPORTER`` and ``OTEL_METRICS_EXPORTER`` of ``none``
     are respected.
@@ -34,10 +44,7 @@ def settle_providers(default_tags: Mapping[str, str]) -> Providers:
     tracer = "found" if _has_tracer_provider() else _make_tracer_provider()
     meter = "found" if _has_meter_provider() else _make_meter_provider()
     provider: Any = trace.get_tracer_provider()
-    processor: TagProcessor | None = None
-    if hasattr(provider, "add_span_processor"):
-        processor = TagProcessor(default_tags)
-        provider.add_span_processor(processor)
+    processor = processor or add_processor(default_tags)
     attributes: Mapping[str, Any] = getattr(getattr(provider, "resource", None), "attributes", None) or {}
     tags = {k: str(v) for k, v in attributes.items() if k.startswith(names.TOKENOMICS_TAG_PREFIX)}
     return Providers(f"{tracer}: {type(provider).__name__}", meter, processor, tags)

@@ -11,6 +11,7 @@ from opentelemetry import baggage, context
 
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 MODEL = "claude-sonnet-5-5"
 ASK: dict[str, Any] = {"model": MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello there"}]}
 NATIVE = tuple(int(part) for part in anthropic.__version__.split(".")[:2]) >= (1, 14)

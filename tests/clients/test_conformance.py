@@ -12,6 +12,7 @@ import pytest
 from otel_tokenomics.attributes import names
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 MESSAGES: Any = [{"role": "user", "content": "How do I reset my password?"}]
 OPENAI_USAGE = {
     "plain": {"prompt_tokens": 40, "completion_tokens": 9, "total_tokens": 49},

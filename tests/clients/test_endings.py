@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -17,6 +20,7 @@ from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
 # Streams are dropped here with their connections open: the client, not the test, owns those.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+ROOT = Path(__file__).parents[2]
 MESSAGES: Any = [{"role": "user", "content": "How do I reset my password?"}]
 
 
@@ -249,3 +253,44 @@ def test_a_failure_of_ours_never_reaches_the_caller(
     assert library.create(library.client()) is not None
     assert seen == ["record", "record", "request"]
     assert len(watch.spans) == 2  # ended all the same
+
+
+@pytest.mark.skipif(int(anthropic.__version__.split(".")[0]) < 1, reason="a stream of this version is a cycle")
+def test_a_stream_is_freed_without_the_collector(watch: Any, provider: LocalProvider) -> None:
+    library = Library("anthropic", provider)
+    client = library.client()
+    gc.disable()
+    try:
+        stream = library.create(client, stream=True)
+        next(stream)
+        del stream
+        assert watch.one.outcome.end == "abandoned"
+    finally:
+        gc.enable()
+        client.close()
+
+
+def test_a_stream_that_is_open_when_the_process_exits() -> None:
+    program = """
+import atexit, gc, openai
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+import otel_tokenomics as tk
+from otel_tokenomics.demo.provider import LocalProvider
+exporter = InMemorySpanExporter()
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+atexit.register(lambda: print([span.attributes["tokenomics.call.end"] for span in exporter.get_finished_spans()]))
+provider = LocalProvider().__enter__()
+tk.instrument(endpoints=provider.endpoints)
+gc.disable()
+client = openai.OpenAI(api_key="k", base_url=provider.base_url_openai)
+stream = client.chat.completions.create(model="gpt-5.4", messages=[{"role": "user", "content": "x"}], stream=True)
+next(stream)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+    assert done.stdout.strip() == "['abandoned']", done.stderr

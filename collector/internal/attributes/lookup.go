@@ -41,6 +41,7 @@ const (
 	slotLangfuseType
 	slotResponseStatus
 	slotErrorType
+	slotFirstChunk
 	slotTierResponse
 	slotTierRequest
 	slotTier
@@ -199,6 +200,7 @@ func (t *keyTable) addIdentity() {
 	t.add(slotAPIBase, false, ReadAsApiBase...)
 	t.add(slotResponseStatus, false, GenAiResponseStatus)
 	t.add(slotErrorType, false, ErrorType)
+	t.add(slotFirstChunk, false, GenAiResponseTimeToFirstChunk)
 	t.add(slotTierResponse, false, OpenaiResponseServiceTier, AnthropicResponseServiceTier, oldResponseTierKey)
 	t.add(slotTierRequest, false, OpenaiRequestServiceTier, oldRequestTierKey)
 	t.add(slotBilled, false, ReadAsBilled...)

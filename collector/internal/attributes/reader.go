@@ -227,11 +227,15 @@ func (s *Span) missing(r *Reading) string {
 	case "queued", "in_progress":
 		return pricing.ReasonPending
 	}
-	failed := s.Failed || s.has(slotErrorType) || s.text(slotCallEnd) == "error"
+	failed, end := s.Failed || s.has(slotErrorType), s.text(slotCallEnd)
+	if end != "" {
+		failed = end == "error" || end == "cancelled"
+	}
 	switch {
-	case !failed:
+	case !failed, s.has(slotFirstChunk):
+		// Once a stream has begun the call was accepted: something was billed, and nobody said how much.
 		return pricing.ReasonNoUsage
-	case lost(s.text(slotErrorType)), lost(s.Exception):
+	case end == "cancelled", lost(s.text(slotErrorType)), lost(s.Exception):
 		return pricing.ReasonBillingUnknown
 	}
 	r.Verdict, r.Reason = VerdictNotApplicable, ReasonCallFailed
@@ -245,14 +249,14 @@ var lostWords = []string{
 	"readerror", "chunkedencoding", "brokenpipe", "apiconnectionerror", "econnreset", "etimedout", "socket hang up",
 }
 
+// maxErrorBytes is how much of an error's name is looked at.
+const maxErrorBytes = 256
+
 func lost(errorType string) bool {
 	if errorType == "" {
 		return false
 	}
-	name := strings.ToLower(errorType[:min(len(errorType), 256)])
-	if name == "408" || name == "504" {
-		return true
-	}
+	name := strings.ToLower(errorType[:min(len(errorType), maxErrorBytes)])
 	return slices.ContainsFunc(lostWords, func(word string) bool { return strings.Contains(name, word) })
 }
 
@@ -264,59 +268,4 @@ func (s *Span) ending(r *Reading) {
 	if r.Query.Reason == "" {
 		r.Query.Reason = pricing.ReasonIncompleteUsage
 	}
-}
-
-// stated reads costs that stand on the span already. A figure of the party that bills is adopted; an estimate of
-// another library is only compared.
-func (s *Span) stated(r *Reading) {
-	r.Settled = s.text(slotCostSource) == pricing.SourceProvider && s.has(slotPriceBook)
-	if pico, ok := s.billed(r); ok {
-		r.Query.StatedPico, r.Query.HasStated = pico, true
-		return
-	}
-	for index := range slot(maxEstimates) {
-		place := slotEstimateOfOthers + index
-		if !s.has(place) || s.estimateIsOurs(place) {
-			continue
-		}
-		pico, ok := s.values[place].money()
-		switch {
-		case !ok:
-		case pico == 0 && r.InputTokens+r.OutputTokens > 0:
-			r.Estimate.Zero = true
-		case !r.Estimate.Has:
-			r.Estimate.Pico, r.Estimate.Has = pico, true
-		}
-	}
-}
-
-// estimateIsOurs says whether a figure merely repeats ours under a backend's key.
-func (s *Span) estimateIsOurs(place slot) bool {
-	if !s.has(slotCostTotal) {
-		return false
-	}
-	ours, ok := s.values[slotCostTotal].money()
-	theirs, same := s.values[place].money()
-	return ok && same && ours == theirs
-}
-
-const openRouter = "openrouter"
-
-// billed returns the amount that the billing party stated.
-func (s *Span) billed(r *Reading) (int64, bool) {
-	if s.text(slotCostSource) == pricing.SourceProvider && s.has(slotCostTotal) {
-		return s.values[slotCostTotal].money()
-	}
-	if s.has(slotBilledAmount) && s.text(slotBilledSource) == "provider" {
-		if currency := s.text(slotBilledCurrency); currency == "" || strings.EqualFold(currency, "usd") {
-			return s.values[slotBilledAmount].money()
-		}
-	}
-	if s.has(slotBilled) {
-		host := strings.ToLower(r.Query.Host)
-		if strings.EqualFold(r.Query.Provider, openRouter) || host == "openrouter.ai" || strings.HasSuffix(host, ".openrouter.ai") {
-			return s.values[slotBilled].money()
-		}
-	}
-	return 0, false
 }

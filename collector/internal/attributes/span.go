@@ -30,6 +30,8 @@ type Span struct {
 	present [(slotCount + 63) / 64]uint64
 	// vercelDetail is set where a key of the Vercel AI SDK 6 or later is there.
 	vercelDetail bool
+	// units is set where a count of a unit of ours is there: most spans have none, and need no look at each.
+	units bool
 }
 
 // Enter says which instrumentation made the spans that follow.
@@ -42,7 +44,7 @@ func (s *Span) Enter(scope Scope) {
 // Reset forgets the span before.
 func (s *Span) Reset() {
 	s.present = [len(s.present)]uint64{}
-	s.Kind, s.Failed, s.Exception, s.StartMillis, s.vercelDetail = KindOther, false, "", 0, false
+	s.Kind, s.Failed, s.Exception, s.StartMillis, s.vercelDetail, s.units = KindOther, false, "", 0, false, false
 }
 
 // Wanted says whether some rule reads a key, so that a caller converts only the values that matter.
@@ -56,6 +58,7 @@ func (s *Span) Observe(key string, value Value) {
 		return
 	}
 	s.vercelDetail = s.vercelDetail || entry.detail
+	s.units = s.units || entry.slot >= slotUnit && entry.slot < slotOther
 	if s.has(entry.slot) && s.ranks[entry.slot] <= entry.rank {
 		return
 	}

@@ -139,18 +139,10 @@ type modalities struct {
 }
 
 func (t *tally) readModalities(s *Span, m *modalities) {
-	unit := func(unit pricing.Unit) (int64, bool) { return t.take(s, slotUnit+slot(unit)) }
-	var some [8]bool
-	m.audioIn, some[0] = unit(pricing.AudioIn)
-	m.audioOut, some[1] = unit(pricing.AudioOut)
-	m.audioCacheRead, some[2] = unit(pricing.AudioCacheRead)
-	m.imageIn, some[3] = unit(pricing.ImageIn)
-	m.imageOut, some[4] = unit(pricing.ImageOut)
-	m.videoIn, some[5] = unit(pricing.VideoIn)
-	m.videoOut, some[6] = unit(pricing.VideoOut)
-	m.write12h, some[7] = unit(pricing.CacheWrite12h)
-	if s.own || some != [8]bool{} {
-		m.disjoint = true
+	if s.units || s.own {
+		t.readOwnUnits(s, m)
+	}
+	if m.disjoint {
 		return
 	}
 	var imageCached int64
@@ -165,6 +157,20 @@ func (t *tally) readModalities(s *Span, m *modalities) {
 	m.audioIn = max(0, m.audioIn-m.audioCacheRead)
 	// Cached images are plain cache reads.
 	m.imageIn = max(0, m.imageIn-imageCached)
+}
+
+func (t *tally) readOwnUnits(s *Span, m *modalities) {
+	unit := func(unit pricing.Unit) (int64, bool) { return t.take(s, slotUnit+slot(unit)) }
+	var some [8]bool
+	m.audioIn, some[0] = unit(pricing.AudioIn)
+	m.audioOut, some[1] = unit(pricing.AudioOut)
+	m.audioCacheRead, some[2] = unit(pricing.AudioCacheRead)
+	m.imageIn, some[3] = unit(pricing.ImageIn)
+	m.imageOut, some[4] = unit(pricing.ImageOut)
+	m.videoIn, some[5] = unit(pricing.VideoIn)
+	m.videoOut, some[6] = unit(pricing.VideoOut)
+	m.write12h, some[7] = unit(pricing.CacheWrite12h)
+	m.disjoint = s.own || some != [8]bool{}
 }
 
 // overlap takes cached audio, image and video apart where the emitter did not: the least overlap is assumed, audio
@@ -218,7 +224,7 @@ func (t *tally) units(s *Span, usage *pricing.Usage) {
 	set(pricing.ImageOut, m.imageOut, false)
 	set(pricing.VideoIn, m.videoIn, false)
 	set(pricing.VideoOut, m.videoOut, false)
-	for unit := pricing.WebSearch; unit <= pricing.Image; unit++ {
+	for unit := pricing.WebSearch; s.units && unit <= pricing.Image; unit++ {
 		count, there := t.take(s, slotUnit+slot(unit))
 		set(unit, count, there)
 	}

@@ -5,6 +5,7 @@ Only readers may enter this room; it imports ``usage`` and the standard library.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final, cast
 
 from otel_tokenomics.usage import Reading
@@ -14,6 +15,16 @@ __all__ = ["APIS", "default_api", "read"]
 
 #: The words for a wire format that a reader exists for.
 APIS: Final = ("chat", "completions", "responses", "embeddings", "images", "speech", "transcription", "messages")
+#: Providers whose usage objects are in a format of their own, unless the object says otherwise.
+_OWN_FORMATS: Final = MappingProxyType(
+    {
+        "aws.bedrock": "converse",
+        "gcp.gemini": "generate_content",
+        "gcp.vertex_ai": "generate_content",
+        "cohere": "cohere",
+        "ollama": "ollama",
+    }
+)
 
 
 def read(api: str, raw: object, *, provider: str | None = None) -> Reading:
@@ -36,8 +47,16 @@ def read(api: str, raw: object, *, provider: str | None = None) -> Reading:
 
 
 def default_api(provider: str | None, raw: object) -> str:
-    """Return the wire format of a provider's usage object where none is named."""
-    if provider == "anthropic":
-        return "messages"
+    """Return the wire format of a provider's usage object where none is named.
+
+    It may be a word that ``APIS`` lacks: the provider's own format, which no reader exists for.
+    """
     keys = cast("dict[str, object]", raw) if isinstance(raw, dict) else ()
-    return "responses" if "input_tokens" in keys and "prompt_tokens" not in keys else "chat"
+    if "prompt_tokens" in keys:
+        return "chat"
+    # Only Anthropic's format has these two fields, whoever hosts it; read as another one, the cache is lost.
+    if provider == "anthropic" or "cache_read_input_tokens" in keys or "cache_creation_input_tokens" in keys:
+        return "messages"
+    if "input_tokens" in keys:
+        return "responses"
+    return _OWN_FORMATS.get(provider or "", "chat")

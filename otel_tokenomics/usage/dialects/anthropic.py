@@ -45,9 +45,15 @@ def read_messages(raw: object, _provider: str | None = None) -> Reading:
     if facts.get("service_tier") == "batch":
         del facts["service_tier"]
         facts["processing"] = "batch"
+    written = count(raw, "cache_creation_input_tokens")
+    if written is not None and 0 <= written < counts.get("cache_write_1h", 0):
+        flags = ("inconsistent_usage",)
     reason = reason_of(bad, counts)
+    others, whole = _others(raw)
+    if not whole and counts:
+        reason = reason or "incomplete_usage"
     usage = Usage(counts) if counts else None
-    return Reading(usage, facts, reason=reason, flags=flags, others=_others(raw))
+    return Reading(usage, facts, reason=reason, flags=flags, others=others)
 
 
 def _counts(raw: object) -> tuple[dict[str, int], int]:
@@ -81,15 +87,19 @@ def _counts(raw: object) -> tuple[dict[str, int], int]:
     return counts, bad
 
 
-def _others(raw: object) -> tuple[OtherCharge, ...]:
+def _others(raw: object) -> tuple[tuple[OtherCharge, ...], bool]:
+    """Return the charges beside the top-level counts, and whether every one of them could be believed."""
     found: list[OtherCharge] = []
+    whole = True
     for entry in items(raw, "iterations"):
         if word(entry, "type") in _EXTRA:
             counts, bad = _counts(entry)
-            if counts and not bad:
+            if bad:
+                whole = False
+            elif counts:
                 counts["output"] = max(counts.get("output", 0) - counts.get("reasoning", 0), 0)
                 found.append(OtherCharge(word(entry, "model") or "", Usage(counts)))
-    return tuple(found)
+    return tuple(found), whole
 
 
 def read_response(response: object) -> Reading | None:

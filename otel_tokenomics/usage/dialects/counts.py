@@ -28,7 +28,8 @@ class StreamReader(Protocol):
 def field(source: object, name: str) -> object:
     """Return a field of a dict or client object; None where it is absent."""
     if isinstance(source, dict):
-        return cast("dict[str, object]", source).get(name)
+        # No cast here: a dozen of these calls stand in every reading, and each cast is a call of its own.
+        return source.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return getattr(source, name, None)
 
 
@@ -50,7 +51,7 @@ def _odd(value: object) -> int | None:
         return BAD
     if isinstance(value, str):
         text = value.strip()
-        if not text.isascii() or len(text) > 40:
+        if not text.isascii() or len(text) > 40 or "_" in text:
             return BAD
         try:
             value = float(text) if not text.isdigit() else int(text)
@@ -62,8 +63,8 @@ def _odd(value: object) -> int | None:
         value = int(value)
     if isinstance(value, int):
         return value if 0 <= value <= MAX_COUNT else HUGE if value > 0 else BAD
-    # A client's "not given" sentinel is no count; anything else is not one either.
-    return None
+    # A client's "not given" sentinel is as good as nothing; a list or an object was meant to say something.
+    return BAD if isinstance(value, (dict, list)) else None
 
 
 def word(source: object, name: str) -> str | None:
@@ -73,7 +74,7 @@ def word(source: object, name: str) -> str | None:
         return value
     # An enum of a client library carries its word in `value`.
     inner = getattr(value, "value", None)
-    return inner if isinstance(inner, str) and inner else None
+    return inner if isinstance(inner, str) and 0 < len(inner) <= 256 else None
 
 
 def items(source: object, name: str) -> Iterable[object]:

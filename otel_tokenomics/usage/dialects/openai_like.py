@@ -10,22 +10,22 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
+from otel_tokenomics.usage import NO_FACTS, OtherCharge, Reading, Usage
 from otel_tokenomics.usage.dialects.counts import BAD, HUGE, count, field, items, money, reason_of, word
 
 _TICKS_TO_PICO: Final = 100
 _PENDING: Final = frozenset({"queued", "in_progress"})
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
-#: output item of the responses API -> the unit that its tool is billed in
-_BILLED_ITEMS: Final = MappingProxyType({"web_search_call": "web_search", "file_search_call": "file_search"})
+_LOWER_BOUND: Final = "incomplete_usage"
 
 
 def read_chat(raw: object, provider: str | None = None) -> Reading:
     """Return the reading of a chat or legacy completion usage object.
 
-    xAI and Perplexity report reasoning outside ``completion_tokens``: it is added where the total proves it
-    (xAI), or always (Perplexity).
+    xAI reports reasoning outside ``completion_tokens`` in some versions: it is added where the total proves it.
     """
+    if provider == "perplexity":
+        return _read_perplexity(raw)
     details = field(raw, "prompt_tokens_details")
     out_details = field(raw, "completion_tokens_details")
     cached = count(details, "cached_tokens") if details is not None else None
@@ -34,11 +34,14 @@ def read_chat(raw: object, provider: str | None = None) -> Reading:
     prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
     reasoning = count(out_details, "reasoning_tokens") if out_details is not None else count(raw, "reasoning_tokens")
     total = count(raw, "total_tokens")
-    extra = bool(reasoning and reasoning > 0) and (
-        provider == "perplexity"
-        or (provider == "x_ai" and total == (prompt or 0) + (completion or 0) + (reasoning or 0))
-    )
-    if extra and completion is not None and reasoning is not None:
+    if (
+        provider == "x_ai"
+        and prompt is not None
+        and completion is not None
+        and reasoning is not None
+        and min(prompt, completion, reasoning) >= 0
+        and total == prompt + completion + reasoning
+    ):
         completion += reasoning
     reading = _inclusive(
         (prompt, cached, count(details, "cache_write_tokens"), None),
@@ -50,6 +53,29 @@ def read_chat(raw: object, provider: str | None = None) -> Reading:
     if stated is None and tier is None:
         return reading
     return reading._replace(stated_cost=stated, facts={"service_tier": tier} if tier else NO_FACTS)
+
+
+def _read_perplexity(raw: object) -> Reading:
+    """Return the reading of Perplexity's chat usage, whose total leaves out reasoning and citations.
+
+    Citation tokens are billed as input, searches each, and every answer bears a request fee that depends on the
+    search context size. Source: Perplexity's API reference (object ``UsageInfo``) and pricing page.
+    """
+    prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
+    reasoning, cited = count(raw, "reasoning_tokens"), count(raw, "citation_tokens")
+    if prompt is not None and prompt >= 0:
+        prompt += _believed(cited)
+    if completion is not None and completion >= 0:
+        completion += _believed(reasoning)
+    reading = _inclusive((prompt, None, None, None), {}, (completion, reasoning, None))
+    if reading.usage is not None:
+        counts = {**reading.usage.counts, "request": 1}
+        if searches := _believed(count(raw, "num_search_queries")):
+            counts["web_search"] = searches
+        reading = reading._replace(usage=Usage(counts))
+    size = word(raw, "search_context_size")
+    facts = {"search_context_size": size} if size else NO_FACTS
+    return reading._replace(facts=facts, stated_cost=_stated(raw, "perplexity"))
 
 
 def read_responses(raw: object, provider: str | None = None) -> Reading:
@@ -104,7 +130,7 @@ def read_transcription(raw: object, _provider: str | None = None) -> Reading:
     if word(raw, "type") == "duration" or field(raw, "seconds") is not None:
         value = field(raw, "seconds")
         seconds = count(raw, "seconds")
-        if seconds is not None and seconds >= 0 and isinstance(value, float) and value > seconds:
+        if seconds is not None and seconds >= 0 and isinstance(value, (float, str)) and float(value) > seconds:
             seconds += 1
         counts = {"audio_in_second": seconds} if seconds is not None and seconds >= 0 else {}
         return _reading(counts, seconds if seconds is not None and seconds < 0 else 0)
@@ -188,26 +214,49 @@ def _with_tools(reading: Reading, response: object) -> Reading:
     """Add what tools bill on top; where ``tool_usage`` is absent the output items are counted, as a lower bound."""
     if reading.usage is None:
         return reading
-    counts = dict(reading.usage.counts)
     tools = field(response, "tool_usage")
-    reason = reading.reason
+    called, unknown = _called_tools(response, listed=tools is not None)
+    others = reading.others
     if tools is not None:
-        searches = count(field(tools, "web_search"), "num_requests")
-        if searches and searches > 0:
-            counts["web_search"] = searches
+        if searches := _believed(count(field(tools, "web_search"), "num_requests")):
+            called["web_search"] = searches
         image = field(tools, "image_gen")
-        if image is not None and (made := read_images(image)).usage is not None:
-            for unit, number in made.usage.counts.items():
-                counts[unit] = counts.get(unit, 0) + number
-    else:
-        for item in items(response, "output"):
-            kind = word(item, "type") or ""
-            unit = _BILLED_ITEMS.get(kind)
-            if unit:
-                counts[unit] = counts.get(unit, 0) + 1
-            if unit or kind == "image_generation_call":
-                reason = reason or "incomplete_usage"
-    return reading._replace(usage=Usage(counts, reading.usage.source), reason=reason)
+        if image is not None and (made := read_images(image).usage) is not None and any(made.counts.values()):
+            others = (*others, OtherCharge(_image_model(response), made))
+    if not (called or unknown or others):
+        return reading
+    usage = Usage({**reading.usage.counts, **called}, reading.usage.source)
+    return reading._replace(usage=usage, reason=reading.reason or (_LOWER_BOUND if unknown else None), others=others)
+
+
+def _called_tools(response: object, *, listed: bool) -> tuple[dict[str, int], bool]:
+    """Return the billed tool calls among the output items, and whether what they cost is known in part only.
+
+    ``tool_usage`` lists web searches and images, never file searches or code containers.
+    """
+    counts: dict[str, int] = {}
+    unknown = False
+    for item in items(response, "output"):
+        kind = word(item, "type")
+        if kind == "file_search_call":
+            counts["file_search"] = counts.get("file_search", 0) + 1
+            unknown |= not listed
+        elif kind == "web_search_call" and not listed:
+            unknown = True
+            # Opening a page and finding in it are free; a search is billed.
+            if word(field(item, "action"), "type") in (None, "search"):
+                counts["web_search"] = counts.get("web_search", 0) + 1
+        elif kind == "code_interpreter_call" or (kind == "image_generation_call" and not listed):
+            unknown = True
+    return counts, unknown
+
+
+def _image_model(response: object) -> str:
+    """Return the model of the image tool, which bills at its own rates; OpenAI's default where none is said."""
+    for tool in items(response, "tools"):
+        if word(tool, "type") == "image_generation" and (model := word(tool, "model")):
+            return model
+    return "gpt-image-1"
 
 
 class OpenAIStreamReader:
@@ -256,7 +305,7 @@ def _newer(old: Reading, new: Reading) -> Reading:
         new.response_model or old.response_model,
         new.response_id or old.response_id,
         new.stated_cost if new.stated_cost is not None else old.stated_cost,
-        new.flags or old.flags,
+        new.flags if new.usage is not None else old.flags,
         new.reason if new.usage is not None or new.reason else None,
         new.others or old.others,
         (*old.finish_reasons, *new.finish_reasons),
@@ -266,15 +315,16 @@ def _newer(old: Reading, new: Reading) -> Reading:
 
 def _modalities(details: object, out_details: object) -> dict[str, int]:
     found: dict[str, int] = {}
-    for source, names in (
-        (details, (("audio_tokens", "audio_in"), ("image_tokens", "image_in"))),
-        (out_details, (("audio_tokens", "audio_out"), ("image_tokens", "image_out"))),
-    ):
-        if source is not None:
-            for name, unit in names:
-                number = count(source, name)
-                if number:
-                    found[unit] = number
+    if details is not None:
+        if number := count(details, "audio_tokens"):
+            found["audio_in"] = number
+        if number := count(details, "image_tokens"):
+            found["image_in"] = number
+    if out_details is not None:
+        if number := count(out_details, "audio_tokens"):
+            found["audio_out"] = number
+        if number := count(out_details, "image_tokens"):
+            found["image_out"] = number
     return found
 
 
@@ -284,6 +334,28 @@ def _inclusive(
     outputs: tuple[int | None, int | None, int | None],
 ) -> Reading:
     """Return disjoint counts of an inclusive usage; inconsistent ones are clamped and flagged."""
+    prompt, cached, written, written_12h = inputs
+    completion, reasoning, total = outputs
+    if not (modalities or written or written_12h) and prompt is not None and completion is not None:
+        # The usual case, at a third of the time: every part within its whole, and the total their sum.
+        hit, thought = cached or 0, reasoning or 0
+        if 0 <= hit <= prompt and 0 <= thought <= completion and total in (None, prompt + completion):
+            counts = {"input": prompt - hit}
+            if hit:
+                counts["cache_read"] = hit
+            counts["output"] = completion - thought
+            if thought:
+                counts["reasoning"] = thought
+            return Reading(Usage(counts))
+    return _unusual(inputs, modalities, outputs)
+
+
+def _unusual(
+    inputs: tuple[int | None, int | None, int | None, int | None],
+    modalities: dict[str, int],
+    outputs: tuple[int | None, int | None, int | None],
+) -> Reading:
+    """Return the reading of an inclusive usage with several modalities, cache writes or contradictions."""
     prompt, cached, written, written_12h = inputs
     completion, reasoning, total = outputs
     counts: dict[str, int] = {}
@@ -373,8 +445,3 @@ def _stated(raw: object, provider: str | None) -> int | None:
     if provider == "perplexity":
         return money(field(raw, "cost"), "total_cost")
     return None
-
-
-def facts_of(tier: str | None) -> Facts:
-    """Return the facts of a service tier, as said."""
-    return {"service_tier": tier} if tier else NO_FACTS

@@ -1,0 +1,66 @@
+"""What every file of ``clients/`` keeps: data about a library, importable without it, tested and reachable by name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from otel_tokenomics import clients
+from otel_tokenomics.client_api import Adapter, Kind
+
+ROOT = Path(__file__).parents[2]
+NAMES = [module.name for module in pkgutil.iter_modules(clients.__path__) if not module.name.startswith("_")]
+
+
+@pytest.fixture(params=NAMES)
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    return importlib.import_module(f"otel_tokenomics.clients.{request.param}").ADAPTER
+
+
+def test_there_are_adapters() -> None:
+    assert {"openai", "anthropic"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_imports_without_its_library(name: str) -> None:
+    program = (
+        "import sys\n"
+        f"sys.modules[{name!r}] = None\n"
+        f"import otel_tokenomics.clients.{name} as client\n"
+        f"assert client.ADAPTER.library == {name!r}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_has_tests_and_an_entry_point(name: str) -> None:
+    assert (ROOT / "tests" / "clients" / f"test_{name}.py").is_file()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"tokenomics_{name}" in project["entry-points"]["opentelemetry_instrumentor"]
+
+
+def test_its_tested_range_is_two_versions_in_order(adapter: Adapter) -> None:
+    lowest, unseen = (tuple(map(int, re.findall(r"\d+", version))) for version in adapter.tested)
+    assert lowest < unseen
+
+
+def test_its_targets_are_distinct_and_cover_both_twins(adapter: Adapter) -> None:
+    assert len({(target.module, target.attribute) for target in adapter.targets}) == len(adapter.targets)
+    kinds = {target.kind for target in adapter.targets}
+    assert kinds <= set(get_args(Kind))
+    assert {"call", "acall", "process", "aprocess", "stream", "astream", "close"} <= kinds
+
+
+def test_the_oldest_environment_is_in_its_tested_range(adapter: Adapter) -> None:
+    oldest = (ROOT / "tests" / "clients" / "requirements-oldest.txt").read_text(encoding="utf-8")
+    (pinned,) = re.findall(rf"^{adapter.library}==(.+)$", oldest, re.MULTILINE)
+    assert pinned.startswith(adapter.tested[0])

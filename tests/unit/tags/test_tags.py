@@ -1,0 +1,166 @@
+"""Tags: nested, restored, inherited by tasks and copied contexts, never seen between the steps of a generator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import pytest
+from opentelemetry import baggage
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_tokenomics import tags
+from otel_tokenomics.tags import attributes_of, current_tags, without_our_baggage
+from otel_tokenomics.telemetry.tag_processor import TagProcessor
+
+TEAM = "tokenomics.tag.team"
+
+
+def seen() -> dict[str, str]:
+    return {key.removeprefix("tokenomics.tag."): value for key, value in current_tags().items()}
+
+
+def fail_inside() -> float:
+    with tags(customer="globex", feature="ask"):
+        assert seen() == {"team": "search", "customer": "globex", "feature": "ask"}
+        return 1 / 0
+
+
+def test_nested_tags_merge_and_are_restored_also_after_an_error() -> None:
+    with tags(team="search", customer="acme"):
+        with pytest.raises(ZeroDivisionError):
+            fail_inside()
+        assert seen() == {"team": "search", "customer": "acme"}
+    assert seen() == {}
+
+
+def test_standard_keys_have_their_own_names() -> None:
+    assert attributes_of({"user": 7, "session": "s", "conversation": "c", "agent": "a", "workflow": "w",
+                          "environment": "prod", "team": None}) == {
+        "user.id": "7", "session.id": "s", "gen_ai.conversation.id": "c", "gen_ai.agent.name": "a",
+        "gen_ai.workflow.name": "w", "deployment.environment.name": "prod",
+    }  # fmt: skip
+
+
+def test_limits_cut_and_drop_with_one_warning_each(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "otel_tokenomics"):
+        for _ in range(3):
+            assert attributes_of({"Bad-Key": 1}) == {}
+            assert attributes_of({"long": "x" * 300}) == {"tokenomics.tag.long": "x" * 200}
+            assert len(attributes_of({f"key{n}": n for n in range(20)})) == 16
+    assert len(caplog.records) <= 3
+
+
+@tags(team="search")
+def plain() -> dict[str, str]:
+    return seen()
+
+
+@tags(team="search")
+async def coroutine() -> dict[str, str]:
+    await asyncio.sleep(0)
+    return seen()
+
+
+@tags(team="search")
+def generator() -> Generator[dict[str, str], str, str]:
+    sent = yield seen()
+    try:
+        yield {**seen(), "sent": sent}
+    except KeyError:
+        yield {**seen(), "caught": "yes"}
+    return "done"
+
+
+@tags(team="search")
+async def agenerator() -> AsyncGenerator[dict[str, str], None]:
+    for _ in range(2):
+        await asyncio.sleep(0)
+        yield seen()
+
+
+def test_decorated_functions_and_coroutines() -> None:
+    assert plain() == asyncio.run(coroutine()) == {"team": "search"}
+    assert seen() == {}
+
+
+def test_a_generator_is_tagged_in_its_steps_alone() -> None:
+    steps = generator()
+    assert next(steps) == {"team": "search"}
+    assert seen() == {}
+    assert steps.send("hi") == {"team": "search", "sent": "hi"}
+    assert steps.throw(KeyError()) == {"team": "search", "caught": "yes"}
+    with pytest.raises(StopIteration) as stop:
+        next(steps)
+    assert stop.value.value == "done"
+    generator().close()
+    assert seen() == {}
+
+
+def test_a_generator_may_be_finished_in_another_context() -> None:
+    steps = generator()
+    contextvars.copy_context().run(next, steps)
+    assert contextvars.copy_context().run(steps.send, "x")["team"] == "search"
+    contextvars.copy_context().run(steps.close)
+
+
+async def test_an_async_generator_is_tagged_in_its_steps_alone() -> None:
+    async for step in agenerator():
+        assert step == {"team": "search"}
+        assert seen() == {}
+
+
+async def test_overlapping_tasks_do_not_mix() -> None:
+    async def work(team: str) -> dict[str, str]:
+        with tags(team=team):
+            await asyncio.sleep(0.001)
+            inner = asyncio.create_task(coroutine_seen())
+            return await inner
+
+    async def coroutine_seen() -> dict[str, str]:
+        return seen()
+
+    results = await asyncio.gather(*(work(f"t{n}") for n in range(20)))
+    assert results == [{"team": f"t{n}"} for n in range(20)]
+    assert seen() == {}
+
+
+def test_threads_inherit_where_the_context_is_copied() -> None:
+    found: list[dict[str, str]] = []
+    with tags(team="search"):
+        copied = contextvars.copy_context()
+        threads = [
+            threading.Thread(target=lambda: found.append(copied.run(seen))),
+            threading.Thread(target=lambda: found.append(seen())),
+        ]
+        for thread in threads:
+            thread.start()
+            thread.join()
+    assert found == [{"team": "search"}, {}]
+
+
+def test_every_span_started_inside_bears_the_tags() -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(TagProcessor({"tokenomics.tag.product": "shop", TEAM: "default"}))
+    tracer = provider.get_tracer("app")
+    with tracer.start_as_current_span("outside"), tags(team="search"), tracer.start_as_current_span("inside"):
+        tracer.start_span("child").end()
+    spans = {span.name: dict(span.attributes or {}) for span in exporter.get_finished_spans()}
+    assert spans["outside"] == {"tokenomics.tag.product": "shop", TEAM: "default"}
+    assert spans["inside"] == spans["child"] == {"tokenomics.tag.product": "shop", TEAM: "search"}
+
+
+@pytest.mark.parametrize(
+    ("strip", "left"), [("ours", {"tenant": "1"}), ("all", {}), ("none", {"tenant": "1", "tokenomics.team": "a"})]
+)
+def test_baggage_is_stripped_by_policy(strip: str, left: dict[str, Any]) -> None:
+    given = baggage.set_baggage("tokenomics.team", "a", baggage.set_baggage("tenant", "1", Context()))
+    assert dict(baggage.get_all(without_our_baggage(given, strip))) == left
