@@ -75,11 +75,11 @@ lint: $(STAMPS)/python $(STAMPS)/go ## Formatting, types, arrows between rooms, 
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell
-	@cd collector && test -z "$$(gofmt -l . | tee /dev/stderr)" && $(GO) vet ./...
+	@cd collector && test -z "$$(git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -l | tee /dev/stderr)" && $(GO) vet ./...
 	@cd collector/tools && $(GO) build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck && cd .. && tools/bin/staticcheck ./...
 
 fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.
-	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; cd collector && gofmt -w .
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; cd collector && git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -w
 
 bench: $(STAMPS)/python $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
 	@for file in benchmarks/bench_*.py; do echo "==> $$file"; $(BIN)/python $$file; done

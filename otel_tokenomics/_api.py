@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -13,17 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics as otel_metrics
 from opentelemetry import trace
+from opentelemetry.instrumentation.environment_variables import (  # pyright: ignore[reportMissingTypeStubs]
+    OTEL_PYTHON_DISABLED_INSTRUMENTATIONS,
+)
 from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[reportMissingTypeStubs]
     BaseInstrumentor,
 )
 
 from otel_tokenomics import pricebook_source
 from otel_tokenomics.config import Settings
-from otel_tokenomics.instrumentation.engine import Engine
+from otel_tokenomics.instrumentation.engine import Engine, allowed_libraries
+from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.pricing import Cost, price
 from otel_tokenomics.tags import attributes_of, before_use, not_before_use
 from otel_tokenomics.telemetry import charges, failures
-from otel_tokenomics.telemetry.metrics import Instruments
+from otel_tokenomics.telemetry.metrics import Instruments, package_version
 from otel_tokenomics.telemetry.recorder import Recorder
 from otel_tokenomics.telemetry.recorder import last_cost as _last_cost
 from otel_tokenomics.usage import Usage
@@ -33,13 +38,26 @@ if TYPE_CHECKING:
     from otel_tokenomics.telemetry.tag_processor import TagProcessor
 
 
+@functools.cache
+def _instruments() -> Instruments:
+    """Return the instruments of this process: they outlive ``uninstrument()``, for a counter never falls."""
+    return Instruments(package_version(), _book_age)
+
+
+def _book_age() -> tuple[str, float]:
+    book = pricebook_source.current()
+    return book.id, book.generated_at_ms / 1000
+
+
 class _Runtime:
-    """What one process runs: made at the first ``instrument()``, kept until it ends."""
+    """What one process runs between ``instrument()`` and ``uninstrument()``."""
 
     def __init__(self, settings: Settings) -> None:
-        book = pricebook_source.configure(settings)
+        pricebook_source.configure(settings)
         self.settings = settings
-        self.instruments = Instruments("", lambda: (book.id, book.generated_at_ms / 1000), settings.metrics_optional)
+        self.instruments = _instruments()
+        self.instruments.want(settings.metrics_optional)
+        self.patched = False
         self.recorder = Recorder(settings, pricebook_source.current, self.instruments)
         self.recorder.default_tags = attributes_of(settings.tags)
         self.engine = Engine(settings, self.recorder, self.prepare)
@@ -62,6 +80,10 @@ class _Runtime:
             self.processor.active = False
         not_before_use(self.prepare)
 
+    def unlock(self) -> None:
+        """Take a new lock in a forked child: the old one may be held by a thread that is not there any more."""
+        self._lock = threading.Lock()
+
     def prepare(self) -> None:
         """Decide on the providers, at the first model call or tag: an application may set its own until then."""
         if self.providers is not None:
@@ -72,11 +94,14 @@ class _Runtime:
 
                 self.providers = settle_providers(self.recorder.default_tags, self.processor)
                 self.processor = self.providers.processor
+                self.recorder.writes_tags = self.processor is None
                 self.recorder.default_tags = {**self.providers.resource_tags, **self.recorder.default_tags}
                 self.instruments.histograms()
 
 
 _runtime: _Runtime | None = None
+#: The kill switch was found set: nothing is recorded until an ``instrument()`` that finds it off.
+_off = False
 _lock = threading.Lock()
 
 
@@ -85,9 +110,18 @@ def _after_fork() -> None:
 
     ``multiprocessing`` clears its finalisers in a new child and then runs what is registered for after a fork.
     """
+    global _lock
+    _lock = threading.Lock()
+    if _runtime is not None:
+        _runtime.unlock()
     util: Any = sys.modules.get("multiprocessing.util")
     if util is not None and _runtime is not None:
-        util.register_after_fork(_runtime, lambda _: util.Finalize(None, flush, exitpriority=100))
+        util.register_after_fork(_runtime, _flush_at_exit)
+
+
+def _flush_at_exit(_runtime: _Runtime) -> None:
+    util: Any = sys.modules["multiprocessing.util"]
+    util.Finalize(None, flush, exitpriority=100)
 
 
 if hasattr(os, "register_at_fork"):
@@ -110,13 +144,18 @@ def instrument(**settings: object) -> None:
 
 
 def _instrument(only: Collection[str] | None, settings: dict[str, object]) -> None:
-    global _runtime
-    resolved = Settings.resolve(None, **settings) if _runtime is None or settings else _runtime.settings
-    if not resolved.enabled:
-        return
+    global _runtime, _off
     with _lock:
+        resolved = Settings.resolve(None, **settings) if _runtime is None or settings else _runtime.settings
+        _off = not resolved.enabled
+        if _off:
+            return
+        if _runtime is not None and not _runtime.patched and settings:
+            _runtime.stop()  # made for a charge alone: these settings come first
+            _runtime = None
         if _runtime is None:
             _runtime = _Runtime(resolved)
+        _runtime.patched = True
         _runtime.engine.instrument(only)
         _runtime.attach()
 
@@ -143,9 +182,11 @@ def record_cost(
     Raises:
         ValueError: ``usd`` is no amount of US dollars, or is negative.
     """
-    runtime = _need()
-    runtime.prepare()
-    charges.charge(runtime.recorder, usd, kind, quantity, unit)
+    pico = charges.amount(usd)
+    runtime = _running()
+    if runtime is not None:
+        runtime.prepare()
+        charges.charge(runtime.recorder, pico, kind, quantity, unit)
 
 
 def estimate(
@@ -158,8 +199,14 @@ def estimate(
 ) -> Cost:
     """Return what a call would cost now at plain rates: no cache read, the whole of ``max_output_tokens`` used.
 
-    ``provider`` may be left out where one maker alone sells the model.
+    ``provider`` may be left out where one maker alone sells the model. The status is ``partial`` at best, as it is
+    for every count that no provider reported.
+
+    Raises:
+        ValueError: a count is negative.
     """
+    if input_tokens < 0 or max_output_tokens < 0:
+        raise ValueError(f"a count of tokens is not negative: {min(input_tokens, max_output_tokens)}")
     book = pricebook_source.current()
     usage = Usage({"input": input_tokens, "output": max_output_tokens}, "estimated")
     host = None if provider else "unknown.invalid"
@@ -192,58 +239,75 @@ def status() -> dict[str, Any]:
 
 
 def flush(timeout: float = 5.0) -> bool:
-    """Hand over spans and metrics now; return whether both were in time (``timeout`` in seconds)."""
-    done = True
+    """Hand over spans and metrics now; return whether both were in time (``timeout`` in seconds, for all together)."""
+    give_up = time.monotonic() + timeout
+    done = REAPER.drain(timeout)
     for provider in (trace.get_tracer_provider(), otel_metrics.get_meter_provider()):
         force: Any = getattr(provider, "force_flush", None)
         if force is not None:
+            left = max(give_up - time.monotonic(), 0.001)
             try:
-                done = force(int(timeout * 1000)) is not False and done
+                done = force(int(left * 1000)) is not False and done
             except Exception as error:  # noqa: BLE001  # an exporter's failure is not the caller's
                 failures.report("export", error)
                 done = False
     return done
 
 
-def _need() -> _Runtime:
-    global _runtime
+def _running() -> _Runtime | None:
+    """Return the runtime, made for a charge alone where nothing is instrumented; None where we are switched off."""
+    global _runtime, _off
     with _lock:
-        if _runtime is None:
-            _runtime = _Runtime(Settings.resolve())
-        return _runtime
+        if _runtime is None and not _off:
+            settings = Settings.resolve()
+            _off = not settings.enabled
+            if not _off:
+                _runtime = _Runtime(settings)
+        return None if _off else _runtime
 
 
-class TokenomicsInstrumentor(BaseInstrumentor):
-    """The door of ``opentelemetry-instrument``: all clients."""
+class _Door(BaseInstrumentor):
+    """What the entry points share. Siblings, for ``BaseInstrumentor`` keeps one instance per class *and* subclass."""
 
-    libraries: Collection[str] | None = None
+    library: str | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return nothing: a client that is absent is looked for when it is imported."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
+        disabled = {name.strip() for name in os.environ.get(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, "").split(",")}
+        if "tokenomics" in disabled:
+            return
+        wanted = allowed_libraries(("*",)) if self.library is None else (self.library,)
         settings = {
             name: value
             for name, value in kwargs.items()
             if name not in ("skip_dep_check", "raise_exception_on_conflict")
         }
-        _instrument(self.libraries, settings)
+        _instrument([name for name in wanted if f"tokenomics_{name}" not in disabled], settings)
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
         uninstrument()
 
 
-class TokenomicsOpenAIInstrumentor(TokenomicsInstrumentor):
+class TokenomicsInstrumentor(_Door):
+    """The door of ``opentelemetry-instrument``: all clients, but those whose own door is disabled by name.
+
+    With ``tokenomics`` itself in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS``, no door opens.
+    """
+
+
+class TokenomicsOpenAIInstrumentor(_Door):
     """The door of one client, so that it can be disabled by name."""
 
-    libraries = ("openai",)
+    library = "openai"
 
 
-class TokenomicsAnthropicInstrumentor(TokenomicsInstrumentor):
+class TokenomicsAnthropicInstrumentor(_Door):
     """The door of one client, so that it can be disabled by name."""
 
-    libraries = ("anthropic",)
+    library = "anthropic"
 
 
 def inspect_clients(settings: Settings) -> dict[str, Any]:

@@ -5,13 +5,12 @@ Tags travel in an OpenTelemetry context key, never in baggage, so no provider se
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextvars import Token
+from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, TypeVar, cast
 
@@ -55,53 +54,47 @@ class tags:  # noqa: N801  # reads as a verb: `with tags(team="search"):`
 
     def __init__(self, **tags: object) -> None:
         self._attributes = attributes_of(tags)
-        self._tokens: list[Token[Context]] = []
 
     def __enter__(self) -> None:
         for prepare in tuple(_before_use):
             prepare()
         merged = {**current_tags(), **self._attributes}
-        self._tokens.append(context.attach(context.set_value(_KEY, MappingProxyType(merged))))
+        token = context.attach(context.set_value(_KEY, MappingProxyType(merged)))
+        _entered.set((*_entered.get(), (self, token)))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        context.detach(self._tokens.pop())
-
-    def _again(self) -> tags:
-        """Return a twin with tokens of its own: calls of one decorated function may overlap."""
-        twin = copy.copy(self)
-        twin._tokens = []  # noqa: SLF001
-        return twin
+        entered = _entered.get()
+        for place in range(len(entered) - 1, -1, -1):
+            if entered[place][0] is self:
+                _entered.set((*entered[:place], *entered[place + 1 :]))
+                context.detach(entered[place][1])
+                return
 
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine function, generator function or async generator function."""
         if inspect.isasyncgenfunction(function):
-
-            @functools.wraps(function)
-            def asyncgen(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-                return self._drive_async(function(*args, **kwargs))
-
-            return cast("F", asyncgen)
+            return cast("F", self._async_generator(function))
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
             def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                return self._drive(function(*args, **kwargs))
+                return (yield from self._drive(function(*args, **kwargs)))
 
             return cast("F", generator)
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def coroutine(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
+                with self:
                     return await function(*args, **kwargs)
 
             return cast("F", coroutine)
 
         @functools.wraps(function)
         def plain(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
+            with self:
                 return function(*args, **kwargs)
 
         return cast("F", plain)
@@ -111,7 +104,7 @@ class tags:  # noqa: N801  # reads as a verb: `with tags(team="search"):`
         step: Callable[[], Any] = functools.partial(next, inner)
         while True:
             try:
-                with self._again():
+                with self:
                     item = step()
             except StopIteration as stop:
                 return stop.value
@@ -119,29 +112,40 @@ class tags:  # noqa: N801  # reads as a verb: `with tags(team="search"):`
                 sent = yield item
                 step = functools.partial(inner.send, sent)
             except GeneratorExit:
-                with self._again():
+                with self:
                     inner.close()
                 raise
             except BaseException as error:  # noqa: BLE001  # handed to the inner generator, which decides
                 step = functools.partial(inner.throw, error)
 
-    async def _drive_async(self, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
-        step: Callable[[], Any] = functools.partial(inner.asend, None)
-        while True:
-            try:
-                with self._again():
-                    item = await step()
-            except StopAsyncIteration:
-                return
-            try:
-                sent = yield item
-                step = functools.partial(inner.asend, sent)
-            except GeneratorExit:
-                with self._again():
-                    await inner.aclose()
-                raise
-            except BaseException as error:  # noqa: BLE001  # handed to the inner generator, which decides
-                step = functools.partial(inner.athrow, error)
+    def _async_generator(self, function: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+        """Return an async generator function, as ``inspect`` and frameworks see it, that enters around each step."""
+
+        @functools.wraps(function)
+        async def asyncgen(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            inner = function(*args, **kwargs)
+            step: Callable[[], Any] = functools.partial(inner.asend, None)
+            while True:
+                try:
+                    with self:
+                        item = await step()
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield item
+                    step = functools.partial(inner.asend, sent)
+                except GeneratorExit:
+                    with self:
+                        await inner.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001  # handed to the inner generator, which decides
+                    step = functools.partial(inner.athrow, error)
+
+        return asyncgen
+
+
+#: Blocks entered in this context, innermost last: one object may be entered by tasks and threads at once.
+_entered: ContextVar[tuple[tuple[tags, Token[Context]], ...]] = ContextVar("tokenomics-entered", default=())
 
 
 def current_tags(within: Context | None = None) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from typing import Any
 
 from otel_tokenomics import _api
@@ -46,7 +47,9 @@ def inspect() -> dict[str, Any]:
             "traces": os.environ.get("OTEL_TRACES_EXPORTER", "otlp"),
             "metrics": os.environ.get("OTEL_METRICS_EXPORTER", "otlp"),
             "protocol": os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-            "endpoint": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318 (default)"),
+            "endpoint": _without_password(
+                os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318 (default)")
+            ),
         },
         "settings": {
             option.name: "***" if option.kind == "secret" else _plain(getattr(settings, option.name))
@@ -60,6 +63,11 @@ def inspect() -> dict[str, Any]:
 def _is_stranger(name: str) -> bool:
     known = {ENVIRONMENT_PREFIX + option.name.upper() for option in OPTIONS}
     return name.startswith(ENVIRONMENT_PREFIX) and name not in known
+
+
+def _without_password(address: str) -> str:
+    """Return an address without the user and password that it may carry: a report gets pasted."""
+    return re.sub(r"//[^/@]*@", "//***@", address)
 
 
 def _plain(value: Any) -> Any:

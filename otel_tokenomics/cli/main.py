@@ -59,7 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = top.parse_args(given[:1])
     made, module = command_parser(chosen.command)
     try:
-        return module.run(made.parse_args(given[1:]))
+        code = module.run(made.parse_args(given[1:]))
+        # A reader that has gone shows here, not when the interpreter ends.
+        sys.stdout.flush()
+        return code
     except TokenomicsError as error:
         print(f"otel-tokenomics {chosen.command}: {error}", file=sys.stderr)
         return 2

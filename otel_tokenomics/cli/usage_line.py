@@ -88,8 +88,10 @@ def price_line(book: PriceBook, entry: Mapping[str, Any]) -> PricedLine:
     reading = _reading(entry, provider)
     facts = _facts(entry.get("facts"))
     host = texts["host"]
+    own = texts["model"] or texts["request_model"] or ""
+    others = tuple(charge if charge.model else charge._replace(model=own) for charge in reading.others)
     cost = price_reading(
-        book, reading._replace(response_model=texts["model"]), texts["provider"], at_ms,
+        book, reading._replace(response_model=texts["model"], others=others), texts["provider"], at_ms,
         request_model=texts["request_model"], host=host, facts=facts,
     )  # fmt: skip
     effective = {**facts, **reading.facts}

@@ -18,10 +18,8 @@ from otel_tokenomics.usage import parse_usd, pico_to_usd
 MAX_KIND: Final = 64
 
 
-def charge(
-    recorder: Recorder, usd: str | int | float | Decimal, kind: str, quantity: float | None, unit: str | None
-) -> Cost:
-    """Record one charge on the current span, or on a zero-length child where that holds a cost already.
+def amount(usd: str | int | float | Decimal) -> int:
+    """Return an amount of US dollars in pico-USD.
 
     Raises:
         ValueError: ``usd`` is no amount of money, or is negative.
@@ -29,6 +27,11 @@ def charge(
     pico = parse_usd(usd)
     if pico < 0:
         raise ValueError(f"a charge is not negative: {usd!r}")
+    return pico
+
+
+def charge(recorder: Recorder, pico: int, kind: str, quantity: float | None, unit: str | None) -> Cost:
+    """Record one charge of pico-USD on the current span, or on a zero-length child where that holds a cost already."""
     kind = kind[:MAX_KIND]
     cost = Cost(
         "priced" if pico else "free",
@@ -60,22 +63,26 @@ def charge(
         attributes[names.TOKENOMICS_CHARGE_QUANTITY] = float(quantity)
     if unit is not None:
         attributes[names.TOKENOMICS_CHARGE_UNIT] = unit
+    tags = {**recorder.default_tags, **current_tags()}
+    if recorder.writes_tags:
+        attributes |= tags
     current = trace.get_current_span()
     present: Mapping[str, Any] = getattr(current, "attributes", None) or {}
     if current.is_recording() and not {names.GEN_AI_OPERATION_NAME, names.TOKENOMICS_COST_TOTAL} & present.keys():
         current.set_attributes(attributes)
-        nodes = rollup.ancestors_of(current)
+        holder, nodes = current if hasattr(current, "__dict__") else None, rollup.ancestors_of(current)
     else:
-        child = trace.get_tracer(metrics.SCOPE).start_span(f"charge {kind}", attributes=attributes)
-        nodes = rollup.ancestors_of(child)
+        child = recorder.start_charge(kind, attributes)
+        holder, nodes = None, rollup.ancestors_of(child)
         child.end()
-    rollup.settled(nodes, cost, (0, 0), was_open=False, call=False)
-    _measure(recorder, cost, kind)
+    if recorder.settings.price:
+        rollup.charged(holder, nodes, pico)
+    _measure(recorder, pico, kind, tags)
     remember(cost)
     return cost
 
 
-def _measure(recorder: Recorder, cost: Cost, kind: str) -> None:
+def _measure(recorder: Recorder, pico: int, kind: str, tags: Mapping[str, str]) -> None:
     recorder.instruments.histograms()
     accumulator = recorder.instruments.accumulator
     series: metrics.Series = (
@@ -83,6 +90,6 @@ def _measure(recorder: Recorder, cost: Cost, kind: str) -> None:
         (names.TOKENOMICS_COST_CURRENCY, "USD"),
         (names.TOKENOMICS_COST_SOURCE, "sdk"),
         (names.TOKENOMICS_COST_BASIS, "billed"),
-        *recorder.metrics.tag_dimensions({**recorder.default_tags, **current_tags()}),
+        *recorder.metrics.tag_dimensions(tags),
     )
-    accumulator.add([(metrics.COST, series, cost.total or 0)])
+    accumulator.add([(metrics.COST, series, pico)])

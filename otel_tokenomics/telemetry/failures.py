@@ -42,6 +42,7 @@ def counts() -> dict[str, int]:
 
 
 def reset() -> None:
-    """Forget the counts: a forked child starts from nothing."""
-    with _lock:
-        _counts.clear()
+    """Forget the counts, in a forked child: the lock may be held by a thread that is not there any more."""
+    global _lock
+    _lock = threading.Lock()
+    _counts.clear()

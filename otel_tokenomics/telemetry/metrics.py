@@ -6,6 +6,7 @@ handed over at collection; pico-USD become a double there.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -84,7 +85,10 @@ class Accumulator:
 
 
 class Instruments:
-    """The instruments of one process on the global MeterProvider; made again after a fork."""
+    """The instruments of one process on the global MeterProvider; made again after a fork.
+
+    A process has one of it, for an observable instrument cannot be registered twice: the second would stay silent.
+    """
 
     def __init__(self, version: str, book_age: Callable[[], tuple[str, float]], optional: Iterable[str] = ()) -> None:
         self._version = version
@@ -105,6 +109,13 @@ class Instruments:
         self._histograms = None
         failures.reset()
 
+    def want(self, optional: Iterable[str]) -> None:
+        """Make the optional metrics of a later ``instrument()`` too; those that are made already stay."""
+        with self._lock:
+            self._optional |= frozenset(optional)
+            if self._histograms is not None:
+                self._histograms = self._make_histograms(self._meter(), self._histograms)
+
     def histograms(self) -> Mapping[str, Any]:
         """Return the histograms by name; all instruments are made at the first call of a process."""
         made = self._histograms
@@ -112,27 +123,33 @@ class Instruments:
             with self._lock:
                 made = self._histograms
                 if made is None:
-                    made = self._histograms = self._make()
+                    meter = self._meter()
+                    self._make_observables(meter)
+                    made = self._histograms = self._make_histograms(meter, {})
         return made
 
-    def _make(self) -> Mapping[str, Any]:
+    def _meter(self) -> metrics.Meter:
         attributes: Attributes = {names.TOKENOMICS_PROCESS_FORKED: True} if self._forked else None
-        meter = metrics.get_meter(SCOPE, self._version, attributes=attributes)
+        return metrics.get_meter(SCOPE, self._version, attributes=attributes)
+
+    def _make_histograms(self, meter: metrics.Meter, made: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            name: made.get(name) or meter.create_histogram(name, unit, text, explicit_bucket_boundaries_advisory=bounds)
+            for name, (kind, unit, text, bounds) in names.METRICS.items()
+            if kind == "histogram" and _wanted(name, self._optional)
+        }
+
+    def _make_observables(self, meter: metrics.Meter) -> None:
         mine = self.accumulator
-        made: dict[str, Any] = {}
-        for name, (kind, unit, text, buckets) in names.METRICS.items():
-            if kind == "histogram":
-                if _wanted(name, self._optional):
-                    made[name] = meter.create_histogram(name, unit, text, explicit_bucket_boundaries_advisory=buckets)
-            elif name == AGE:
+        for name, (kind, unit, text, _buckets) in names.METRICS.items():
+            if name == AGE:
                 meter.create_observable_gauge(name, [lambda _: self._age(mine)], unit, text)
             elif name == FAILURES:
                 meter.create_observable_counter(name, [lambda _: self._failures(mine)], unit, text)
             elif kind == "updowncounter":
                 meter.create_observable_up_down_counter(name, [self._callback(name, mine)], unit, text)
-            else:
+            elif kind != "histogram":
                 meter.create_observable_counter(name, [self._callback(name, mine)], unit, text)
-        return made
 
     def _callback(self, name: str, mine: Accumulator) -> Callable[[CallbackOptions], Iterable[Observation]]:
         return lambda _options: mine.observations(name) if mine is self.accumulator else ()
@@ -146,6 +163,17 @@ class Instruments:
         if mine is self.accumulator:
             book, generated = self._book_age()
             yield Observation(time.time() - generated, {names.TOKENOMICS_PRICE_BOOK: book})
+
+
+@functools.cache
+def package_version() -> str:
+    """Return the version of the package, which is the version of the scope of our spans and metrics."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("otel-tokenomics")
+    except PackageNotFoundError:
+        return "0"
 
 
 _OPTION_OF: Final = {

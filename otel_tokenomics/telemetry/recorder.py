@@ -36,13 +36,15 @@ class Recorder:
         self.book = book
         self.instruments = instruments
         self.default_tags: Mapping[str, str] = {}
+        #: Whether spans of ours bear no tags yet, because the provider took no span processor of ours.
+        self.writes_tags = False
         self._endpoints = EndpointTable.parse(settings.endpoints)
         self._elsewhere = EndpointTable.parse(settings.billed_elsewhere)
         self._choose = functools.lru_cache(1024)(self._provider)
         self._attributes = CallAttributes(settings)
         self.metrics = CallMetrics(settings, instruments)
         schema = None if settings.semconv == "latest" else "https://opentelemetry.io/schemas/1.41.1"
-        self._tracer = trace.get_tracer(metrics.SCOPE, _version(), schema_url=schema)
+        self._tracer = trace.get_tracer(metrics.SCOPE, metrics.package_version(), schema_url=schema)
 
     def provider(self, request: Request) -> ProviderChoice:
         """Return who bills a request: by the setting ``endpoints``, then by host, then by client."""
@@ -79,6 +81,10 @@ class Recorder:
             rollup.opened(rollup.ancestors_of(span))
         return span
 
+    def start_charge(self, kind: str, attributes: Mapping[str, Any]) -> Span:
+        """Start the child span that holds a charge, where the current span cannot."""
+        return self._tracer.start_span(f"charge {kind}", attributes=attributes)
+
     def settle(
         self,
         span: Span | None,
@@ -104,8 +110,12 @@ class Recorder:
         usage, reading = self._usage(request, outcome)
         cost = self._cost(request, choice, outcome, usage, reading)
         call = SettledCall(operation, request, choice, outcome, usage, reading, cost)
+        if self.default_tags:
+            tags = {**self.default_tags, **tags}
         if span is not None and span.is_recording():
             attributes = self._attributes.of(call)
+            if self.writes_tags:
+                attributes |= tags
             if not own:
                 attributes = absent_only(span, attributes)
             span.set_attributes(attributes)
@@ -114,7 +124,7 @@ class Recorder:
         shown = cost if self.settings.price or cost.source == "provider" else cost._replace(total=None)
         if span is not None and self.settings.price:
             rollup.settled(rollup.ancestors_of(span), shown, call.tokens(), was_open=own)
-        self.metrics.record(call._replace(cost=shown), {**self.default_tags, **tags} if self.default_tags else tags)
+        self.metrics.record(call._replace(cost=shown), tags)
         _last.set(shown)
         if own and span is not None:
             span.end()
@@ -140,9 +150,12 @@ class Recorder:
         self, request: Request, choice: ProviderChoice, outcome: Outcome, usage: Usage | None, reading: Reading
     ) -> Cost:
         book = self.book()
-        if usage is None and reading.reason is None:
-            lost = outcome.ambiguous and not outcome.started
-            reading = reading._replace(reason="billing_unknown" if lost else None)
+        if usage is None:
+            if reading.reason is None and outcome.ambiguous and not outcome.started:
+                reading = reading._replace(reason="billing_unknown")
+        elif outcome.end == "completed" and any(usage.counts.values()):
+            # A fee per request is due once per completed call; where no row asks for it, it changes nothing.
+            reading = reading._replace(usage=Usage({**usage.counts, "request": 1}, usage.source))
         cost = price_reading(
             book, reading, choice.name, outcome.started_at_ns // 1_000_000,
             request_model=request.model, host=choice.price_host,
@@ -166,15 +179,6 @@ def last_cost() -> Cost | None:
 def remember(cost: Cost) -> None:
     """Make a charge the last cost of this context."""
     _last.set(cost)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("otel-tokenomics")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _not_applicable(cost: Cost, reason: str) -> Cost:

@@ -1,10 +1,12 @@
 """Running totals on the ancestors of a call, as far as this process sees them while they are still recording.
 
-The tag processor leaves a weak reference to its parent on each span; an ended ancestor is skipped. Sums are integers.
+The tag processor leaves weak references to all its ancestors on each span, for one that has ended may be collected
+while those above it still record. Sums are integers.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Iterator
@@ -16,44 +18,46 @@ from otel_tokenomics.attributes import names
 from otel_tokenomics.pricing import Cost
 from otel_tokenomics.usage import pico_to_usd
 
-_PARENT: Final = "_tokenomics_parent"
+_ANCESTORS: Final = "_tokenomics_ancestors"
 _SUBTREE: Final = "_tokenomics_subtree"
 _MAX_DEPTH: Final = 64
 _lock = threading.Lock()
 
 
 class Subtree:
-    """What the calls below one span came to: pico-USD, calls, tokens; ``open`` calls are not settled yet."""
+    """What a span and the calls below it came to: pico-USD, calls, tokens; ``open`` calls are not settled yet.
 
-    __slots__: Final = ("by_model", "calls", "input", "open", "output", "priced", "total", "unpriced")
+    ``own`` is the part of the total that the span itself holds: a charge that was recorded on it.
+    """
+
+    __slots__: Final = ("by_model", "calls", "input", "open", "output", "own", "priced", "total", "unpriced")
 
     def __init__(self) -> None:
-        self.total = self.open = self.calls = self.unpriced = self.priced = self.input = self.output = 0
+        self.total = self.own = self.open = self.calls = self.unpriced = self.priced = self.input = self.output = 0
         self.by_model: dict[str, int] = {}
 
 
 def remember_parent(span: Span, parent: Span) -> None:
-    """Leave a weak reference to the parent on a span; spans that take no attributes are left alone."""
+    """Leave weak references to the parent and to those above it; spans that take no attributes are left alone."""
     if parent.is_recording():
-        vars(span)[_PARENT] = weakref.ref(parent)
+        above: tuple[weakref.ref[Span], ...] = getattr(parent, "__dict__", {}).get(_ANCESTORS, ())
+        vars(span)[_ANCESTORS] = (weakref.ref(parent), *above[:_MAX_DEPTH])
 
 
 def _ancestors(span: Span) -> Iterator[Span]:
-    for _ in range(_MAX_DEPTH):
-        reference = getattr(span, "__dict__", {}).get(_PARENT)
-        parent = reference() if reference is not None else None
-        if parent is None:
-            return
-        yield parent
-        span = parent
+    for reference in getattr(span, "__dict__", {}).get(_ANCESTORS, ()):
+        node = reference()
+        if node is not None and node.is_recording():
+            yield node
 
 
 def ancestors_of(span: Span | None) -> list[Span]:
     """Return the recording ancestors of a call, nearest first; of the current span where the call has none."""
     if span is None:
         current = get_current_span()
-        return [node for node in (current, *_ancestors(current)) if node.is_recording() and hasattr(node, "__dict__")]
-    return [node for node in _ancestors(span) if node.is_recording()]
+        own = [current] if current.is_recording() and hasattr(current, "__dict__") else []
+        return [*own, *_ancestors(current)]
+    return list(_ancestors(span))
 
 
 def opened(nodes: list[Span]) -> None:
@@ -62,23 +66,35 @@ def opened(nodes: list[Span]) -> None:
         with _lock:
             subtree = _subtree(node)
             subtree.open += 1
-            first = subtree.open == 1
-        if first:
-            node.set_attribute(names.TOKENOMICS_SUBTREE_PARTIAL, True)
+            if subtree.open == 1:
+                node.set_attribute(names.TOKENOMICS_SUBTREE_PARTIAL, True)
 
 
-def settled(
-    nodes: list[Span], cost: Cost, tokens: tuple[int, int], *, was_open: bool = True, call: bool = True
-) -> None:
-    """Add a settled call, or a charge, to its ancestors that are still recording."""
+def settled(nodes: list[Span], cost: Cost, tokens: tuple[int, int], *, was_open: bool = True) -> None:
+    """Add a settled call to its ancestors that are still recording."""
     for node in nodes:
         with _lock:
             subtree = _subtree(node)
             subtree.open -= was_open
-            _add(subtree, cost, tokens, call=call)
-            attributes = _attributes(node, subtree)
-        if node.is_recording():
-            node.set_attributes(attributes)
+            if cost.status != "not_applicable":
+                subtree.calls += 1
+                subtree.unpriced += cost.status == "unpriced"
+            subtree.input += tokens[0]
+            subtree.output += tokens[1]
+            if cost.total is not None:
+                _add(subtree, cost.total, cost.model)
+            _write(node, subtree)
+
+
+def charged(holder: Span | None, nodes: list[Span], amount: int) -> None:
+    """Add a charge of pico-USD, that is no call, to the span that holds it and to its recording ancestors."""
+    for node in nodes if holder is None else (holder, *nodes):
+        with _lock:
+            subtree = _subtree(node)
+            if node is holder:
+                subtree.own += amount
+            _add(subtree, amount, None)
+            _write(node, subtree)
 
 
 def _subtree(node: Span) -> Subtree:
@@ -88,23 +104,22 @@ def _subtree(node: Span) -> Subtree:
     return found
 
 
-def _add(subtree: Subtree, cost: Cost, tokens: tuple[int, int], *, call: bool) -> None:
-    if call and cost.status != "not_applicable":
-        subtree.calls += 1
-        subtree.unpriced += cost.status == "unpriced"
-    subtree.input += tokens[0]
-    subtree.output += tokens[1]
-    if cost.total is not None:
-        subtree.priced += 1
-        subtree.total += cost.total
-        if cost.model:
-            subtree.by_model[cost.model] = subtree.by_model.get(cost.model, 0) + cost.total
+def _add(subtree: Subtree, amount: int, model: str | None) -> None:
+    subtree.priced += 1
+    subtree.total += amount
+    if model:
+        subtree.by_model[model] = subtree.by_model.get(model, 0) + amount
 
 
-def _attributes(node: Span, subtree: Subtree) -> dict[str, Any]:
-    attributes: dict[str, Any] = {names.TOKENOMICS_SUBTREE_PARTIAL: subtree.open > 0}
-    if subtree.priced:
-        attributes[names.TOKENOMICS_SUBTREE_COST_TOTAL] = pico_to_usd(subtree.total)
+def _write(node: Span, subtree: Subtree) -> None:
+    """Write under the lock: of two threads that write after it, the one with the older sums might come last."""
+    if not node.is_recording():
+        return
+    attributes: dict[str, Any] = {}
+    if subtree.calls or subtree.open or subtree.total > subtree.own:
+        attributes[names.TOKENOMICS_SUBTREE_PARTIAL] = subtree.open > 0
+        if subtree.priced:
+            attributes[names.TOKENOMICS_SUBTREE_COST_TOTAL] = pico_to_usd(subtree.total)
     if getattr(node, "parent", None) is None:
         if subtree.priced:
             attributes[names.TOKENOMICS_TRACE_COST_TOTAL] = pico_to_usd(subtree.total)
@@ -114,4 +129,14 @@ def _attributes(node: Span, subtree: Subtree) -> dict[str, Any]:
         attributes[names.TOKENOMICS_TRACE_TOKENS_OUTPUT] = subtree.output
         if subtree.by_model:
             attributes[names.TOKENOMICS_TRACE_TOP_MODEL] = min(subtree.by_model.items(), key=lambda p: (-p[1], p[0]))[0]
-    return attributes
+    node.set_attributes(attributes)
+
+
+def _after_fork() -> None:
+    """Take a new lock in a forked child: the old one may be held by a thread that is not there any more."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

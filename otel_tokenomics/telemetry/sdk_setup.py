@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import metrics, trace
 
 from otel_tokenomics.attributes import names
+from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.tag_processor import TagProcessor
 
-_logger = logging.getLogger("otel_tokenomics")
 _GRPC: Final = "grpc"
+
+
+class _OneLine(logging.Filter):
+    """Lets one line through about an endpoint that cannot be reached, of the many that the exporters' retries write.
+
+    The service never asked for a backend by itself. Other refusals (a wrong key, a wrong path) are another message.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is no repetition."""
+        if not str(record.msg).startswith(("Transient error", "Failed to export %s batch due to timeout")):
+            return True
+        first, self._said = not self._said, True
+        return first
+
+
+_one_line: Final = _OneLine()
 
 
 class Providers(NamedTuple):
@@ -25,13 +46,26 @@ class Providers(NamedTuple):
     resource_tags: Mapping[str, str]
 
 
+_added: tuple[object, TagProcessor] | None = None
+
+
 def add_processor(default_tags: Mapping[str, str]) -> TagProcessor | None:
-    """Add our span processor to the global provider where one exists and takes it; nothing is set up here."""
+    """Add our span processor to the global provider where one exists and takes it; nothing is set up here.
+
+    A provider keeps its processors for good, so ours is added once, and woken where it was stopped.
+    """
+    global _added
     provider: Any = trace.get_tracer_provider()
     if not _has_tracer_provider() or not hasattr(provider, "add_span_processor"):
         return None
-    processor = TagProcessor(default_tags)
+    defaults = {**_resource_tags(provider), **default_tags}
+    if _added is not None and _added[0] is provider:
+        processor = _added[1]
+        processor.defaults, processor.active = defaults, True
+        return processor
+    processor = TagProcessor(defaults)
     provider.add_span_processor(processor)
+    _added = provider, processor
     return processor
 
 
@@ -39,15 +73,27 @@ def settle_providers(default_tags: Mapping[str, str], processor: TagProcessor | 
     """Use the global providers, or set up the SDK where there are none, and add our span processor if it is not yet.
 
     An existing provider is never replaced. ``OTEL_TRACES_EXPORTER`` and ``OTEL_METRICS_EXPORTER`` of ``none``
-    are respected.
+    are respected. What cannot be set up (an exporter that is not installed) is a failure of ours: it is reported,
+    and the service runs on without.
     """
-    tracer = "found" if _has_tracer_provider() else _make_tracer_provider()
-    meter = "found" if _has_meter_provider() else _make_meter_provider()
+    tracer = "found" if _has_tracer_provider() else _attempt(_make_tracer_provider)
+    meter = "found" if _has_meter_provider() else _attempt(_make_meter_provider)
     provider: Any = trace.get_tracer_provider()
     processor = processor or add_processor(default_tags)
+    return Providers(f"{tracer}: {type(provider).__name__}", meter, processor, _resource_tags(provider))
+
+
+def _attempt(make: Callable[[], str]) -> str:
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001  # the caller is entering a block of tags, or calls a model
+        failures.report("export", error)
+        return f"failed: {type(error).__name__}"
+
+
+def _resource_tags(provider: Any) -> Mapping[str, str]:
     attributes: Mapping[str, Any] = getattr(getattr(provider, "resource", None), "attributes", None) or {}
-    tags = {k: str(v) for k, v in attributes.items() if k.startswith(names.TOKENOMICS_TAG_PREFIX)}
-    return Providers(f"{tracer}: {type(provider).__name__}", meter, processor, tags)
+    return {key: str(value) for key, value in attributes.items() if key.startswith(names.TOKENOMICS_TAG_PREFIX)}
 
 
 def _has_tracer_provider() -> bool:
@@ -68,6 +114,7 @@ def _make_tracer_provider() -> str:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     else:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    logging.getLogger(OTLPSpanExporter.__module__).addFilter(_one_line)
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
@@ -84,6 +131,7 @@ def _make_meter_provider() -> str:
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
     else:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    logging.getLogger(OTLPMetricExporter.__module__).addFilter(_one_line)
     metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]))
     return "set up"
 

@@ -154,7 +154,7 @@ except ValueError as error:
         done = run(script, provider)
     assert done.stdout.splitlines() == [
         "charge search 0.1 None",
-        "ocr 0.0015 0.1",
+        "ocr 0.0015 0.1015",  # inclusive: its own and what is below it
         "chat gpt-5.4 0.0001125 None",
         "root None 0.1016125",
         "refused",

@@ -53,7 +53,9 @@ def priced(folder: Path, **environment: str) -> list[str]:
     ("disabled", "models"),
     [
         ("", ["claude-sonnet-5-5", "gpt-5.4"]),
-        ("tokenomics_openai,tokenomics", ["claude-sonnet-5-5"]),
+        ("tokenomics_openai", ["claude-sonnet-5-5"]),
+        ("openai,anthropic", ["claude-sonnet-5-5", "gpt-5.4"]),
+        ("tokenomics", []),
         ("*", []),
     ],
 )

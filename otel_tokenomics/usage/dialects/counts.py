@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from otel_tokenomics.usage import MAX_COUNT, parse_usd
 
 #: The marks of a count that cannot be believed: it is absent, and says why.
 BAD: Final = -1
 HUGE: Final = -2
+_NO_MODEL: Final = object()
 
 
 class StreamReader(Protocol):
@@ -30,7 +31,15 @@ def field(source: object, name: str) -> object:
     if isinstance(source, dict):
         # No cast here: a dozen of these calls stand in every reading, and each cast is a call of its own.
         return source.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return getattr(source, name, None)
+    if source is None:
+        return None
+    extra: Any = getattr(source, "__pydantic_extra__", _NO_MODEL)
+    if extra is _NO_MODEL:
+        return getattr(source, name, None)
+    # Models of the clients keep what they know in their dict, what they do not know apart; asking them for what they
+    # lack is slow, and most of the fields asked for are lacking.
+    value = source.__dict__.get(name)
+    return extra.get(name) if value is None and extra else value
 
 
 def count(source: object, name: str) -> int | None:

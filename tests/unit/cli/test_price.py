@@ -88,7 +88,15 @@ def test_the_worked_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ('{"units": {"input": -1}}', "bad_field", "input"),
         ('{"facts": {"tier": "flex"}}', "bad_field", "tier"),
         ('{"stated_cost": "cheap"}', "bad_field", "stated_cost"),
+        ('{"stated_cost": 0.5}', "bad_field", "stated_cost: must be text, is float"),
         ('{"overrides": {"colour": 1}}', "bad_field", "colour"),
+        ('{"overrides": []}', "bad_field", "overrides: must be an object"),
+        ('{"timestamp": 1795341600}', "bad_field", "timestamp: must be text"),
+        ('{"timestamp": "0001-01-01T00:00:00+14:00"}', "bad_field", "timestamp"),
+        ('{"facts": {"batch": "yes"}}', "bad_field", "batch must be true or false"),
+        ('{"id": 1e400}', "bad_field", "id"),
+        ('{"provider": "aws.bedrock", "usage": {"inputTokens": 5}}', "bad_field", "available are chat, completions"),
+        ('{"id": ' + "[" * 100_000 + "]" * 100_000 + "}", "bad_json", "too deeply"),
     ],
 )
 def test_a_bad_line_is_answered_and_the_others_are_priced(
@@ -181,3 +189,46 @@ def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(30), errors) == (0, b"")
+
+
+def test_compaction_is_charged_at_the_model_of_the_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # $2 per million input tokens: a million in the call and half a million in its compaction.
+    usage = {
+        "input_tokens": 1_000_000,
+        "output_tokens": 0,
+        "iterations": [{"type": "compaction", "input_tokens": 500_000}],
+    }
+    line = {"provider": "anthropic", "model": "claude-sonnet-5-5", "timestamp": "2026-11-22T10:00:00Z", "usage": usage}
+    _, (answer,), _ = price([line], monkeypatch, capsys)
+    assert (answer["status"], answer["total"]) == ("priced", "3")
+
+
+def test_counts_of_the_caller_beside_unbelievable_ones_are_a_lower_bound(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"provider": "openai", "model": "gpt-5.4", "usage": {"prompt_tokens": -1}, "units": {"web_search": 3}}
+    _, (answer,), _ = price([line], monkeypatch, capsys)
+    # $10 per thousand searches
+    assert (answer["status"], answer["reason"], answer["total"]) == ("partial", "incomplete_usage", "0.03")
+
+
+def test_ten_thousand_lines_are_answered_in_order_and_each_at_once() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otel_tokenomics.cli.main", "price"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process, process.stdin as asked, process.stdout as answered:
+        for number in range(10_000):
+            asked.write(json.dumps({**FLEX, "id": number}) + "\n")
+            # The next line is asked only after this one was answered: nothing may wait for the end of the input.
+            answer = json.loads(answered.readline())
+            assert (answer["line"], answer["id"], answer["total"]) == (number + 1, number, "0.31125")
+        asked.close()
+        assert (process.wait(30), answered.read()) == (0, "")

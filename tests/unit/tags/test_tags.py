@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import logging
 import threading
 from collections.abc import AsyncGenerator, Generator
@@ -117,6 +118,34 @@ async def test_an_async_generator_is_tagged_in_its_steps_alone() -> None:
         assert seen() == {}
 
 
+def test_a_decorated_function_stays_what_it_is() -> None:
+    @tags(team="search")
+    def steps() -> Generator[int, int, str]:
+        sent = yield 1
+        try:
+            yield sent
+        except KeyError:
+            yield 3
+        return "done"
+
+    @tags(team="search")
+    async def async_steps() -> AsyncGenerator[int, None]:
+        yield 1
+
+    @tags(team="search")
+    async def work() -> None: ...
+
+    # Web frameworks decide by these how to run a dependency or an endpoint.
+    assert inspect.isgeneratorfunction(steps)
+    assert inspect.isasyncgenfunction(async_steps)
+    assert inspect.iscoroutinefunction(work)
+    generator = steps()
+    assert (next(generator), generator.send(2), generator.throw(KeyError())) == (1, 2, 3)
+    with pytest.raises(StopIteration) as stop:
+        next(generator)
+    assert stop.value.value == "done"
+
+
 async def test_overlapping_tasks_do_not_mix() -> None:
     async def work(team: str) -> dict[str, str]:
         with tags(team=team):
@@ -130,6 +159,19 @@ async def test_overlapping_tasks_do_not_mix() -> None:
     results = await asyncio.gather(*(work(f"t{n}") for n in range(20)))
     assert results == [{"team": f"t{n}"} for n in range(20)]
     assert seen() == {}
+
+
+async def test_one_object_may_be_entered_by_overlapping_tasks(caplog: pytest.LogCaptureFixture) -> None:
+    shared = tags(team="search")
+
+    async def work(entered_after: float, left_after: float) -> dict[str, str]:
+        await asyncio.sleep(entered_after)
+        with shared:
+            await asyncio.sleep(left_after)
+        return seen()
+
+    assert await asyncio.gather(work(0, 0.02), work(0.005, 0.05)) == [{}, {}]
+    assert not caplog.records
 
 
 def test_threads_inherit_where_the_context_is_copied() -> None:

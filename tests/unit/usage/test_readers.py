@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types import CompletionUsage
 
 from otel_tokenomics.usage import Usage
-from otel_tokenomics.usage.dialects import APIS, anthropic, openai_like, read
+from otel_tokenomics.usage.dialects import APIS, anthropic, default_api, openai_like, read
 
 START = {
     "type": "message_start",
@@ -161,3 +162,85 @@ def test_input_units_add_up_to_the_reported_input(
         assert sum(counts.values()) >= prompt
     else:
         assert sum(counts.values()) == prompt
+
+
+def response(**fields: Any) -> dict[str, Any]:
+    return {"id": "r", "model": "gpt-x", "usage": {"input_tokens": 4, "output_tokens": 6}, **fields}
+
+
+def test_images_made_by_a_tool_are_charged_at_the_model_of_the_tool() -> None:
+    image = {"input_tokens": 30, "output_tokens": 1000, "input_tokens_details": {"text_tokens": 30, "image_tokens": 0}}
+    tools = [{"type": "web_search"}, {"type": "image_generation", "model": "gpt-image-x"}]
+    for declared, model in ((tools, "gpt-image-x"), ([], "gpt-image-1")):
+        reading = openai_like.read_response("responses", response(tool_usage={"image_gen": image}, tools=declared))
+        assert reading is not None
+        # Image tokens cost what the image model asks, not the rates of the model that called it.
+        assert reading.usage == Usage({"input": 4, "output": 6})
+        assert [(charge.model, dict(charge.usage.counts)) for charge in reading.others] == [
+            (model, {"input": 30, "output": 0, "image_out": 1000})
+        ]
+
+
+def test_a_file_search_is_counted_where_tool_usage_leaves_it_out() -> None:
+    output = [{"type": "file_search_call"}, {"type": "web_search_call"}]
+    reading = openai_like.read_response("responses", response(tool_usage={"web_search": None}, output=output))
+    assert reading is not None
+    assert reading.usage == Usage({"input": 4, "output": 6, "file_search": 1})
+    assert reading.reason is None
+
+
+def test_opening_a_page_is_no_search() -> None:
+    output = [{"type": "web_search_call", "action": {"type": kind}} for kind in ("search", "open_page", "find_in_page")]
+    reading = openai_like.read_response("responses", response(output=output))
+    assert reading is not None
+    assert reading.usage == Usage({"input": 4, "output": 6, "web_search": 1})
+
+
+def test_a_code_container_leaves_a_lower_bound() -> None:
+    reading = openai_like.read_response("responses", response(output=[{"type": "code_interpreter_call"}]))
+    assert reading is not None
+    assert (reading.usage, reading.reason) == (Usage({"input": 4, "output": 6}), "incomplete_usage")
+
+
+def test_a_contradiction_that_a_later_chunk_corrects_leaves_no_flag() -> None:
+    reader = openai_like.stream_reader("chat")
+    reader.observe(chunk(usage={"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 3}))
+    first = reader.reading()
+    reader.observe(chunk(usage={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}))
+    last = reader.reading()
+    assert first is not None
+    assert last is not None
+    assert (first.flags, last.flags) == (("inconsistent_usage",), ())
+
+
+@pytest.mark.parametrize(
+    ("provider", "usage", "api"),
+    [
+        ("openai", {"prompt_tokens": 1}, "chat"),
+        ("openai", {"input_tokens": 1}, "responses"),
+        ("anthropic", {"input_tokens": 1}, "messages"),
+        ("anthropic", {"prompt_tokens": 1}, "chat"),
+        ("gcp.vertex_ai", {"input_tokens": 1, "cache_read_input_tokens": 5}, "messages"),
+        ("aws.bedrock", {"inputTokens": 1}, "converse"),
+        (None, {}, "chat"),
+    ],
+)
+def test_the_format_follows_the_object(provider: str | None, usage: dict[str, int], api: str) -> None:
+    assert default_api(provider, usage) == api
+
+
+def test_fields_that_a_client_has_no_name_for_yet_are_read() -> None:
+    # cache_write_tokens and cost are extras of the client's model; the details stay None where they are absent.
+    details = {"cached_tokens": 10, "cache_write_tokens": 20, "some_day": 1}
+    usage = CompletionUsage.model_validate(
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 5,
+            "total_tokens": 105,
+            "prompt_tokens_details": details,
+            "cost": 0.5,
+        }
+    )
+    reading = read("chat", usage, provider="openrouter")
+    assert reading.usage == Usage({"input": 70, "cache_read": 10, "cache_write": 20, "output": 5})
+    assert reading.stated_cost == 500_000_000_000
