@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +52,11 @@ def _book_age() -> tuple[str, float]:
 class _Runtime:
     """What one process runs between ``instrument()`` and ``uninstrument()``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, code: Mapping[str, object]) -> None:
         pricebook_source.configure(settings)
         self.settings = settings
+        #: The settings among them that were given in code.
+        self.code = code
         self.instruments = _instruments()
         self.instruments.want(settings.metrics_optional)
         self.patched = False
@@ -131,8 +133,9 @@ if hasattr(os, "register_at_fork"):
 def instrument(**settings: object) -> None:
     """Patch the installed LLM clients; each call becomes a span with its cost, and counts in the metrics.
 
-    Idempotent: settings of a second call are ignored while the first is in force. Providers that exist are used as
-    they are; only where there are none at the first model call, the OpenTelemetry SDK is set up with OTLP.
+    Idempotent. Settings of a later call are laid over those of the earlier ones, so that a program may add to what
+    ``opentelemetry-instrument`` began. Providers that exist are used as they are; only where there are none at the
+    first model call, the OpenTelemetry SDK is set up with OTLP.
 
     Args:
         **settings: any setting by name; they beat ``OTEL_TOKENOMICS_*``, which beats ``config_file``.
@@ -146,15 +149,18 @@ def instrument(**settings: object) -> None:
 def _instrument(only: Collection[str] | None, settings: dict[str, object]) -> None:
     global _runtime, _off
     with _lock:
-        resolved = Settings.resolve(None, **settings) if _runtime is None or settings else _runtime.settings
+        before = _runtime
+        code = {**before.code, **settings} if before is not None else settings
+        resolved = Settings.resolve(None, **code) if before is None or settings else before.settings
         _off = not resolved.enabled
+        if before is not None and (_off or resolved != before.settings):
+            before.stop()
+            _runtime = None
+            only = only and (*before.engine.libraries, *only)
         if _off:
             return
-        if _runtime is not None and not _runtime.patched and settings:
-            _runtime.stop()  # made for a charge alone: these settings come first
-            _runtime = None
         if _runtime is None:
-            _runtime = _Runtime(resolved)
+            _runtime = _Runtime(resolved, code)
         _runtime.patched = True
         _runtime.engine.instrument(only)
         _runtime.attach()
@@ -218,7 +224,7 @@ def status() -> dict[str, Any]:
     book = pricebook_source.current()
     runtime = _runtime
     answer: dict[str, Any] = {
-        "instrumented": runtime is not None,
+        "instrumented": runtime is not None and runtime.patched,
         "book": {"id": book.id, "age_days": round((time.time() - book.generated_at_ms / 1000) / 86_400, 1)},
         "failures": failures.counts(),
     }
@@ -262,7 +268,7 @@ def _running() -> _Runtime | None:
             settings = Settings.resolve()
             _off = not settings.enabled
             if not _off:
-                _runtime = _Runtime(settings)
+                _runtime = _Runtime(settings, {})
         return None if _off else _runtime
 
 
@@ -314,7 +320,7 @@ def inspect_clients(settings: Settings) -> dict[str, Any]:
     """Return what ``status()`` would say with every installed client imported; everything is taken back after."""
     import importlib
 
-    runtime = _Runtime(settings)
+    runtime = _Runtime(settings, {})
     try:
         runtime.engine.instrument()
         for library in runtime.engine.status()["libraries"]:

@@ -65,6 +65,11 @@ class Engine:
                 self._seams[name] = Seam(adapter, self._recorder, self._settings, self._prepare, estimator)
                 self._hook(self._seams[name])
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The clients that are patched now, or will be when they are imported."""
+        return tuple(self._seams)
+
     def uninstrument(self) -> None:
         """Restore every attribute; calls under way are still settled."""
         for seam in self._seams.values():

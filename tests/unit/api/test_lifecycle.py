@@ -235,3 +235,34 @@ def test_a_wrong_setting_is_refused_and_nothing_is_patched() -> None:
         with pytest.raises(tk.ConfigError, match=next(iter(settings))):
             tk.instrument(**settings)
     assert tk.status()["instrumented"] is False
+
+
+def test_settings_of_a_later_call_are_laid_over_the_earlier_ones() -> None:
+    script = """
+def tags_of_the_last():
+    call()
+    return exporter.get_finished_spans()[-1].attributes
+tk.instrument(tags={"feature": "ask"}); tk.instrument(dialects="none"); tk.instrument()
+last = tags_of_the_last()
+show([last.get("tokenomics.tag.feature"), "gen_ai.usage.cost" in last])
+tk.instrument(tags={"feature": "find"})
+last = tags_of_the_last()
+show([last.get("tokenomics.tag.feature"), "gen_ai.usage.cost" in last])
+tk.instrument(enabled=False); call()
+show([len(exporter.get_finished_spans()), tk.status()["instrumented"]])
+"""
+    assert run(script) == [["ask", False], ["find", False], [2, False]]
+
+
+def test_the_same_settings_again_change_nothing() -> None:
+    script = """
+import openai._base_client as base
+tk.instrument(tags={"feature": "ask"})
+before = vars(base.SyncAPIClient)["request"]
+tk.instrument(); tk.instrument(tags="feature=ask")
+show(vars(base.SyncAPIClient)["request"] is before)
+tk.uninstrument()
+tk.record_cost("1", kind="ocr")
+show(tk.status()["instrumented"])
+"""
+    assert run(script) == [True, False]
