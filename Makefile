@@ -31,7 +31,7 @@ $(STAMPS)/clients-%: tests/clients/requirements-%.txt constraints.txt pyproject.
 	@echo "==> Python environment with the clients of $<"
 	@test -d .venvs/$* || $(PYTHON) -m venv .venvs/$*
 	@.venvs/$*/bin/python -m pip install -q 'pip>=25.1'
-	@mkdir -p $(STAMPS) && grep -vE '^(openai|anthropic|httpx|httpcore|jiter|pydantic|pydantic_core|wrapt)==' constraints.txt > $(STAMPS)/constraints-$*.txt
+	@mkdir -p $(STAMPS) && grep -vE "^($$(grep -q ^opentelemetry-sdk $< && echo 'opentelemetry-.*|protobuf|')httpx|httpcore|jiter|pydantic|pydantic_core|$$(sed -nE 's/^([a-z-]+).*/\1/p' $< | paste -sd'|'))==" constraints.txt > $(STAMPS)/constraints-$*.txt
 	@.venvs/$*/bin/python -m pip install -q -c $(STAMPS)/constraints-$*.txt -r $< -e '.[cli]'
 	@touch $@
 
