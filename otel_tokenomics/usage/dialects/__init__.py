@@ -5,25 +5,49 @@ Only readers may enter this room; it imports ``usage`` and the standard library.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, cast
 
 from otel_tokenomics.usage import Reading
-from otel_tokenomics.usage.dialects import anthropic, openai_like
+from otel_tokenomics.usage.dialects import (
+    anthropic,
+    bedrock,
+    cohere,
+    documents,
+    google,
+    ollama,
+    openai_like,
+    openai_realtime,
+)
+from otel_tokenomics.usage.dialects.counts import field
 
 __all__ = ["APIS", "default_api", "read"]
 
-#: The words for a wire format that a reader exists for.
-APIS: Final = ("chat", "completions", "responses", "embeddings", "images", "speech", "transcription", "messages")
-#: Providers whose usage objects are in a format of their own, unless the object says otherwise.
-_OWN_FORMATS: Final = MappingProxyType(
+Reader = Callable[[object, "str | None"], Reading]
+_READERS: Final[Mapping[str, Reader]] = MappingProxyType(
     {
-        "aws.bedrock": "converse",
-        "gcp.gemini": "generate_content",
-        "gcp.vertex_ai": "generate_content",
-        "cohere": "cohere",
-        "ollama": "ollama",
+        **openai_like.READERS,
+        "messages": anthropic.read_messages,
+        "generate_content": google.read_generate_content,
+        "interactions": google.read_interactions,
+        "converse": bedrock.read_converse,
+        "rerank": openai_like.read_embeddings,
+        "realtime": openai_realtime.read_realtime,
+        "ocr": documents.read_ocr,
     }
+)
+#: Providers whose usage is in a format of their own, whatever the operation; the words are none of an ``api``.
+_OWN_READERS: Final[Mapping[str, Reader]] = MappingProxyType({"cohere": cohere.read_usage, "ollama": ollama.read_usage})
+#: What tells a provider's own format from OpenAI's, which many of them offer too.
+_OPENAI_KEYS: Final = ("prompt_tokens", "total_tokens")
+#: The words for a wire format that a reader exists for.
+APIS: Final = (
+    "chat", "completions", "responses", "messages", "generate_content", "interactions", "converse", "embeddings",
+    "rerank", "images", "speech", "transcription", "realtime", "ocr",
+)  # fmt: skip
+_DEFAULT_API: Final = MappingProxyType(
+    {"aws.bedrock": "converse", "gcp.gemini": "generate_content", "gcp.vertex_ai": "generate_content"}
 )
 
 
@@ -38,25 +62,31 @@ def read(api: str, raw: object, *, provider: str | None = None) -> Reading:
     Raises:
         ValueError: no reader knows the format; the message names those available.
     """
-    if api == "messages":
-        return anthropic.read_messages(raw)
-    reader = openai_like.READERS.get(api)
+    reader = _READERS.get(api)
     if reader is None:
         raise ValueError(f"api {api!r} is not available; available are {', '.join(APIS)}")
+    own = _OWN_READERS.get(provider or "")
+    if own is not None and all(field(raw, key) is None for key in _OPENAI_KEYS):
+        reader = own
     return reader(raw, provider)
 
 
 def default_api(provider: str | None, raw: object) -> str:
-    """Return the wire format of a provider's usage object where none is named.
-
-    It may be a word that ``APIS`` lacks: the provider's own format, which no reader exists for.
-    """
-    keys = cast("dict[str, object]", raw) if isinstance(raw, dict) else ()
+    """Return the wire format of a provider's usage object where none is named."""
+    keys: frozenset[str] = frozenset(cast("dict[str, object]", raw)) if isinstance(raw, dict) else frozenset()
     if "prompt_tokens" in keys:
         return "chat"
     # Only Anthropic's format has these two fields, whoever hosts it; read as another one, the cache is lost.
-    if provider == "anthropic" or "cache_read_input_tokens" in keys or "cache_creation_input_tokens" in keys:
+    if provider == "anthropic" or keys & {"cache_read_input_tokens", "cache_creation_input_tokens"}:
         return "messages"
-    if "input_tokens" in keys:
-        return "responses"
-    return _OWN_FORMATS.get(provider or "", "chat")
+    if "pages_processed" in keys:
+        return "ocr"
+    if keys & {"input_token_details", "output_token_details"}:
+        return "realtime"
+    if keys & {"total_input_tokens", "total_output_tokens"}:
+        return "interactions"
+    # Bedrock's fields in snake case would be the responses API's too: the provider decides.
+    own = _DEFAULT_API.get(provider or "")
+    if own is not None and not (own == "generate_content" and "input_tokens" in keys):
+        return own
+    return "responses" if "input_tokens" in keys else "chat"

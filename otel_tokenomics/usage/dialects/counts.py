@@ -13,6 +13,9 @@ BAD: Final = -1
 HUGE: Final = -2
 _NO_MODEL: Final = object()
 
+#: Disjoint counts by unit, while they are read.
+Counts = dict[str, int]
+
 
 class StreamReader(Protocol):
     """Observes the items of one stream; what it last saw is what counts."""
@@ -111,3 +114,31 @@ def reason_of(bad: int, kept: Mapping[str, int]) -> str | None:
     if bad:
         return "incomplete_usage" if kept else "invalid_usage"
     return None
+
+
+def believed(number: int | None) -> int:
+    """Return a count that can be believed, or 0."""
+    return number if number is not None and number > 0 else 0
+
+
+def split_input(given: int, cached: int, written: int, parts: Mapping[str, int]) -> tuple[int, Counts]:
+    """Return plain input (negative where the parts exceed the whole) and the other input units, disjoint.
+
+    ``parts`` are tokens by unit (``audio_in``, ``image_in``, ``video_in``) inside ``given``. They may overlap with
+    the cache without a joint count: the least overlap is assumed, audio first, since cached audio alone has a unit.
+    """
+    audio, image, video = (max(parts.get(unit, 0), 0) for unit in ("audio_in", "image_in", "video_in"))
+    if not (audio or image or video):
+        return given - cached - written, {"cache_read": cached}
+    over = max(0, cached + written + audio + image + video - given)
+    both = min(over, audio, cached)
+    image_over = min(over - both, image)
+    video_over = min(over - both - image_over, video)
+    units = {
+        "cache_read": cached - both,
+        "audio_cache_read": both,
+        "audio_in": audio - both,
+        "image_in": image - image_over,
+        "video_in": video - video_over,
+    }
+    return given - written - sum(units.values()), units

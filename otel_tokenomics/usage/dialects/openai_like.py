@@ -11,7 +11,18 @@ from types import MappingProxyType
 from typing import Final
 
 from otel_tokenomics.usage import NO_FACTS, OtherCharge, Reading, Usage
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, count, field, items, money, reason_of, word
+from otel_tokenomics.usage.dialects.counts import (
+    BAD,
+    HUGE,
+    believed,
+    count,
+    field,
+    items,
+    money,
+    reason_of,
+    split_input,
+    word,
+)
 
 _TICKS_TO_PICO: Final = 100
 _PENDING: Final = frozenset({"queued", "in_progress"})
@@ -64,13 +75,13 @@ def _read_perplexity(raw: object) -> Reading:
     prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
     reasoning, cited = count(raw, "reasoning_tokens"), count(raw, "citation_tokens")
     if prompt is not None and prompt >= 0:
-        prompt += _believed(cited)
+        prompt += believed(cited)
     if completion is not None and completion >= 0:
-        completion += _believed(reasoning)
+        completion += believed(reasoning)
     reading = _inclusive((prompt, None, None, None), {}, (completion, reasoning, None))
     if reading.usage is not None:
         counts = {**reading.usage.counts, "request": 1}
-        if searches := _believed(count(raw, "num_search_queries")):
+        if searches := believed(count(raw, "num_search_queries")):
             counts["web_search"] = searches
         reading = reading._replace(usage=Usage(counts))
     size = word(raw, "search_context_size")
@@ -101,7 +112,9 @@ def read_embeddings(raw: object, provider: str | None = None) -> Reading:
     prompt = count(raw, "prompt_tokens")
     if prompt is None:
         prompt = count(raw, "input_tokens")
-    reading = _inclusive((prompt, None, None, None), {}, (None, None, count(raw, "total_tokens")))
+    total = count(raw, "total_tokens")
+    # Some hosts (Voyage) state the total alone, which is all input.
+    reading = _inclusive((total if prompt is None else prompt, None, None, None), {}, (None, None, total))
     return reading._replace(stated_cost=_stated(raw, provider))
 
 
@@ -218,7 +231,7 @@ def _with_tools(reading: Reading, response: object) -> Reading:
     called, unknown = _called_tools(response, listed=tools is not None)
     others = reading.others
     if tools is not None:
-        if searches := _believed(count(field(tools, "web_search"), "num_requests")):
+        if searches := believed(count(field(tools, "web_search"), "num_requests")):
             called["web_search"] = searches
         image = field(tools, "image_gen")
         if image is not None and (made := read_images(image).usage) is not None and any(made.counts.values()):
@@ -363,10 +376,10 @@ def _unusual(
     for number in (prompt, cached, written, written_12h, completion, reasoning, *modalities.values()):
         if number is not None and number < 0:
             bad = HUGE if HUGE in (number, bad) else BAD
-    cached, written, long = _believed(cached), _believed(written), _believed(written_12h)
+    cached, written, long = believed(cached), believed(written), believed(written_12h)
     written = max(written, long)
     if prompt is not None and prompt >= 0:
-        left, modal = _split_input(prompt, cached, written, modalities)
+        left, modal = split_input(prompt, cached, written, modalities)
         flags |= left < 0
         counts["input"] = max(left, 0)
         counts |= {unit: number for unit, number in modal.items() if number}
@@ -380,7 +393,7 @@ def _unusual(
     if long:
         counts["cache_write_12h"] = long
     spoken = sum(number for unit, number in modalities.items() if unit.endswith("_out") and number > 0)
-    thought = _believed(reasoning)
+    thought = believed(reasoning)
     if completion is not None and completion >= 0:
         rest = completion - thought - spoken
         if thought > completion:
@@ -397,31 +410,6 @@ def _unusual(
             reason = reason or "incomplete_usage"
         flags |= total < known and not bad
     return _reading(counts, bad, reason, ("inconsistent_usage",) if flags else ())
-
-
-def _split_input(prompt: int, cached: int, written: int, modalities: dict[str, int]) -> tuple[int, dict[str, int]]:
-    """Return plain input (negative where the parts exceed the whole) and the other input units, disjoint.
-
-    Modalities and cache may overlap without a joint count: the least overlap is assumed, audio first.
-    """
-    audio, image = max(modalities.get("audio_in", 0), 0), max(modalities.get("image_in", 0), 0)
-    if not audio and not image:
-        return prompt - cached - written, {"cache_read": cached}
-    over = max(0, cached + written + audio + image - prompt)
-    both = min(over, audio, cached)
-    rest = over - both
-    dropped = min(rest, image)
-    units = {
-        "cache_read": cached - both,
-        "audio_cache_read": both,
-        "audio_in": audio - both,
-        "image_in": image - dropped,
-    }
-    return prompt - written - sum(units.values()), units
-
-
-def _believed(number: int | None) -> int:
-    return number if number is not None and number > 0 else 0
 
 
 def _reading(counts: dict[str, int], bad: int, reason: str | None = None, flags: tuple[str, ...] = ()) -> Reading:

@@ -50,5 +50,5 @@ def test_names_are_unique() -> None:
 
 
 def test_an_unknown_api_names_those_available() -> None:
-    with pytest.raises(ValueError, match="'converse' is not available; available are chat, completions"):
-        read("converse", {})
+    with pytest.raises(ValueError, match="'telepathy' is not available; available are chat, completions"):
+        read("telepathy", {})

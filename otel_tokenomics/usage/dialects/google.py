@@ -1,0 +1,201 @@
+"""Google's formats: generate content (Gemini API, Vertex AI, live) and interactions.
+
+The prompt includes the cache; tool results are extra input and thoughts extra output, so the total is
+prompt + candidates + tool use + thoughts. Source: Google's API reference, object ``UsageMetadata``.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
+from otel_tokenomics.usage.dialects.counts import (
+    BAD,
+    HUGE,
+    Counts,
+    believed,
+    count,
+    field,
+    items,
+    reason_of,
+    split_input,
+    word,
+)
+
+#: Our words for the classes of traffic; on-demand traffic is the standard tier.
+_TIER_OF: Final = MappingProxyType(
+    {
+        "on_demand": "standard",
+        "on_demand_flex": "flex",
+        "on_demand_priority": "priority",
+        "on_demand_offpeak": "offpeak",
+        "provisioned_throughput": "provisioned",
+    }
+)
+_UNIT_OF: Final = MappingProxyType({"audio": "audio", "image": "image", "video": "video"})
+
+
+def read_generate_content(raw: object, _provider: str | None = None) -> Reading:
+    """Return the reading of one ``usageMetadata`` (camel or snake case), of one request alone."""
+    prompt, cached = _count(raw, "prompt_token_count"), _count(raw, "cached_content_token_count")
+    tool_use, thoughts = _count(raw, "tool_use_prompt_token_count"), _count(raw, "thoughts_token_count")
+    made = _count(raw, "candidates_token_count")
+    if made is None:
+        made = _count(raw, "response_token_count")  # the live API's word
+    total = _count(raw, "total_token_count")
+    if prompt is None and total is not None and total >= 0 and made is not None:
+        # Protobuf's JSON leaves a zero out.
+        prompt = 0
+    given = _modalities(raw, "prompt_tokens_details")
+    for unit, number in _modalities(raw, "tool_use_prompt_tokens_details").items():
+        given[unit] = given.get(unit, 0) + number
+    spoken = _modalities(raw, "candidates_tokens_details") or _modalities(raw, "response_tokens_details")
+    bad = _worst(prompt, cached, tool_use, thoughts, made)
+    counts: Counts = {}
+    flags = False
+    if prompt is not None and prompt >= 0:
+        joint = _modalities(raw, "cache_tokens_details")
+        flags = _input(counts, prompt + believed(tool_use), believed(cached), given, joint)
+    elif cached is not None and cached > 0:
+        counts["cache_read"] = cached
+    if made is None and prompt is not None and total is not None:
+        made = 0
+    if made is not None and made >= 0:
+        parts = {f"{unit}_out": number for unit, number in spoken.items() if number}
+        flags |= sum(parts.values()) > made
+        counts["output"] = max(made - sum(parts.values()), 0)
+        counts |= parts
+    if believed(thoughts):
+        counts["reasoning"] = believed(thoughts)
+    reason = reason_of(bad, counts)
+    if total is not None and total > 0 and counts and not bad:
+        known = sum(counts.values())
+        reason = "incomplete_usage" if total > known else reason
+        flags |= total < known
+    return _reading(counts, bad, reason, flags=flags, facts=_facts(raw))
+
+
+def read_interactions(raw: object, _provider: str | None = None) -> Reading:
+    """Return the reading of an interaction's usage; thoughts stand outside the output where the total says so."""
+    prompt, cached = _count(raw, "total_input_tokens"), _count(raw, "total_cached_tokens")
+    made, thoughts = _count(raw, "total_output_tokens"), _count(raw, "total_thought_tokens")
+    tool_use, total = _count(raw, "total_tool_use_tokens"), _count(raw, "total_tokens")
+    bad = _worst(prompt, cached, made, thoughts, tool_use)
+    counts: Counts = {}
+    flags = False
+    if prompt is not None and prompt >= 0:
+        given = _modalities(raw, "input_tokens_by_modality", key="tokens")
+        flags = _input(counts, prompt + believed(tool_use), believed(cached), given, {})
+    if made is not None and made >= 0:
+        thought = believed(thoughts)
+        outside = total is None or thought > made or total == believed(prompt) + believed(tool_use) + made + thought
+        counts["output"] = made if outside else made - thought
+        if thought:
+            counts["reasoning"] = thought
+    reason = reason_of(bad, counts)
+    if total is not None and counts and not bad and total > sum(counts.values()):
+        reason = "incomplete_usage"
+    return _reading(counts, bad, reason, flags=flags, facts=_facts(raw))
+
+
+def _input(counts: Counts, given: int, cached: int, parts: Counts, joint: Counts) -> bool:
+    """Fill in the input units, disjoint; return whether the parts contradict the whole."""
+    if joint:
+        # The cache says itself what it held: cached audio has a unit of its own, cached pictures are plain reads.
+        heard = min(joint.get("audio", 0), cached)
+        units = {
+            "cache_read": cached - heard,
+            "audio_cache_read": heard,
+            **{f"{unit}_in": max(number - joint.get(unit, 0), 0) for unit, number in parts.items()},
+        }
+        left = given - sum(units.values())
+    else:
+        left, units = split_input(given, cached, 0, {f"{unit}_in": number for unit, number in parts.items()})
+    counts["input"] = max(left, 0)
+    counts |= {unit: number for unit, number in units.items() if number}
+    return left < 0
+
+
+def read_response(response: object, _provider: str | None = None) -> Reading | None:
+    """Return the reading of a whole response or one chunk of a stream; None where it says nothing."""
+    usage = _field(response, "usage_metadata")
+    model, identity = _word(response, "model_version"), _word(response, "response_id")
+    finish = tuple(reason.lower() for one in items(response, "candidates") if (reason := _word(one, "finish_reason")))
+    if usage is None and model is None and identity is None:
+        return None
+    reading = read_generate_content(usage) if usage is not None else Reading()
+    return reading._replace(response_model=model, response_id=identity, finish_reasons=finish)
+
+
+class GenerateContentStreamReader:
+    """Reads one hop of a stream: each chunk's usage is the total so far, so the last one counts."""
+
+    __slots__: Final = ("_reading",)
+
+    def __init__(self) -> None:
+        self._reading: Reading | None = None
+
+    def observe(self, item: object) -> None:
+        """Take note of one chunk."""
+        seen = read_response(item)
+        if seen is None:
+            return
+        old = self._reading or Reading()
+        newer = seen if seen.usage is not None or seen.reason else old
+        self._reading = newer._replace(
+            response_model=seen.response_model or old.response_model,
+            response_id=seen.response_id or old.response_id,
+            finish_reasons=seen.finish_reasons or old.finish_reasons,
+        )
+
+    def reading(self) -> Reading | None:
+        """Return what the stream said so far."""
+        return self._reading
+
+
+def _facts(raw: object) -> Facts:
+    traffic = (_word(raw, "traffic_type") or "").lower()
+    tier = _TIER_OF.get(traffic)
+    return {"service_tier": tier} if tier else NO_FACTS
+
+
+def _modalities(raw: object, name: str, key: str = "token_count") -> Counts:
+    """Return tokens by modality; text and documents are plain tokens."""
+    found: Counts = {}
+    for entry in items(raw, name) or items(raw, _camel(name)):
+        unit = _UNIT_OF.get((word(entry, "modality") or "").lower())
+        number = believed(_count(entry, key))
+        if unit and number:
+            found[unit] = found.get(unit, 0) + number
+    return found
+
+
+def _worst(*numbers: int | None) -> int:
+    bad = [number for number in numbers if number is not None and number < 0]
+    return HUGE if HUGE in bad else BAD if bad else 0
+
+
+def _reading(counts: Counts, bad: int, reason: str | None, *, flags: bool, facts: Facts) -> Reading:
+    if bad == HUGE or not counts:
+        return Reading(None, facts, reason="invalid_usage" if bad else None)
+    return Reading(Usage(counts), facts, reason=reason, flags=("inconsistent_usage",) if flags else ())
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _field(source: object, name: str) -> object:
+    value = field(source, name)
+    return field(source, _camel(name)) if value is None else value
+
+
+def _count(source: object, name: str) -> int | None:
+    value = count(source, name)
+    return count(source, _camel(name)) if value is None else value
+
+
+def _word(source: object, name: str) -> str | None:
+    return word(source, name) or word(source, _camel(name))

@@ -1,0 +1,44 @@
+"""OpenAI's realtime format: counts by modality, the cached ones by modality too.
+
+Source: OpenAI's API reference, event ``response.done``, object ``RealtimeResponseUsage``.
+"""
+
+from __future__ import annotations
+
+from otel_tokenomics.usage import Reading, Usage
+from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, believed, count, field, reason_of
+
+
+def read_realtime(raw: object, _provider: str | None = None) -> Reading:
+    """Return the reading of one response's usage."""
+    given, made, total = count(raw, "input_tokens"), count(raw, "output_tokens"), count(raw, "total_tokens")
+    details, out = field(raw, "input_token_details"), field(raw, "output_token_details")
+    hit = field(details, "cached_tokens_details")
+    cached = believed(count(details, "cached_tokens"))
+    heard, seen = believed(count(hit, "audio_tokens")), believed(count(hit, "image_tokens"))
+    audio, image = believed(count(details, "audio_tokens")), believed(count(details, "image_tokens"))
+    spoken = believed(count(out, "audio_tokens"))
+    numbers = [number for number in (given, made) if number is not None and number < 0]
+    bad = HUGE if HUGE in numbers else BAD if numbers else 0
+    counts: Counts = {}
+    left = 0
+    if given is not None and given >= 0:
+        parts = {
+            "cache_read": max(cached - heard, 0),
+            "audio_cache_read": heard,
+            "audio_in": max(audio - heard, 0),
+            "image_in": max(image - seen, 0),
+        }
+        left = given - sum(parts.values())
+        counts = {"input": max(left, 0), **{unit: number for unit, number in parts.items() if number}}
+    if made is not None and made >= 0:
+        counts["output"] = max(made - spoken, 0)
+        if spoken:
+            counts["audio_out"] = spoken
+    if bad == HUGE or not counts:
+        return Reading(None, reason="invalid_usage" if bad else None)
+    reason = reason_of(bad, counts)
+    if total is not None and total > sum(counts.values()) and not bad:
+        reason = "incomplete_usage"
+    odd = left < 0 or (made is not None and spoken > made)
+    return Reading(Usage(counts), reason=reason, flags=("inconsistent_usage",) if odd else ())
