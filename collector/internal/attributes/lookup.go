@@ -1,6 +1,7 @@
 package attributes
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
@@ -36,6 +37,7 @@ const (
 	slotOpenInferenceKind
 	slotTraceloopKind
 	slotRequestType
+	slotOperationType
 	slotVercelOperation
 	slotSpanType
 	slotLangfuseType
@@ -52,10 +54,13 @@ const (
 	slotSearchContext
 	slotCallEnd
 	slotCostTotal
+	slotCostComputed
 	slotCostSource
 	slotCostStatus
 	slotCostReason
 	slotPriceBook
+	slotPriceSku
+	slotAccounting
 	slotChargeKind
 	slotCredential
 	slotEstimatedInput
@@ -64,6 +69,7 @@ const (
 	slotBilledAmount
 	slotBilledCurrency
 	slotBilledSource
+	slotCacheHit
 	slotVercelDetail
 	// slotEstimateOfOthers and slotUnit are the first of a run: one slot per spelling, one per unit.
 	slotEstimateOfOthers
@@ -77,7 +83,6 @@ const maxEstimates = 8
 
 // Keys that are read beside the generated tables.
 const (
-	billedCurrencyKey  = "gen_ai.usage.cost.currency"
 	oldResponseTierKey = "gen_ai.openai.response.service_tier"
 	oldRequestTierKey  = "gen_ai.openai.request.service_tier"
 	vercelDetailPrefix = "ai.usage.inputTokenDetails."
@@ -166,6 +171,7 @@ func (t *keyTable) addKinds() {
 	t.add(slotOpenInferenceKind, true, "openinference.span.kind")
 	t.add(slotTraceloopKind, true, "traceloop.span.kind")
 	t.add(slotRequestType, true, "llm.request.type")
+	t.add(slotOperationType, false, "gen_ai.operation.type")
 	t.add(slotVercelOperation, true, "ai.operationId")
 	t.add(slotSpanType, false, "span.type")
 	t.add(slotLangfuseType, true, "langfuse.observation.type")
@@ -205,8 +211,9 @@ func (t *keyTable) addIdentity() {
 	t.add(slotTierRequest, false, OpenaiRequestServiceTier, oldRequestTierKey)
 	t.add(slotBilled, false, ReadAsBilled...)
 	t.add(slotBilledAmount, false, ReadAsBilledAmount...)
-	t.add(slotBilledCurrency, false, billedCurrencyKey)
+	t.add(slotBilledCurrency, false, ReadAsBilledCurrency...)
 	t.add(slotBilledSource, false, ReadAsBilledSource...)
+	t.add(slotCacheHit, false, ReadAsCacheHit...)
 	for index, key := range ReadAsEstimateOfOthers[:min(len(ReadAsEstimateOfOthers), maxEstimates)] {
 		t.add(slotEstimateOfOthers+slot(index), false, key)
 	}
@@ -221,10 +228,13 @@ func (t *keyTable) addOurs() {
 	t.add(slotSearchContext, false, TokenomicsRequestSearchContext)
 	t.add(slotCallEnd, false, TokenomicsCallEnd)
 	t.add(slotCostTotal, true, TokenomicsCostTotal)
+	t.add(slotCostComputed, false, TokenomicsCostComputed)
 	t.add(slotCostSource, true, TokenomicsCostSource)
 	t.add(slotCostStatus, true, TokenomicsCostStatus)
 	t.add(slotCostReason, false, TokenomicsCostReason)
 	t.add(slotPriceBook, false, TokenomicsPriceBook)
+	t.add(slotPriceSku, false, TokenomicsPriceSku)
+	t.add(slotAccounting, false, TokenomicsUsageAccounting)
 	t.add(slotChargeKind, true, TokenomicsChargeKind)
 	t.add(slotCredential, false, TokenomicsCredentialHash)
 	t.add(slotEstimatedInput, false, TokenomicsUsageEstimatedInputTokens)
@@ -239,10 +249,10 @@ func (t *keyTable) addOurs() {
 // written lists what the processor writes besides the keys that it reads: noticed, so that a span which is priced anew
 // loses the figures of the first time.
 var written = []string{
-	TokenomicsCostCurrency, TokenomicsCostBasis, TokenomicsCostFlags, TokenomicsCostList, TokenomicsCostComputed,
+	TokenomicsCostCurrency, TokenomicsCostBasis, TokenomicsCostFlags, TokenomicsCostList,
 	TokenomicsCostInput, TokenomicsCostCacheRead, TokenomicsCostCacheWrite, TokenomicsCostOutput, TokenomicsCostReasoning,
 	TokenomicsCostTools, TokenomicsCostRequests, TokenomicsCostSavingsCache, TokenomicsCostSavingsBatch,
-	TokenomicsCostTotalMicros, TokenomicsPriceSku, TokenomicsPriceModel, TokenomicsPriceMatch, TokenomicsUsageAccounting,
+	TokenomicsCostTotalMicros, TokenomicsPriceModel, TokenomicsPriceMatch,
 }
 
 // Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
@@ -262,10 +272,18 @@ func Own(key string) bool {
 	if entry == nil {
 		return false
 	}
-	switch entry.slot {
-	case slotOther, slotCostTotal, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains(ownSlots[:], entry.slot)
+}
+
+// ownSlots hold what the processor writes.
+var ownSlots = [...]slot{
+	slotOther, slotCostTotal, slotCostComputed, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook, slotPriceSku,
+	slotAccounting,
+}
+
+// counts says whether a slot holds a number of tokens or other units: there a text without digits is a wrong number,
+// elsewhere it says nothing.
+func (s slot) counts() bool {
+	return s >= slotInput && s <= slotCompactionOutput || s == slotEstimatedInput || s == slotEstimatedOutput ||
+		s >= slotUnit && s < slotOther
 }

@@ -1,5 +1,7 @@
 package attributes
 
+import "slices"
+
 // Scope is the instrumentation scope of a span.
 type Scope struct{ Name, Version string }
 
@@ -51,10 +53,10 @@ func (s *Span) Reset() {
 func Wanted(key string) bool { return keys.find(key) != nil }
 
 // Observe takes one attribute. Of several spellings of one word the first of the spelling map stays, of duplicate keys
-// the first.
+// the first. An empty name says nothing, and does not hide the next spelling.
 func (s *Span) Observe(key string, value Value) {
 	entry := keys.find(key)
-	if entry == nil || value.Type == TypeEmpty {
+	if entry == nil || value.Type == TypeEmpty || value.Type == TypeString && value.Text == "" && !entry.slot.counts() {
 		return
 	}
 	s.vercelDetail = s.vercelDetail || entry.detail
@@ -85,14 +87,14 @@ func (s *Span) count(place slot) (int64, countState) {
 
 // Ours says whether the span bears any cost attribute of ours.
 func (s *Span) Ours() bool {
-	return s.has(slotOther) || s.has(slotCostTotal) || s.has(slotCostSource) || s.has(slotCostStatus) ||
-		s.has(slotCostReason) || s.has(slotPriceBook)
+	return slices.ContainsFunc(ownSlots[:], s.has)
 }
 
 // deciding are the words that decide what a span is; a type that no emitter can mean there makes the span malformed.
 var deciding = [...]slot{
-	slotOperation, slotOpenInferenceKind, slotTraceloopKind, slotRequestType, slotVercelOperation, slotLangfuseType,
-	slotResponseModel, slotRequestModel, slotProvider, slotHost, slotCostSource, slotCostStatus, slotPriceBook,
+	slotOperation, slotOpenInferenceKind, slotTraceloopKind, slotRequestType, slotOperationType, slotVercelOperation,
+	slotLangfuseType, slotResponseModel, slotRequestModel, slotProvider, slotHost, slotCostSource, slotCostStatus,
+	slotPriceBook,
 }
 
 // malformed says whether a word that decides holds something else than text.

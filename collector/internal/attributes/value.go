@@ -23,7 +23,8 @@ const (
 
 // Value is one attribute value.
 type Value struct {
-	Text   string
+	Text string
+	// Int holds an integer, and 1 for a boolean that is true.
 	Int    int64
 	Double float64
 	Type   Type
@@ -37,6 +38,19 @@ func IntValue(number int64) Value { return Value{Type: TypeInt, Int: number} }
 
 // DoubleValue returns a double as a value.
 func DoubleValue(number float64) Value { return Value{Type: TypeDouble, Double: number} }
+
+// BoolValue returns a boolean as a value.
+func BoolValue(yes bool) Value {
+	if yes {
+		return Value{Type: TypeBool, Int: 1}
+	}
+	return Value{Type: TypeBool}
+}
+
+// yes reads a value as a boolean.
+func (v *Value) yes() bool {
+	return v.Type == TypeBool && v.Int == 1 || v.Type == TypeString && strings.EqualFold(strings.TrimSpace(v.Text), "true")
+}
 
 // countState says what a value is worth as a count.
 type countState uint8

@@ -14,16 +14,25 @@ import (
 type guesses struct {
 	mu    sync.RWMutex
 	book  *pricing.Book
-	known map[string]asks
+	known map[guessKey]asks
 }
+
+// guessKey is a row and the hour in which it was asked: a row that begins to be sold later must not change what is said
+// of older calls, in whatever order they arrive.
+type guessKey struct {
+	sku  string
+	hour int64
+}
+
+const millisPerHour = 3_600_000
 
 // asks says what the rows beside the one that priced a call depend on.
 type asks struct{ tier, lifetime, profile bool }
 
-// maxGuesses bounds what is remembered; the keys are rows of the book, not words from outside.
+// maxGuesses bounds what is remembered; the keys are rows of the book and hours.
 const maxGuesses = 16384
 
-func newGuesses() *guesses { return &guesses{known: map[string]asks{}} }
+func newGuesses() *guesses { return &guesses{known: map[guessKey]asks{}} }
 
 // rests says whether the price of a foreign span rests on such a default.
 func (g *guesses) rests(book *pricing.Book, reading *attributes.Reading, result *pricing.Result) bool {
@@ -59,8 +68,9 @@ func modelOf(reading *attributes.Reading) string {
 }
 
 func (g *guesses) asks(book *pricing.Book, reading *attributes.Reading, result *pricing.Result) asks {
+	key := guessKey{result.SKU, reading.Query.AtMillis / millisPerHour}
 	g.mu.RLock()
-	row, ok := g.known[result.SKU]
+	row, ok := g.known[key]
 	same := g.book == book
 	g.mu.RUnlock()
 	if ok && same {
@@ -70,9 +80,9 @@ func (g *guesses) asks(book *pricing.Book, reading *attributes.Reading, result *
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.book != book || len(g.known) >= maxGuesses {
-		g.book, g.known = book, map[string]asks{}
+		g.book, g.known = book, map[guessKey]asks{}
 	}
-	g.known[result.SKU] = row
+	g.known[key] = row
 	return row
 }
 

@@ -34,7 +34,7 @@ func read(value pcommon.Value) attributes.Value {
 	case pcommon.ValueTypeDouble:
 		return attributes.DoubleValue(value.Double())
 	case pcommon.ValueTypeBool:
-		return attributes.Value{Type: attributes.TypeBool}
+		return attributes.BoolValue(value.Bool())
 	case pcommon.ValueTypeEmpty:
 		return attributes.Value{}
 	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:

@@ -75,7 +75,11 @@ func (c *Config) source() (booksource.Settings, error) {
 		settings.OverridesPath, settings.PollInterval = file.Path, file.ReloadInterval
 	}
 	for _, file := range c.Book.Files {
-		settings.Path, settings.PollInterval = file.Path, file.ReloadInterval
+		settings.Path = file.Path
+		// Both files are looked at together, as often as the more impatient one asks.
+		if settings.PollInterval == 0 || file.ReloadInterval > 0 && file.ReloadInterval < settings.PollInterval {
+			settings.PollInterval = file.ReloadInterval
+		}
 	}
 	return settings, nil
 }
@@ -191,12 +195,12 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
-		p.writer.notApplicable(found, &work.span, reading.Reason)
+		p.writer.notApplicable(found, &work.span, reading, reading.Reason)
 		return outcomeNotApplicable
 	case attributes.VerdictPrice:
 	}
 	if p.endpoints.apply(work.book, reading) && !reading.Query.HasStated {
-		p.writer.notApplicable(found, &work.span, reasonBilledElsewhere)
+		p.writer.notApplicable(found, &work.span, reading, reasonBilledElsewhere)
 		return outcomeNotApplicable
 	}
 	p.price(work)
@@ -209,10 +213,14 @@ func (p *tokenomicsProcessor) price(work *batch) {
 	reading, result := &work.reading, &work.result
 	q := &reading.Query
 	q.UnknownHostUnpriced = p.unknownHostUnpriced
-	if p.overwrite && !reading.Own && !reading.Settled {
+	if p.overwrite && !reading.Own && !reading.Settled && !reading.CacheHit {
 		q.HasStated = false
 	}
 	work.book.Price(q, result)
+	if reading.CacheHit {
+		// Of course our price of the call differs from what its repetition cost.
+		result.Flags &^= pricing.FlagPriceConflict
+	}
 	if !reading.Own && result.HasTotal && !q.HasStated && p.guesses.rests(work.book, reading, result) {
 		result.Flags |= pricing.FlagAssumedDefault
 	}

@@ -108,20 +108,81 @@ func TestReprice(t *testing.T) {
 	ours := chat("gpt-4o", 1000, 500)
 	for key, value := range map[string]any{
 		"tokenomics.cost.total": 0.5, "tokenomics.cost.source": "sdk", "tokenomics.cost.basis": "list", "tokenomics.cost.status": "priced",
-		"tokenomics.cost.tools": 0.5, "tokenomics.price.book": "otel-tokenomics@2020.1.1", "gen_ai.usage.cost": 0.5,
+		"tokenomics.cost.tools": 0.5, "tokenomics.price.book": "otel-tokenomics@2020.1.1", "tokenomics.price.sku": "openai/gpt-4o",
+		"gen_ai.usage.cost": 0.5, "operation.cost": 0.5, "mlflow.llm.cost": `{"total_cost":0.5}`,
+		// Another library's figures, and one that only looks like ours, are not ours to touch.
+		"gen_ai.usage.total_cost": 0.4, "langfuse.observation.cost_details": `{"total":0.51}`,
 	} {
 		ours[key] = value
 	}
 	got := attributesOf(run(t, cfg, oneSpan(ours)))
 	assert.Equal(t, 0.0075, got["tokenomics.cost.total"])
 	assert.Equal(t, 0.0075, got["gen_ai.usage.cost"])
-	assert.NotContains(t, got, "tokenomics.cost.tools")
+	for _, key := range []string{"tokenomics.cost.tools", "operation.cost", "mlflow.llm.cost"} {
+		assert.NotContains(t, got, key, "a figure of ours that holds no longer")
+	}
+	assert.Equal(t, 0.4, got["gen_ai.usage.total_cost"])
+	assert.Equal(t, `{"total":0.51}`, got["langfuse.observation.cost_details"])
 	assert.Equal(t, "collector", got["tokenomics.cost.source"])
+	again := run(t, cfg, oneSpan(ours))
+	assert.Equal(t, marshal(t, again), marshal(t, run(t, cfg, again)), "the same price is the same span")
+
+	// Our figure is gone where the newer book cannot price the call, from every key that repeated it.
+	ours["gen_ai.request.model"] = "gpt-7-turbo"
+	got = attributesOf(run(t, cfg, oneSpan(ours)))
+	assert.Equal(t, "unpriced", got["tokenomics.cost.status"])
+	for _, key := range []string{"tokenomics.cost.total", "gen_ai.usage.cost", "operation.cost", "mlflow.llm.cost"} {
+		assert.NotContains(t, got, key)
+	}
+	ours["gen_ai.request.model"] = "gpt-4o"
 
 	ours["tokenomics.cost.source"] = "provider"
 	got = attributesOf(run(t, cfg, oneSpan(ours)))
 	assert.Equal(t, 0.5, got["tokenomics.cost.total"], "a provider's total stays")
 	assert.Equal(t, 0.0075, got["tokenomics.cost.computed"])
+}
+
+// TestRepriceOfPartialSpans: what the SDK knew to be missing is not on the span, and a new price does not bring it back.
+func TestRepriceOfPartialSpans(t *testing.T) {
+	cfg := vectorConfig()
+	cfg.Reprice = repriceAlways
+	ours := chat("gpt-4o", 1000, 500)
+	for key, value := range map[string]any{
+		"tokenomics.cost.total": 0.9, "tokenomics.cost.source": "sdk", "tokenomics.cost.status": "partial",
+		"tokenomics.cost.reason": "incomplete_usage", "tokenomics.price.book": "b@1", "tokenomics.price.sku": "openai/gpt-4o",
+	} {
+		ours[key] = value
+	}
+	got := attributesOf(run(t, cfg, oneSpan(ours)))
+	assert.Equal(t, []any{0.0075, "partial", "incomplete_usage"},
+		[]any{got["tokenomics.cost.total"], got["tokenomics.cost.status"], got["tokenomics.cost.reason"]})
+}
+
+// TestRepriceIsIdempotent holds every setting that adopts or repeats figures to one rule: the second pass of the same
+// collector changes nothing, also where it prices anew.
+func TestRepriceIsIdempotent(t *testing.T) {
+	openRouter := chat("openai/gpt-5-mini", 1000, 100)
+	openRouter["gen_ai.provider.name"] = "openrouter"
+	bill := chat("openai/gpt-5-mini", 1000, 100)
+	bill["gen_ai.provider.name"], bill["gen_ai.usage.total_cost"] = "openrouter", 0.00046
+	estimate, unknown := chat("gpt-4o", 1000, 500), chat("gpt-7-turbo", 10, 10)
+	estimate["gen_ai.usage.cost"], unknown["llm.cost.total"] = 0.008, 0.003
+	for name, attributes := range map[string]map[string]any{
+		"our own OpenRouter key is no bill": openRouter, "bill": bill, "estimate": estimate, "estimate of an unknown model": unknown,
+		"container": {"gen_ai.operation.name": "invoke_agent"}, "no usage": {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"},
+	} {
+		for _, mode := range []string{onExistingVerify, onExistingKeep, onExistingOverwrite} {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				cfg := vectorConfig()
+				cfg.Reprice, cfg.OnExisting, cfg.Dialects, cfg.CostParts = repriceAlways, mode, dialectNames, true
+				once := run(t, cfg, oneSpan(attributes))
+				assert.Equal(t, marshal(t, once), marshal(t, run(t, cfg, once)))
+				for key, value := range attributes {
+					assert.EqualValues(t, value, attributesOf(once)[key], "a key of somebody else")
+				}
+			})
+		}
+	}
 }
 
 func TestEndpoints(t *testing.T) {
