@@ -34,7 +34,7 @@ func (s *Span) stated(r *Reading) {
 
 // estimate takes note of one cost that another library wrote; the first that is none of ours stays.
 func (s *Span) estimate(r *Reading, place slot) {
-	if !s.has(place) || s.repeatsOurs(r, place) {
+	if !s.has(place) || !r.Adopted && s.repeatsOurs(place) {
 		return
 	}
 	pico, ok := s.values[place].money()
@@ -49,13 +49,13 @@ func (s *Span) estimate(r *Reading, place slot) {
 }
 
 // repeatsOurs says whether a figure merely repeats ours under a backend's key.
-func (s *Span) repeatsOurs(r *Reading, place slot) bool {
-	if !s.has(slotCostTotal) || r.Adopted {
+func (s *Span) repeatsOurs(place slot) bool {
+	ours, there := s.Total()
+	if !there {
 		return false
 	}
-	ours, ok := s.values[slotCostTotal].money()
-	theirs, same := s.values[place].money()
-	return ok && same && ours == theirs
+	theirs, ok := s.values[place].money()
+	return ok && ours == theirs
 }
 
 const openRouter = "openrouter"
@@ -69,7 +69,7 @@ func (s *Span) billed(r *Reading) (int64, bool) {
 		return s.values[slotBilledAmount].money()
 	}
 	// Other libraries write an estimate under OpenRouter's key, and so does our own dialect of that name.
-	if s.has(slotBilled) && s.atOpenRouter(r) && !s.repeatsOurs(r, slotBilled) {
+	if s.has(slotBilled) && s.atOpenRouter(r) && !s.repeatsOurs(slotBilled) {
 		return s.values[slotBilled].money()
 	}
 	return 0, false

@@ -98,7 +98,9 @@ type spelling struct {
 	decisive bool
 	// detail marks the keys by which the Vercel AI SDK from version 6 on is known.
 	detail bool
-	next   int16
+	// own keys are written by the processor: whatever they hold is noticed. An empty name is none.
+	own, name bool
+	next      int16
 }
 
 const bucketCount = 1024
@@ -143,6 +145,8 @@ func (t *keyTable) put(entry spelling) {
 		return
 	}
 	entry.detail = strings.HasPrefix(entry.key, vercelDetailPrefix)
+	entry.own = slices.Contains(ownSlots[:], entry.slot)
+	entry.name = !entry.own && !entry.slot.counts()
 	place := bucket(entry.key)
 	entry.next = t.heads[place]
 	t.heads[place] = int16(len(t.spellings))
@@ -266,13 +270,19 @@ func decides(key string) bool {
 	return entry != nil && entry.decisive
 }
 
+// KnownKeys returns every key that some rule reads or notices.
+func KnownKeys() []string {
+	known := make([]string, 0, len(keys.spellings))
+	for index := range keys.spellings {
+		known = append(known, keys.spellings[index].key)
+	}
+	return known
+}
+
 // Own says whether a key is one that the processor writes.
 func Own(key string) bool {
 	entry := keys.find(key)
-	if entry == nil {
-		return false
-	}
-	return slices.Contains(ownSlots[:], entry.slot)
+	return entry != nil && entry.own
 }
 
 // ownSlots hold what the processor writes.

@@ -56,7 +56,7 @@ func Wanted(key string) bool { return keys.find(key) != nil }
 // the first. An empty name says nothing, and does not hide the next spelling.
 func (s *Span) Observe(key string, value Value) {
 	entry := keys.find(key)
-	if entry == nil || value.Type == TypeEmpty || value.Type == TypeString && value.Text == "" && !entry.slot.counts() {
+	if entry == nil || value.Type == TypeEmpty && !entry.own || value.Type == TypeString && value.Text == "" && entry.name {
 		return
 	}
 	s.vercelDetail = s.vercelDetail || entry.detail
@@ -100,16 +100,17 @@ var deciding = [...]slot{
 // malformed says whether a word that decides holds something else than text.
 func (s *Span) malformed() bool {
 	for _, place := range deciding {
-		if s.has(place) && s.values[place].Type != TypeString {
+		if s.has(place) && s.values[place].Type != TypeString && s.values[place].Type != TypeEmpty {
 			return true
 		}
 	}
 	return false
 }
 
-// Total returns the cost of an earlier step of ours, in pico-USD.
+// Total returns the cost of an earlier step of ours, in pico-USD. Each step writes its source beside it: without one
+// the number is nobody's.
 func (s *Span) Total() (int64, bool) {
-	if !s.has(slotCostTotal) {
+	if !s.has(slotCostTotal) || s.text(slotCostSource) == "" {
 		return 0, false
 	}
 	return s.values[slotCostTotal].money()

@@ -122,6 +122,9 @@ func decimal(text string) bool {
 	return text != ""
 }
 
+// maxMoneyBytes is more than any amount needs; a longer text is not worth parsing.
+const maxMoneyBytes = 64
+
 // money reads a value as an amount in pico-USD.
 func (v *Value) money() (int64, bool) {
 	var pico int64
@@ -132,6 +135,9 @@ func (v *Value) money() (int64, bool) {
 	case TypeDouble:
 		pico, err = pricing.ParseUSDFloat(v.Double)
 	case TypeString:
+		if len(v.Text) > maxMoneyBytes {
+			return 0, false
+		}
 		pico, err = pricing.ParseUSD(strings.TrimSpace(v.Text))
 	case TypeEmpty, TypeBool, TypeOther:
 		return 0, false

@@ -15,6 +15,7 @@ type guesses struct {
 	mu    sync.RWMutex
 	book  *pricing.Book
 	known map[guessKey]asks
+	limit int
 }
 
 // guessKey is a row and the hour in which it was asked: a row that begins to be sold later must not change what is said
@@ -32,7 +33,7 @@ type asks struct{ tier, lifetime, profile bool }
 // maxGuesses bounds what is remembered; the keys are rows of the book and hours.
 const maxGuesses = 16384
 
-func newGuesses() *guesses { return &guesses{known: map[guessKey]asks{}} }
+func newGuesses() *guesses { return &guesses{known: map[guessKey]asks{}, limit: maxGuesses} }
 
 // rests says whether the price of a foreign span rests on such a default.
 func (g *guesses) rests(book *pricing.Book, reading *attributes.Reading, result *pricing.Result) bool {
@@ -79,7 +80,7 @@ func (g *guesses) asks(book *pricing.Book, reading *attributes.Reading, result *
 	row = probe(book, reading, result)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.book != book || len(g.known) >= maxGuesses {
+	if g.book != book || len(g.known) >= g.limit {
 		g.book, g.known = book, map[guessKey]asks{}
 	}
 	g.known[key] = row

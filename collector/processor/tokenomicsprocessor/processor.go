@@ -246,6 +246,10 @@ const (
 // adopt makes another library's estimate the total and sets ours beside it: on_existing keep.
 func adopt(result *pricing.Result, pico int64) {
 	result.Computed, result.HasComputed = result.Total, result.HasTotal
+	if !result.HasTotal {
+		// No row priced anything. A later step knows by this, or by our figure beside it, that the total was adopted.
+		result.SKU = ""
+	}
 	result.Total, result.HasTotal = pico, true
 	result.List, result.HasList = 0, false
 	result.Parts = [pricing.PartCount]int64{}

@@ -18,7 +18,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
-	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadatatest"
 )
 
@@ -247,34 +246,4 @@ func TestMissingBookStopsTheStart(t *testing.T) {
 	cfg.Book.Files = []FileConfig{{Path: filepath.Join(t.TempDir(), "absent.json")}}
 	_, err := NewFactory().CreateTraces(t.Context(), nopSettings(), cfg, consumertest.NewNop())
 	require.ErrorContains(t, err, "absent.json")
-}
-
-// TestHostileSpans feeds what no SDK writes; every span must come out as it went in.
-func TestHostileSpans(t *testing.T) {
-	many := chat("gpt-4o", 10, 10)
-	for index := range 100_000 {
-		many["key"+strings.Repeat("x", index%7)+string(rune('a'+index%26))+time.Duration(index).String()] = "v"
-	}
-	for name, attributes := range map[string]map[string]any{
-		"a hundred thousand attributes": many,
-		"model is a list":               {"gen_ai.operation.name": "chat", "gen_ai.request.model": []any{"gpt-4o"}, "gen_ai.usage.input_tokens": 1},
-		"provider is a number":          {"gen_ai.operation.name": "chat", "gen_ai.provider.name": 3.5, "gen_ai.usage.input_tokens": 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, rawOf(attributes), attributesOf(run(t, vectorConfig(), oneSpan(attributes))))
-		})
-	}
-	long := chat(strings.Repeat("m", 1<<20), 10, 10)
-	assert.Equal(t, pricing.ReasonNoModel, attributesOf(run(t, vectorConfig(), oneSpan(long)))["tokenomics.cost.reason"])
-}
-
-func rawOf(attributes map[string]any) map[string]any { return attributesOf(oneSpan(attributes)) }
-
-// TestDuplicateKeys: of two attributes of one key the first is read, as everywhere in pdata.
-func TestDuplicateKeys(t *testing.T) {
-	data := `{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"opentelemetry.instrumentation.genai.openai"},"spans":[{"name":"chat","kind":3,"startTimeUnixNano":"1795341600000000000","attributes":[
-		{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},{"key":"gen_ai.provider.name","value":{"stringValue":"openai"}},
-		{"key":"gen_ai.request.model","value":{"stringValue":"gpt-4o"}},{"key":"gen_ai.usage.input_tokens","value":{"intValue":"1000"}},
-		{"key":"gen_ai.usage.input_tokens","value":{"intValue":"9000"}},{"key":"gen_ai.usage.output_tokens","value":{"intValue":"500"}}]}]}]}]}`
-	assert.Equal(t, 0.0075, attributesOf(run(t, vectorConfig(), unmarshal(t, []byte(data))))["tokenomics.cost.total"])
 }

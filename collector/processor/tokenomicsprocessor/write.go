@@ -61,6 +61,10 @@ func (w *writer) notApplicable(
 func (w *writer) cost(
 	target pcommon.Map, span *attributes.Span, reading *attributes.Reading, result *pricing.Result, book string,
 ) {
+	if span.Ours() && zeroWasIgnored(target) && result.Status != pricing.StatusFree {
+		// Our figure took the place of that 0: nothing else on the span tells of it any more.
+		result.Flags |= pricing.FlagForeignZeroIgnored
+	}
 	removeOwn(target, span, reading, result)
 	target.EnsureCapacity(target.Len() + mostWritten)
 	if result.HasTotal {
@@ -86,6 +90,22 @@ func (w *writer) cost(
 		target.PutStr(attributes.TokenomicsUsageAccounting, accountingExclusive)
 	}
 }
+
+// zeroWasIgnored says whether an earlier step of ours flagged another library's 0.
+func zeroWasIgnored(target pcommon.Map) bool {
+	flags, ok := target.Get(attributes.TokenomicsCostFlags)
+	if !ok || flags.Type() != pcommon.ValueTypeSlice {
+		return false
+	}
+	for _, flag := range flags.Slice().All() {
+		if flag.Type() == pcommon.ValueTypeStr && flag.Str() == zeroIgnored {
+			return true
+		}
+	}
+	return false
+}
+
+var zeroIgnored = pricing.FlagForeignZeroIgnored.Strings()[0]
 
 func (w *writer) amounts(target pcommon.Map, result *pricing.Result) {
 	target.PutDouble(attributes.TokenomicsCostTotal, pricing.ToDouble(result.Total))
