@@ -1,7 +1,6 @@
 package attributes
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
@@ -89,8 +88,30 @@ const (
 	vercelNoCache      = vercelDetailPrefix + "noCacheTokens"
 )
 
-// spelling is one key under which a slot is read; the lowest rank that is present wins.
-type spelling struct {
+// slotSet is a set of slots.
+type slotSet [(slotCount + 63) / 64]uint64
+
+func slotsOf(places ...slot) (set slotSet) {
+	for _, place := range places {
+		set.add(place)
+	}
+	return set
+}
+
+func (s *slotSet) add(place slot)      { s[place/64] |= 1 << (place % 64) }
+func (s *slotSet) has(place slot) bool { return s[place/64]>>(place%64)&1 != 0 }
+
+func (s *slotSet) meets(other *slotSet) bool {
+	for word := range s {
+		if s[word]&other[word] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Spelling is one key under which a slot is read; the lowest rank that is present wins.
+type Spelling struct {
 	key  string
 	slot slot
 	rank uint8
@@ -109,10 +130,11 @@ const bucketCount = 1024
 // through it: length and three bytes tell our few hundred keys apart from almost anything else.
 type keyTable struct {
 	heads     [bucketCount]int16
-	spellings []spelling
-	// opening marks how decisive keys begin: most keys of other spans are told apart by their first two letters.
-	opening [1 << 10]bool
+	spellings []Spelling
 }
+
+// openings marks how decisive keys begin: most keys of other spans are told apart by their first two letters.
+var openings [1 << 10]bool
 
 func bucket(key string) int {
 	last := len(key) - 1
@@ -122,7 +144,7 @@ func bucket(key string) int {
 // opening folds the first two letters of a key, which has at least two.
 func opening(key string) int { return int(key[0]&31)<<5 | int(key[1]&31) }
 
-func (t *keyTable) find(key string) *spelling {
+func (t *keyTable) find(key string) *Spelling {
 	if key == "" {
 		return nil
 	}
@@ -136,23 +158,23 @@ func (t *keyTable) find(key string) *spelling {
 
 func (t *keyTable) add(slot slot, decisive bool, keys ...string) {
 	for rank, key := range keys {
-		t.put(spelling{key: key, slot: slot, rank: uint8(rank), decisive: decisive})
+		t.put(Spelling{key: key, slot: slot, rank: uint8(rank), decisive: decisive})
 	}
 }
 
-func (t *keyTable) put(entry spelling) {
+func (t *keyTable) put(entry Spelling) {
 	if t.find(entry.key) != nil {
 		return
 	}
 	entry.detail = strings.HasPrefix(entry.key, vercelDetailPrefix)
-	entry.own = slices.Contains(ownSlots[:], entry.slot)
+	entry.own = ownSlots.has(entry.slot)
 	entry.name = !entry.own && !entry.slot.counts()
 	place := bucket(entry.key)
 	entry.next = t.heads[place]
 	t.heads[place] = int16(len(t.spellings))
 	t.spellings = append(t.spellings, entry)
 	if entry.decisive {
-		t.opening[opening(entry.key)] = true
+		openings[opening(entry.key)] = true
 	}
 }
 
@@ -259,16 +281,21 @@ var written = []string{
 	TokenomicsCostTotalMicros, TokenomicsPriceModel, TokenomicsPriceMatch,
 }
 
-// Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
-// It is the one step that every attribute of every span takes.
-func Decisive(key string) bool {
-	return len(key) >= 2 && keys.opening[opening(key)] && decides(key)
-}
+// Opens says whether a decisive key may begin like this one. It is the one step that every attribute of every span
+// takes, so it is small enough to become a part of its caller's loop.
+func Opens(key string) bool { return len(key) >= 2 && openings[opening(key)] }
 
-func decides(key string) bool {
+// Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
+func Decisive(key string) bool {
+	if !Opens(key) {
+		return false
+	}
 	entry := keys.find(key)
 	return entry != nil && entry.decisive
 }
+
+// Find returns how a key is read, nil where no rule reads it: a caller converts only the values that matter.
+func Find(key string) *Spelling { return keys.find(key) }
 
 // KnownKeys returns every key that some rule reads or notices.
 func KnownKeys() []string {
@@ -286,10 +313,10 @@ func Own(key string) bool {
 }
 
 // ownSlots hold what the processor writes.
-var ownSlots = [...]slot{
+var ownSlots = slotsOf(
 	slotOther, slotCostTotal, slotCostComputed, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook, slotPriceSku,
 	slotAccounting,
-}
+)
 
 // counts says whether a slot holds a number of tokens or other units: there a text without digits is a wrong number,
 // elsewhere it says nothing.

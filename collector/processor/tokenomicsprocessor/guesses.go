@@ -35,15 +35,27 @@ const maxGuesses = 16384
 
 func newGuesses() *guesses { return &guesses{known: map[guessKey]asks{}, limit: maxGuesses} }
 
+// guess is the answer for the span before: calls of one batch are often of one model.
+type guess struct {
+	key   guessKey
+	row   asks
+	known bool
+}
+
 // rests says whether the price of a foreign span rests on such a default.
-func (g *guesses) rests(book *pricing.Book, reading *attributes.Reading, result *pricing.Result) bool {
+func (g *guesses) rests(work *batch) bool {
+	reading, result := &work.reading, &work.result
 	usage := &reading.Query.Usage
 	writes := !reading.SplitStated && usage.Counts[pricing.CacheWrite] > 0
 	bedrock := result.Provider == providerBedrock && !hasProfile(modelOf(reading))
 	if reading.TierStated && !writes && !bedrock {
 		return false
 	}
-	row := g.asks(book, reading, result)
+	key := guessKey{result.SKU, reading.Query.AtMillis / millisPerHour}
+	if !work.guess.known || work.guess.key != key {
+		work.guess = guess{key, g.asks(key, work.book, reading, result), true}
+	}
+	row := work.guess.row
 	return !reading.TierStated && row.tier || writes && row.lifetime || bedrock && row.profile
 }
 
@@ -68,8 +80,9 @@ func modelOf(reading *attributes.Reading) string {
 	return reading.Query.RequestModel
 }
 
-func (g *guesses) asks(book *pricing.Book, reading *attributes.Reading, result *pricing.Result) asks {
-	key := guessKey{result.SKU, reading.Query.AtMillis / millisPerHour}
+func (g *guesses) asks(
+	key guessKey, book *pricing.Book, reading *attributes.Reading, result *pricing.Result,
+) asks {
 	g.mu.RLock()
 	row, ok := g.known[key]
 	same := g.book == book

@@ -16,8 +16,8 @@ func observe(target *attributes.Span, span ptrace.Span) {
 		target.Kind = attributes.KindServer
 	}
 	for key, value := range span.Attributes().All() {
-		if attributes.Wanted(key) {
-			target.Observe(key, read(value))
+		if place := attributes.Find(key); place != nil {
+			target.Take(place, read(value))
 		}
 	}
 	if target.Failed {

@@ -129,6 +129,7 @@ type batch struct {
 	reading attributes.Reading
 	result  pricing.Result
 	tally   tally
+	guess   guess
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
@@ -160,7 +161,7 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 // worthReading says whether any attribute can make the span a model call. Most spans of a pipeline end here.
 func worthReading(span ptrace.Span) bool {
 	for key := range span.Attributes().All() {
-		if attributes.Decisive(key) {
+		if attributes.Opens(key) && attributes.Decisive(key) {
 			return true
 		}
 	}
@@ -221,7 +222,7 @@ func (p *tokenomicsProcessor) price(work *batch) {
 		// Of course our price of the call differs from what its repetition cost.
 		result.Flags &^= pricing.FlagPriceConflict
 	}
-	if !reading.Own && result.HasTotal && !q.HasStated && p.guesses.rests(work.book, reading, result) {
+	if !reading.Own && result.HasTotal && !q.HasStated && p.guesses.rests(work) {
 		result.Flags |= pricing.FlagAssumedDefault
 	}
 	if reading.Estimate.Zero && result.Status != pricing.StatusFree {
