@@ -133,8 +133,14 @@ type keyTable struct {
 	spellings []Spelling
 }
 
-// openings marks how decisive keys begin: most keys of other spans are told apart by their first two letters.
-var openings [1 << 10]bool
+// openings marks how keys begin that are read, and which of these decide: most other keys are told apart by their first
+// two letters.
+var openings [1 << 10]uint8
+
+const (
+	opensRead uint8 = 1 << iota
+	opensDecisive
+)
 
 func bucket(key string) int {
 	last := len(key) - 1
@@ -173,8 +179,9 @@ func (t *keyTable) put(entry Spelling) {
 	entry.next = t.heads[place]
 	t.heads[place] = int16(len(t.spellings))
 	t.spellings = append(t.spellings, entry)
+	openings[opening(entry.key)] |= opensRead
 	if entry.decisive {
-		openings[opening(entry.key)] = true
+		openings[opening(entry.key)] |= opensDecisive
 	}
 }
 
@@ -283,7 +290,7 @@ var written = []string{
 
 // Opens says whether a decisive key may begin like this one. It is the one step that every attribute of every span
 // takes, so it is small enough to become a part of its caller's loop.
-func Opens(key string) bool { return len(key) >= 2 && openings[opening(key)] }
+func Opens(key string) bool { return len(key) >= 2 && openings[opening(key)]&opensDecisive != 0 }
 
 // Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
 func Decisive(key string) bool {
@@ -295,7 +302,12 @@ func Decisive(key string) bool {
 }
 
 // Find returns how a key is read, nil where no rule reads it: a caller converts only the values that matter.
-func Find(key string) *Spelling { return keys.find(key) }
+func Find(key string) *Spelling {
+	if len(key) < 2 || openings[opening(key)] == 0 {
+		return nil
+	}
+	return keys.find(key)
+}
 
 // KnownKeys returns every key that some rule reads or notices.
 func KnownKeys() []string {
