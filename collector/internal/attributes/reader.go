@@ -56,10 +56,12 @@ type Reading struct {
 	Port      int
 	Path      string
 	Operation string
-	// Own: our SDK made the span. Exclusive: caches were added to the input that the emitter reported.
+	// Own: our SDK saw the call. Exclusive: caches were added to the input that the emitter reported.
 	Own, Exclusive bool
-	// Settled: a provider's total of an earlier step, book and all, is on the span.
-	Settled  bool
+	// Settled: a provider's total of an earlier step, book and all, is on the span. Adopted: another library's estimate.
+	Settled, Adopted bool
+	// CacheHit: a gateway answered from its own cache; the stated cost is 0.
+	CacheHit bool
 	Estimate Estimate
 	// TierStated, SplitStated: the span names a service tier, and the lifetime of its cache writes.
 	TierStated, SplitStated bool
@@ -69,7 +71,8 @@ type Reading struct {
 
 // Read fills r with what the observed span says.
 func (s *Span) Read(options *Options, r *Reading) {
-	*r = Reading{Own: s.own}
+	// Our SDK also writes on spans that another instrumentation opened.
+	*r = Reading{Own: s.own || s.has(slotCallEnd)}
 	if s.malformed() {
 		r.Verdict = VerdictMalformed
 		return
@@ -131,14 +134,14 @@ func (s *Span) settled(options *Options) bool {
 
 func (s *Span) identity(r *Reading) {
 	q := &r.Query
-	q.Provider = s.text(slotProvider)
+	q.Provider = clipped(s.text(slotProvider))
 	if s.has(slotProvider) && ReadAsProvider[s.ranks[slotProvider]] == "ai.model.provider" {
 		// anthropic.messages is the provider and its API.
 		q.Provider, _, _ = strings.Cut(q.Provider, ".")
 	}
-	q.ResponseModel, q.RequestModel = s.text(slotResponseModel), s.text(slotRequestModel)
+	q.ResponseModel, q.RequestModel = clipped(s.text(slotResponseModel)), clipped(s.text(slotRequestModel))
 	q.AtMillis = s.StartMillis
-	q.Host = s.text(slotHost)
+	q.Host = clipped(s.text(slotHost))
 	if port, state := s.count(slotPort); state == countGood {
 		r.Port = int(port)
 	}
@@ -146,6 +149,12 @@ func (s *Span) identity(r *Reading) {
 		s.address(r, base)
 	}
 }
+
+// maxNameBytes is one more than any name may have, so that the price book still sees that it is too long.
+const maxNameBytes = 257
+
+// clipped bounds what a hostile name costs in the steps that follow.
+func clipped(name string) string { return name[:min(len(name), maxNameBytes)] }
 
 const maxAddressBytes = 2048
 
@@ -172,11 +181,11 @@ func (s *Span) address(r *Reading, base string) {
 // readFacts reads what else a price depends on: the response's word, else the request's.
 func (s *Span) readFacts(r *Reading) {
 	facts := &r.Query.Facts
-	facts.Speed, facts.InferenceGeo = s.text(slotSpeed), s.text(slotGeo)
-	facts.DeploymentType, facts.Region = s.text(slotDeployment), s.text(slotRegion)
-	facts.SearchContextSize, facts.Account = s.text(slotSearchContext), s.text(slotCredential)
+	facts.Speed, facts.InferenceGeo = clipped(s.text(slotSpeed)), clipped(s.text(slotGeo))
+	facts.DeploymentType, facts.Region = clipped(s.text(slotDeployment)), clipped(s.text(slotRegion))
+	facts.SearchContextSize, facts.Account = clipped(s.text(slotSearchContext)), clipped(s.text(slotCredential))
 	for _, place := range [...]slot{slotTier, slotTierResponse, slotTierRequest} {
-		if word := s.text(place); word != "" {
+		if word := clipped(s.text(place)); word != "" {
 			r.TierStated = true
 			if strings.EqualFold(word, "batch") {
 				facts.Processing = "batch"
@@ -192,9 +201,9 @@ func (s *Span) usage(options *Options, r *Reading) {
 	var t tally
 	q := &r.Query
 	t.read(s)
-	t.decide(s, makerOf(strings.ToLower(q.Provider)), options.Convention)
+	t.decide(s, makerOf(strings.ToLower(strings.TrimSpace(q.Provider))), options.Convention)
 	t.units(s, &q.Usage)
-	t.estimates(s, &q.Usage)
+	q.Usage.Estimated = t.estimated
 	r.Exclusive, r.SplitStated = t.exclusive, t.has1h || t.has5m
 	r.InputTokens, r.OutputTokens = t.input, t.output
 	if t.inconsistent {
@@ -212,18 +221,28 @@ func (s *Span) usage(options *Options, r *Reading) {
 		q.Usage = pricing.Usage{}
 	case q.Usage.Has == 0:
 		q.Reason = s.missing(r)
-	case t.bad, t.incomplete, !s.own && t.cutShort(&q.Usage, r.Operation):
+	case t.bad, t.incomplete, s.text(slotCostReason) == pricing.ReasonIncompleteUsage,
+		!r.Own && t.cutShort(&q.Usage, r.Operation):
+		// An earlier step of ours that saw more than stands on the span knew that something is missing: so it stays.
 		q.Reason = pricing.ReasonIncompleteUsage
 	}
-	if q.Usage.Has != 0 {
-		// One call is one request; a model without a fee per request has no rate for it.
+	if s.completed() && q.Usage.Counts != [pricing.UnitCount]int64{} {
+		// One completed call is one request; a model without a fee per request has no rate for it.
 		q.Usage.Set(pricing.Request, 1)
 	}
 }
 
+// completed says whether a call ran to its end.
+func (s *Span) completed() bool {
+	if end := s.text(slotCallEnd); end != "" {
+		return end == "completed"
+	}
+	return !s.Failed && !s.has(slotErrorType)
+}
+
 // missing says why a call bears no usage. A call that failed was not billed, unless it may have reached the provider.
 func (s *Span) missing(r *Reading) string {
-	switch strings.ToLower(s.text(slotResponseStatus)) {
+	switch strings.ToLower(clipped(s.text(slotResponseStatus))) {
 	case "queued", "in_progress":
 		return pricing.ReasonPending
 	}

@@ -75,7 +75,11 @@ func (c *Config) source() (booksource.Settings, error) {
 		settings.OverridesPath, settings.PollInterval = file.Path, file.ReloadInterval
 	}
 	for _, file := range c.Book.Files {
-		settings.Path, settings.PollInterval = file.Path, file.ReloadInterval
+		settings.Path = file.Path
+		// Both files are looked at together, as often as the more impatient one asks.
+		if settings.PollInterval == 0 || file.ReloadInterval > 0 && file.ReloadInterval < settings.PollInterval {
+			settings.PollInterval = file.ReloadInterval
+		}
 	}
 	return settings, nil
 }
@@ -125,6 +129,7 @@ type batch struct {
 	reading attributes.Reading
 	result  pricing.Result
 	tally   tally
+	guess   guess
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
@@ -156,7 +161,7 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 // worthReading says whether any attribute can make the span a model call. Most spans of a pipeline end here.
 func worthReading(span ptrace.Span) bool {
 	for key := range span.Attributes().All() {
-		if attributes.Decisive(key) {
+		if attributes.Opens(key) && attributes.Decisive(key) {
 			return true
 		}
 	}
@@ -191,12 +196,12 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
-		p.writer.notApplicable(found, &work.span, reading.Reason)
+		p.writer.notApplicable(found, &work.span, reading, reading.Reason)
 		return outcomeNotApplicable
 	case attributes.VerdictPrice:
 	}
 	if p.endpoints.apply(work.book, reading) && !reading.Query.HasStated {
-		p.writer.notApplicable(found, &work.span, reasonBilledElsewhere)
+		p.writer.notApplicable(found, &work.span, reading, reasonBilledElsewhere)
 		return outcomeNotApplicable
 	}
 	p.price(work)
@@ -209,11 +214,15 @@ func (p *tokenomicsProcessor) price(work *batch) {
 	reading, result := &work.reading, &work.result
 	q := &reading.Query
 	q.UnknownHostUnpriced = p.unknownHostUnpriced
-	if p.overwrite && !reading.Own && !reading.Settled {
+	if p.overwrite && !reading.Own && !reading.Settled && !reading.CacheHit {
 		q.HasStated = false
 	}
 	work.book.Price(q, result)
-	if !reading.Own && result.HasTotal && !q.HasStated && p.guesses.rests(work.book, reading, result) {
+	if reading.CacheHit {
+		// Of course our price of the call differs from what its repetition cost.
+		result.Flags &^= pricing.FlagPriceConflict
+	}
+	if !reading.Own && result.HasTotal && !q.HasStated && p.guesses.rests(work) {
 		result.Flags |= pricing.FlagAssumedDefault
 	}
 	if reading.Estimate.Zero && result.Status != pricing.StatusFree {
@@ -238,6 +247,10 @@ const (
 // adopt makes another library's estimate the total and sets ours beside it: on_existing keep.
 func adopt(result *pricing.Result, pico int64) {
 	result.Computed, result.HasComputed = result.Total, result.HasTotal
+	if !result.HasTotal {
+		// No row priced anything. A later step knows by this, or by our figure beside it, that the total was adopted.
+		result.SKU = ""
+	}
 	result.Total, result.HasTotal = pico, true
 	result.List, result.HasList = 0, false
 	result.Parts = [pricing.PartCount]int64{}

@@ -45,12 +45,30 @@ func (m money) double() float64 { return float64(m.usd) + pricing.ToDouble(m.pic
 
 type costKey struct{ source, basis string }
 
+// costSums holds a few sums; a span costs a comparison of words that are mostly the very same, where a map would hash.
+type costSums []costSum
+
+type costSum struct {
+	key costKey
+	sum money
+}
+
+func (c *costSums) of(key costKey) *money {
+	for index := range *c {
+		if entry := &(*c)[index]; entry.key == key {
+			return &entry.sum
+		}
+	}
+	*c = append(*c, costSum{key: key})
+	return &(*c)[len(*c)-1].sum
+}
+
 type tokenKey struct{ side, reason string }
 
 // tally counts one batch without a lock.
 type tally struct {
 	outcomes  [outcomeCount]int64
-	costs     map[costKey]money
+	costs     costSums
 	unpriced  map[tokenKey]int64
 	agreed    int64
 	different int64
@@ -59,13 +77,7 @@ type tally struct {
 // settled counts one priced span.
 func (t *tally) settled(reading *attributes.Reading, result *pricing.Result) outcome {
 	if result.HasTotal {
-		if t.costs == nil {
-			t.costs = make(map[costKey]money, 2)
-		}
-		key := costKey{result.Source, result.Basis}
-		sum := t.costs[key]
-		sum.add(result.Total/picoPerUSD, result.Total%picoPerUSD)
-		t.costs[key] = sum
+		t.costs.of(costKey{result.Source, result.Basis}).add(result.Total/picoPerUSD, result.Total%picoPerUSD)
 	}
 	switch result.Status {
 	case pricing.StatusPriced:
@@ -121,13 +133,8 @@ func (c *counters) add(batch *tally) {
 	for index, count := range batch.outcomes {
 		c.total.outcomes[index] += count
 	}
-	if len(batch.costs) > 0 && c.total.costs == nil {
-		c.total.costs = map[costKey]money{}
-	}
-	for key, amount := range batch.costs {
-		sum := c.total.costs[key]
-		sum.add(amount.usd, amount.pico)
-		c.total.costs[key] = sum
+	for _, entry := range batch.costs {
+		c.total.costs.of(entry.key).add(entry.sum.usd, entry.sum.pico)
 	}
 	if len(batch.unpriced) > 0 && c.total.unpriced == nil {
 		c.total.unpriced = map[tokenKey]int64{}
@@ -227,8 +234,8 @@ func (c *counters) observeReloads(o metric.Int64Observer) {
 func (c *counters) observeCost(o metric.Float64Observer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key, sum := range c.total.costs {
-		o.Observe(sum.double(), metric.WithAttributes(
-			attribute.String("currency", "USD"), attribute.String("source", key.source), attribute.String("basis", key.basis)))
+	for _, entry := range c.total.costs {
+		o.Observe(entry.sum.double(), metric.WithAttributes(attribute.String("currency", "USD"),
+			attribute.String("source", entry.key.source), attribute.String("basis", entry.key.basis)))
 	}
 }
