@@ -228,6 +228,9 @@ def status() -> dict[str, Any]:
         "book": {"id": book.id, "age_days": round((time.time() - book.generated_at_ms / 1000) / 86_400, 1)},
         "failures": failures.counts(),
     }
+    exporter: Any = sys.modules.get("otel_tokenomics.telemetry.exporter")
+    if exporter is not None and exporter.live_exporters():
+        answer["foreign_spans"] = "priced at export; no metric counts them"
     if runtime is not None:
         providers = runtime.providers
         answer |= runtime.engine.status()

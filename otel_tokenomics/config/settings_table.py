@@ -48,6 +48,19 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "metrics and dimensions written on request",
     ),
     Option("strip_baggage", "choice", ("ours", "all", "none"), "baggage removed around the client's call"),
+    Option(
+        "on_existing",
+        "choice",
+        ("verify", "keep", "overwrite"),
+        "spans of others that bear a cost: compare, adopt any, or ours always",
+    ),
+    Option(
+        "usage_convention",
+        "choice",
+        ("auto", "inclusive", "exclusive"),
+        "whether input counts of others hold the cache, where nothing else says",
+    ),
+    Option("price_server_spans", "bool", (), "price the SERVER and CONSUMER spans of others too"),
     Option("credential_salt", "secret", (), "without it no credential hash is written"),
     Option("pricebook_url", "text", (), "file:// address of a price book"),
     Option("pricebook_sha256", "text", (), "digest that the price book must have"),
@@ -77,6 +90,9 @@ class SettingsFields:
     metric_tags: tuple[str, ...] = ("team", "feature")
     metrics_optional: tuple[str, ...] = ()
     strip_baggage: str = "ours"
+    on_existing: str = "verify"
+    usage_convention: str = "auto"
+    price_server_spans: bool = False
     credential_salt: str | None = field(default=None, repr=False)
     pricebook_url: str | None = None
     pricebook_sha256: str | None = None
@@ -102,6 +118,9 @@ OTEL_TOKENOMICS_TAGS: Final = "OTEL_TOKENOMICS_TAGS"
 OTEL_TOKENOMICS_METRIC_TAGS: Final = "OTEL_TOKENOMICS_METRIC_TAGS"
 OTEL_TOKENOMICS_METRICS_OPTIONAL: Final = "OTEL_TOKENOMICS_METRICS_OPTIONAL"
 OTEL_TOKENOMICS_STRIP_BAGGAGE: Final = "OTEL_TOKENOMICS_STRIP_BAGGAGE"
+OTEL_TOKENOMICS_ON_EXISTING: Final = "OTEL_TOKENOMICS_ON_EXISTING"
+OTEL_TOKENOMICS_USAGE_CONVENTION: Final = "OTEL_TOKENOMICS_USAGE_CONVENTION"
+OTEL_TOKENOMICS_PRICE_SERVER_SPANS: Final = "OTEL_TOKENOMICS_PRICE_SERVER_SPANS"
 OTEL_TOKENOMICS_CREDENTIAL_SALT: Final = "OTEL_TOKENOMICS_CREDENTIAL_SALT"
 OTEL_TOKENOMICS_PRICEBOOK_URL: Final = "OTEL_TOKENOMICS_PRICEBOOK_URL"
 OTEL_TOKENOMICS_PRICEBOOK_SHA256: Final = "OTEL_TOKENOMICS_PRICEBOOK_SHA256"

@@ -121,7 +121,9 @@ class CallAttributes:
         if cost.flags:
             attributes[names.TOKENOMICS_COST_FLAGS] = cost.flags
         if cost.total is not None:
-            self._amount_attributes(attributes, cost, cost.total)
+            parts, computed = self._settings.cost_parts, self._settings.price
+            attributes |= amount_attributes(cost, cost.total, parts=parts, computed=computed)
+            attributes |= dialect_attributes(cost, self._settings.dialects)
         if self._settings.price and cost.status != "not_applicable":
             attributes[names.TOKENOMICS_PRICE_BOOK] = cost.book
             if cost.sku:
@@ -131,21 +133,28 @@ class CallAttributes:
             if cost.match:
                 attributes[names.TOKENOMICS_PRICE_MATCH] = cost.match
 
-    def _amount_attributes(self, attributes: dict[str, Any], cost: Cost, total: int) -> None:
-        attributes[names.TOKENOMICS_COST_TOTAL] = pico_to_usd(total)
-        attributes[names.TOKENOMICS_COST_CURRENCY] = "USD"
-        attributes[names.TOKENOMICS_COST_SOURCE] = cost.source
-        attributes[names.TOKENOMICS_COST_BASIS] = cost.basis
-        if cost.list is not None:
-            attributes[names.TOKENOMICS_COST_LIST] = pico_to_usd(cost.list)
-        if cost.computed is not None and self._settings.price:
-            attributes[names.TOKENOMICS_COST_COMPUTED] = pico_to_usd(cost.computed)
-        if self._settings.cost_parts:
-            for part, amount in cost.parts.items():
-                attributes[_PART_ATTRIBUTE[part]] = pico_to_usd(amount)
+
+def amount_attributes(cost: Cost, total: int, *, parts: bool, computed: bool) -> dict[str, Any]:
+    """Return the money of a cost with a total (pico-USD) as attributes, without dialects.
+
+    ``parts`` adds the parts and what was saved, ``computed`` our own figure beside somebody else's total.
+    """
+    attributes: dict[str, Any] = {
+        names.TOKENOMICS_COST_TOTAL: pico_to_usd(total),
+        names.TOKENOMICS_COST_CURRENCY: "USD",
+        names.TOKENOMICS_COST_SOURCE: cost.source,
+        names.TOKENOMICS_COST_BASIS: cost.basis,
+    }
+    if cost.list is not None:
+        attributes[names.TOKENOMICS_COST_LIST] = pico_to_usd(cost.list)
+    if cost.computed is not None and computed:
+        attributes[names.TOKENOMICS_COST_COMPUTED] = pico_to_usd(cost.computed)
+    if parts:
+        for part, amount in cost.parts.items():
+            attributes[_PART_ATTRIBUTE[part]] = pico_to_usd(amount)
         for kind, amount in cost.savings.items():
             attributes[_SAVINGS_ATTRIBUTE[kind]] = pico_to_usd(amount)
-        attributes |= dialect_attributes(cost, self._settings.dialects)
+    return attributes
 
 
 def absent_only(span: Span, attributes: dict[str, Any]) -> dict[str, Any]:

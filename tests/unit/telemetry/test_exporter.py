@@ -1,0 +1,152 @@
+"""The exporter that prices what others recorded: spans go on as they are but for the cost, each charge once."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_tokenomics.config import Settings
+from otel_tokenomics.telemetry import exporter as module
+from otel_tokenomics.telemetry import failures
+from otel_tokenomics.telemetry.exporter import PricingSpanExporter
+
+OFFICIAL = "opentelemetry.instrumentation.genai.openai"
+#: gpt-5.4: $2.50 and $15 per million tokens, 1000 x 2.5 + 100 x 15 = 4000 millionths of a dollar.
+CALL = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-5.4",
+    "gen_ai.response.model": "gpt-5.4",
+    "gen_ai.usage.input_tokens": 1000,
+    "gen_ai.usage.output_tokens": 100,
+    "openai.response.service_tier": "default",
+}
+COST = 0.004
+
+
+class Batch(SpanExporter):
+    """Keeps ended spans until they are sent through the exporter under test as one batch."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans: Any) -> SpanExportResult:
+        self.spans += spans
+        return SpanExportResult.SUCCESS
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return Batch()
+
+
+@pytest.fixture
+def tracer_of(batch: Batch) -> Any:
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(batch))
+    return provider.get_tracer
+
+
+def sent(batch: Batch, **settings: Any) -> dict[str, ReadableSpan]:
+    inner = InMemorySpanExporter()
+    assert PricingSpanExporter(inner, settings=Settings.resolve({}, **settings)).export(batch.spans) is (
+        SpanExportResult.SUCCESS
+    )
+    return {span.name: span for span in inner.get_finished_spans()}
+
+
+def test_a_foreign_span_leaves_with_its_cost_and_is_else_the_same(batch: Batch, tracer_of: Any) -> None:
+    with tracer_of(OFFICIAL, "1.3b0").start_as_current_span(
+        "chat gpt-5.4", kind=trace.SpanKind.CLIENT, attributes=CALL
+    ) as span:
+        span.add_event("said")
+    (before,) = batch.spans
+    after = sent(batch)["chat gpt-5.4"]
+    assert dict(before.attributes or {}) == CALL  # what ended is never written on
+    added = {key: value for key, value in (after.attributes or {}).items() if key not in CALL}
+    assert (added["tokenomics.cost.total"], added["tokenomics.cost.source"]) == (COST, "sdk")
+    assert added["gen_ai.usage.cost"] == COST
+    for name in ("context", "parent", "kind", "start_time", "end_time", "events", "resource", "instrumentation_scope"):
+        assert getattr(after, name) == getattr(before, name), name
+
+
+def test_what_is_no_model_call_is_the_same_object(batch: Batch, tracer_of: Any) -> None:
+    tracer_of("app").start_span("GET /", attributes={"http.method": "GET"}).end()
+    assert sent(batch)["GET /"] is batch.spans[0]
+
+
+@pytest.mark.parametrize("settings", [{"price": False}, {"enabled": False}])
+def test_switched_off_it_passes_everything(batch: Batch, tracer_of: Any, settings: dict[str, bool]) -> None:
+    tracer_of(OFFICIAL).start_span("chat", attributes=CALL).end()
+    assert sent(batch, **settings)["chat"] is batch.spans[0]
+
+
+def test_a_framework_span_over_its_client_is_shadowed(batch: Batch, tracer_of: Any) -> None:
+    with tracer_of("langchain").start_as_current_span("framework", attributes=CALL):
+        tracer_of(OFFICIAL, "1.3b0").start_span("client", attributes=CALL).end()
+    spans = sent(batch)
+    assert (spans["client"].attributes or {})["tokenomics.cost.total"] == COST
+    outer = spans["framework"].attributes or {}
+    assert outer["tokenomics.cost.reason"] == "shadowed"
+    assert "tokenomics.cost.total" not in outer
+    assert "gen_ai.usage.cost" not in outer
+    assert outer["gen_ai.usage.input_tokens"] == 1000
+
+
+def test_two_spans_of_one_response_are_one_charge(batch: Batch, tracer_of: Any) -> None:
+    call = {**CALL, "gen_ai.response.id": "resp_1"}
+    with tracer_of("app").start_as_current_span("root"):
+        tracer_of(OFFICIAL, "1.3b0").start_span("first", attributes=call).end()
+        tracer_of("openlit.openai").start_span("second", attributes=call).end()
+    spans = sent(batch)
+    charged = [name for name, span in spans.items() if "tokenomics.cost.total" in (span.attributes or {})]
+    assert charged == ["first"]
+
+
+def test_equal_calls_side_by_side_are_two_charges(batch: Batch, tracer_of: Any) -> None:
+    with tracer_of("app").start_as_current_span("root"):
+        for name in ("first", "second"):
+            tracer_of(OFFICIAL, "1.3b0").start_span(name, attributes=CALL).end()
+    spans = sent(batch)
+    assert [(spans[name].attributes or {}).get("tokenomics.cost.total") for name in ("first", "second")] == [COST] * 2
+
+
+def test_totals_of_the_sdk_above_a_foreign_span_are_partial(batch: Batch, tracer_of: Any) -> None:
+    totals = {"tokenomics.subtree.cost.total": 0.5, "tokenomics.subtree.partial": False}
+    start = tracer_of("app").start_as_current_span
+    with start("root", attributes=totals), start("untouched"):
+        tracer_of(OFFICIAL, "1.3b0").start_span("client", attributes=CALL).end()
+    spans = sent(batch)
+    assert (spans["root"].attributes or {})["tokenomics.subtree.partial"] is True
+    assert "tokenomics.subtree.partial" not in (spans["untouched"].attributes or {})
+
+
+def test_a_failure_of_ours_loses_no_span(batch: Batch, tracer_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracer_of(OFFICIAL).start_span("chat", attributes=CALL).end()
+
+    def broken(_span: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(module, "_view", broken)
+    before = failures.counts().get("export", 0)
+    assert sent(batch)["chat"] is batch.spans[0]
+    assert failures.counts()["export"] == before + 1
+
+
+def test_the_entry_point_is_a_class_and_status_names_it() -> None:
+    import otel_tokenomics as tk
+
+    (entry,) = entry_points(group="opentelemetry_traces_exporter", name="tokenomics_otlp")
+    made = entry.load()
+    assert isinstance(made, type)
+    assert issubclass(made, tk.PricingSpanExporter)
+    exporter = made()
+    assert tk.status()["foreign_spans"] == "priced at export; no metric counts them"
+    exporter.shutdown()
+    assert "foreign_spans" not in tk.status()

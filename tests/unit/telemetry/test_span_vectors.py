@@ -1,0 +1,109 @@
+"""Spans that others made, priced in process: the vectors that hold the collector's processor hold this too."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_tokenomics.attributes import names
+from otel_tokenomics.attributes.read import ReadOptions, SpanView, read_span
+from otel_tokenomics.config import Settings
+from otel_tokenomics.pricing import PriceBook
+from otel_tokenomics.telemetry.foreign_spans import ForeignPricing
+
+FOLDER = Path(__file__).resolve().parents[2] / "vectors"
+BOOK = PriceBook.parse((FOLDER / "book.json").read_text(encoding="utf-8"), "book.json")
+CASES = sorted((FOLDER / "spans").glob("*.json"))
+SERVER, CONSUMER, ERROR = 2, 5, 2
+
+
+def value_of(entry: dict[str, Any]) -> Any:
+    ((kind, value),) = entry.items() or (("empty", None),)
+    if kind == "intValue":
+        return int(value)
+    if kind == "doubleValue":
+        return float(value)
+    if kind == "arrayValue":
+        return tuple(value_of(item) for item in value.get("values", ()))
+    return None if kind == "empty" else value
+
+
+def attributes_of(span: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in span.get("attributes", ()):
+        found.setdefault(pair["key"], value_of(pair["value"]))
+    return found
+
+
+def spans_of(traces: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    return [
+        (scope.get("scope", {}), span)
+        for resource in traces["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+
+
+def view_of(scope: dict[str, Any], span: dict[str, Any], attributes: dict[str, Any]) -> SpanView:
+    failed = span.get("status", {}).get("code") == ERROR
+    exceptions = [attributes_of(event) for event in span.get("events", ()) if event["name"] == "exception"]
+    types = [found["exception.type"] for found in exceptions if "exception.type" in found]
+    return SpanView(
+        scope.get("name", ""),
+        scope.get("version", ""),
+        attributes,
+        int(span.get("startTimeUnixNano", 0)) // 1_000_000,
+        span.get("kind") in (SERVER, CONSUMER),
+        failed,
+        types[0] if failed and types else "",
+    )
+
+
+def by_bits(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Doubles by their bits; what says who priced is the one difference between the two programs."""
+    shown: dict[str, Any] = {}
+    for key, value in attributes.items():
+        if key == names.TOKENOMICS_COST_TOTAL_MICROS:
+            continue  # for the collector's sampler, which cannot read a double
+        if key == names.TOKENOMICS_COST_SOURCE and value == "collector":
+            value = "sdk"
+        shown[key] = struct.pack("<d", value).hex() if isinstance(value, float) else value
+    return shown
+
+
+@pytest.mark.parametrize("path", CASES, ids=[path.stem for path in CASES])
+def test_the_vectors_of_the_processor(path: Path) -> None:
+    case = json.loads(path.read_text(encoding="utf-8"))
+    options = {"cost_parts": False, **case["options"]}
+    pricing = ForeignPricing(Settings.resolve({}, **options), BOOK, max_age_ms=None)
+    for (scope, given), (_, wanted) in zip(spans_of(case["in"]), spans_of(case["out"]), strict=True):
+        before = attributes_of(given)
+        after = pricing.attributes_of(view_of(scope, given, before))
+        found = before if after is None else after
+        assert by_bits(found) == by_bits(attributes_of(wanted)), given["spanId"]
+        again = pricing.attributes_of(view_of(scope, given, found))
+        assert by_bits(found if again is None else again) == by_bits(found), "not idempotent"
+
+
+ANOMALIES = json.loads((FOLDER / "anomalies.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", ANOMALIES, ids=[case["name"] for case in ANOMALIES])
+def test_anomalies(case: dict[str, Any]) -> None:
+    scope = case.get("scope", {})
+    view = SpanView(scope.get("name", ""), scope.get("version", ""), attributes_of(case), 0)
+    found = read_span(view, ReadOptions())
+    expect = case["expect"]
+    reading = found.reading
+    shown: dict[str, Any] = {}
+    if reading.usage is not None:
+        shown["units"] = {unit: str(count) for unit, count in reading.usage.counts.items() if unit != "request"}
+    assert shown.get("units") == expect.get("units")
+    assert list(reading.flags) == expect.get("flags", [])
+    assert reading.reason == expect.get("reason")
+    if "accounting" in expect:
+        assert ("exclusive" if found.exclusive else "inclusive") == expect["accounting"]
