@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -50,12 +51,19 @@ ANSWERS: dict[str, tuple[int, str, str]] = {
 }  # fmt: skip
 
 
+@functools.cache
+def client_of(library: str) -> Any:
+    """Return one client for all tests: making one loads the certificates of the world."""
+    kind = openai.OpenAI if library == "openai" else anthropic.Anthropic
+    return kind(api_key="k", base_url="http://127.0.0.1:9", max_retries=0)
+
+
 def create(library: str, provider: LocalProvider, form: str) -> Any:
     if library == "openai":
-        with openai.OpenAI(api_key="k", base_url=provider.base_url_openai, max_retries=0) as client:
-            return ask(client.chat.completions, form, {"model": "gpt-5.4", "messages": MESSAGES})
-    with anthropic.Anthropic(api_key="k", base_url=provider.base_url_anthropic, max_retries=0) as claude:
-        return ask(claude.messages, form, {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": MESSAGES})
+        client = client_of(library).with_options(base_url=provider.base_url_openai)
+        return ask(client.chat.completions, form, {"model": "gpt-5.4", "messages": MESSAGES})
+    claude = client_of(library).with_options(base_url=provider.base_url_anthropic)
+    return ask(claude.messages, form, {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": MESSAGES})
 
 
 def ask(face: Any, form: str, arguments: dict[str, Any]) -> Any:
@@ -121,7 +129,7 @@ def test_counts_that_cannot_be_believed(
 
 @pytest.mark.parametrize("form", ["plain", "stream", "raw"])
 def test_text_that_no_exporter_can_encode_costs_one_attribute_not_the_batch(
-    watch: Any, provider: LocalProvider, form: str
+    watch: Any, provider: LocalProvider, form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = '{"id":"\\ud800","model":"gpt-5.4","service_tier":"\\ud800","choices":[{"index":0,"finish_reason":"\\ud800"}],'
     usage = '"usage":{"prompt_tokens":1,"completion_tokens":2}}'
@@ -130,3 +138,4 @@ def test_text_that_no_exporter_can_encode_costs_one_attribute_not_the_batch(
     create("openai", provider, form)
     assert watch.one.tokens == 3
     assert encode_spans(watch.spans).SerializeToString()
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]

@@ -89,11 +89,23 @@ def _odd(value: object) -> int | None:
 def word(source: object, name: str) -> str | None:
     """Return a non-empty text field of at most 256 characters, or None."""
     value = field(source, name)
-    if isinstance(value, str) and 0 < len(value) <= 256:
-        return value
-    # An enum of a client library carries its word in `value`.
-    inner = getattr(value, "value", None)
-    return inner if isinstance(inner, str) and 0 < len(inner) <= 256 else None
+    if not isinstance(value, str):
+        # An enum of a client library carries its word in `value`.
+        value = getattr(value, "value", None)
+        if not isinstance(value, str):
+            return None
+    if not 0 < len(value) <= 256:
+        return None
+    return value if value.isascii() or _is_unicode(value) else None
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no half of a surrogate pair: JSON can write one, and no exporter can send it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def items(source: object, name: str) -> Iterable[object]:
