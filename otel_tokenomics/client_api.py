@@ -77,6 +77,11 @@ class Target(NamedTuple):
 class StreamReader(Protocol):
     """What a dialect reader of one stream offers; ``final`` says that the last count has been seen."""
 
+    @property
+    def final(self) -> bool:
+        """Whether the last count has been seen."""
+        ...
+
     def observe(self, item: object) -> None:
         """Take note of one chunk or event."""
         ...

@@ -147,7 +147,7 @@ class Call:
 
     def watching(self) -> tuple[Callable[[object], None], Callable[[object], bool] | None]:
         """Return what takes note of each item of the stream, and what tells those that the caller must not see."""
-        usual = self._reader is not None and not self.native and self._estimator is None
+        usual = self._reader is not None and self.own and self._estimator is None
         note = self._reader.observe if usual and self._reader is not None else self._observe
         return note, self._adapter.only_usage if self.hide else None
 
@@ -160,8 +160,8 @@ class Call:
             self._reader.observe(item)
         if self._estimator is not None:
             self._output.extend(self._adapter.output_texts(item))
-        if self.native and getattr(self._reader, "final", False):
-            # The library's span ends with the body, before our generator does: this is the last chance.
+        if not self.own and self._reader is not None and self._reader.final:
+            # Who owns the span may end it as he sees this very item, before our generator ends: the last chance.
             self.end("completed")
 
     # --- the ends -------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ class Call:
             return None
         model = self.request.model
         if reading is not None and reading.usage is not None:
-            cut = how != "completed" and not getattr(self._reader, "final", False)
+            cut = how != "completed" and not (self._reader is not None and self._reader.final)
             return Usage({"output": estimator(model, output)}, "mixed") if cut and output else None
         if self.request.units:
             return None

@@ -266,11 +266,12 @@ def _image_model(response: object) -> str:
 class OpenAIStreamReader:
     """Reads a stream of one of OpenAI's formats: the last usage seen is the usage."""
 
-    __slots__: Final = ("_api", "_chat", "_provider", "_reading")
+    __slots__: Final = ("_api", "_chat", "_final", "_provider", "_reading")
 
     def __init__(self, api: str, provider: str | None = None) -> None:
         self._api, self._provider = api, provider
         self._chat = api in ("chat", "completions")
+        self._final = False
         self._reading: Reading | None = None
 
     def observe(self, item: Any) -> None:
@@ -291,12 +292,19 @@ class OpenAIStreamReader:
         seen = read_response(self._api, item, self._provider)
         if seen is not None:
             self._reading = seen if self._reading is None else _newer(self._reading, seen)
+            if seen.usage is not None:
+                self._final = not (self._chat and any(True for _ in items(item, "choices")))
 
     def _finished(self, item: object) -> None:
         for choice in items(item, "choices"):
             reason = field(choice, "finish_reason")
             if reason is not None and (reason := word(choice, "finish_reason")) and self._reading is not None:
                 self._reading = self._reading._replace(finish_reasons=(*self._reading.finish_reasons, reason))
+
+    @property
+    def final(self) -> bool:
+        """Whether the stream has stated its usage: in a chunk without choices, or a terminal event."""
+        return self._final
 
     def reading(self) -> Reading | None:
         """Return what the stream said so far."""
