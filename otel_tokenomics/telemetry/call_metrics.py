@@ -100,7 +100,8 @@ class CallMetrics:
         if tokens and cost.status == "unpriced" and cost.reason:
             entries.append((metrics.UNPRICED, self._unpriced(series, call, cost.reason), tokens))
         self.instruments.accumulator.add(entries)
-        _histograms(histograms, call)
+        if self.instruments.heard:
+            _histograms(histograms, call)
 
     def _money(
         self, entries: list[tuple[str, metrics.Series, int]], series: _CallSeries, cost: Cost, total: int
