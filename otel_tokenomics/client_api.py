@@ -14,11 +14,13 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 
-#: What happens at a target: ``call`` and ``acall`` are the choke point that every request passes;
+#: What happens at a target: ``call`` and ``acall`` are the choke point that every request passes (of a client that has
+#: none, each method that sends one); ``gen`` and ``agen`` the same, of a (async) generator function, whose request goes
+#: out with its first step;
 #: ``process`` and ``aprocess`` get the HTTP response of an attempt that succeeded; ``stream`` and ``astream`` make
 #: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``close`` (sync
 #: or async) gives a response up.
-Kind = Literal["call", "acall", "process", "aprocess", "stream", "astream", "parse", "close"]
+Kind = Literal["call", "acall", "gen", "agen", "process", "aprocess", "stream", "astream", "parse", "close"]
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -37,6 +39,8 @@ class Operation(NamedTuple):
     output_type: str | None = None
     #: The stored response that a ``fetch_response`` asks for.
     response_id: str | None = None
+    #: Whether the method is one that streams; where the request says, it is the request's to say.
+    stream: bool = False
 
 
 class Request(NamedTuple):
@@ -72,6 +76,8 @@ class Target(NamedTuple):
     module: str
     attribute: str
     kind: Kind
+    #: The operation that a method always is; None where the adapter's ``route`` must look at the request.
+    operation: Operation | None = None
 
 
 class StreamReader(Protocol):
@@ -91,45 +97,73 @@ class StreamReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+def _nothing(*_: object) -> None:
+    return None
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+def _no_texts(*_: object) -> Iterable[str]:
+    return ()
+
+
+#: Parts of the names of errors after which a provider may have worked on, and billed.
+_LOST: Final = ("timeout", "connection", "protocol", "readerror", "deadline")
+
+
+def lost(error: BaseException) -> bool:
+    """Return whether an error says, by its name, that the answer was lost and not that the request was refused."""
+    names = [kind.__name__.lower() for kind in type(error).__mro__]
+    sent = not any(name in ("connecterror", "connecttimeout", "endpointconnectionerror") for name in names)
+    return sent and any(word in name for name in names for word in _LOST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
     """How one client library is observed. The functions are pure and may raise: the engine guards them.
 
-    ``args`` and ``kwargs`` are those of the choke point, ``instance`` is the client.
+    ``args`` and ``kwargs`` are those of the choke point, ``instance`` is the client. What has a default is for clients
+    that show their HTTP responses, hand out raw ones, or make spans of their own.
     """
 
-    #: Import name of the library; also its name in settings and in ``status()``.
+    #: Import name of the library; its name in settings and ``status()`` is that of the adapter's file.
     library: str
     #: Lowest version tested, and the first major that is not.
     tested: tuple[str, str]
     targets: tuple[Target, ...]
-    #: Public client classes, on which others may have put a wrapper of the choke point.
-    client_classes: tuple[str, ...]
-    #: The billable operation of a call; None passes it through untouched.
-    route: Callable[[Any, Args, Kwargs], Operation | None]
     request: Callable[[Any, Operation, Args, Kwargs], Request]
     #: Reads a whole response: a parsed object, or the decoded body.
     usage: Callable[[Operation, object, str], Reading | None]
     stream_reader: Callable[[Operation, str], StreamReader]
+    #: The billable operation of a call; None passes it through untouched. Targets may name theirs instead.
+    route: Callable[[Any, Args, Kwargs], Operation | None] = _nothing
+    #: What one request is known by, where a call is met again in a wrapper further in; None: by its client.
+    payload: Callable[[Args, Kwargs], object] = _nothing
+    #: Public client classes, on which others may have put a wrapper of the choke point.
+    client_classes: tuple[str, ...] = ()
     #: The secret that a client sends; it is hashed where a salt is set, and never kept.
-    credential: Callable[[Any], str | None]
-    #: The HTTP response that a stream or a raw response object stands on.
-    http_response: Callable[[object], Any | None]
+    credential: Callable[[Any], str | None] = _nothing
+    #: The HTTP response that a stream or a raw response object stands on, or what else lives as long as a stream.
+    http_response: Callable[[object], Any | None] = _nothing
     #: Whether a result is a raw response: its parsing is left to the caller.
-    is_raw: Callable[[object], bool]
+    is_raw: Callable[[object], bool] = _never
     #: The decoded body of an HTTP response that has been read; None where it has not.
-    body: Callable[[Any], object | None]
+    body: Callable[[Any], object | None] = _nothing
+    #: The attribute of a stream that holds the generator which the caller's iteration consumes.
+    iterator: str | None = None
     #: The same arguments, the stream's usage asked for; None where that must not be done.
-    ask_usage: Callable[[Operation, Request, Args, Kwargs], tuple[Args, Kwargs] | None]
+    ask_usage: Callable[[Operation, Request, Args, Kwargs], tuple[Args, Kwargs] | None] = _nothing
     #: Whether a stream item exists only because usage was asked for; tidies what asking left on the others.
-    only_usage: Callable[[object], bool]
+    only_usage: Callable[[object], bool] = _never
     #: Whether an error is the host's refusal of the option that asks for usage.
-    refused: Callable[[BaseException], bool]
+    refused: Callable[[BaseException], bool] = _never
     #: Whether a failed call may have been billed: a timeout, or a connection lost after sending.
-    ambiguous: Callable[[BaseException], bool]
+    ambiguous: Callable[[BaseException], bool] = lost
     #: The text that a request sends and that a response or stream item brings: only for estimates, in process.
-    input_texts: Callable[[Args, Kwargs], Iterable[str]]
-    output_texts: Callable[[object], Iterable[str]]
+    input_texts: Callable[[Args, Kwargs], Iterable[str]] = _no_texts
+    output_texts: Callable[[object], Iterable[str]] = _no_texts
     #: Providers (keys) that are known to accept the option that asks for usage in a stream.
     asks_usage: frozenset[str] = frozenset()
     #: Prefix of the scope of the spans that the library makes itself, and whether a client will make one now.

@@ -65,6 +65,12 @@ def options_of(args: Args, kwargs: Kwargs) -> Any:
     return args[1] if len(args) > 1 else kwargs["options"]
 
 
+def payload(args: Args, kwargs: Kwargs) -> object:
+    """Return what one request is known by: its JSON body, which copies of the options share."""
+    options = options_of(args, kwargs)
+    return options if options.json_data is None else options.json_data
+
+
 def body_of(options: Any) -> Mapping[str, Any]:
     """Return the JSON body as it will be sent, ``extra_body`` laid over it."""
     data, extra = mapping(options.json_data), getattr(options, "extra_json", None)

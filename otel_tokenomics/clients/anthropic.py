@@ -131,6 +131,7 @@ ADAPTER: Final = Adapter(
     targets=base.targets("anthropic"),
     client_classes=("Anthropic", "AsyncAnthropic"),
     route=route,
+    payload=base.payload,
     request=request,
     usage=usage,
     stream_reader=stream_reader,

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario
 
 Json = dict[str, Any]
+_UNASKED: Final = frozenset({"groq", "together", "mistral_ai"})
 
 
 class Answer(NamedTuple):
@@ -21,13 +22,23 @@ class Answer(NamedTuple):
     framed: bool = False
 
 
-def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer | None:
-    """Return the answer to a POST; None where the route is unknown. ``path`` is without prefix and query."""
+def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger, host: str = "openai") -> Answer | None:
+    """Return the answer to a POST; None where the route is unknown. ``path`` is without prefix and query.
+
+    ``host`` is who speaks the format: Groq, Together and Mistral report a stream's usage on its last chunk, unasked
+    (their API references, streaming chat completions; Groq's stands in ``x_groq``).
+    """
+    if path in ("chat/completions", "completions"):
+        return _chat(path, body, scenario, ledger, host)
     handler = _ROUTES.get(path)
-    return handler(path, body, scenario, ledger) if handler is not None else None
+    found = handler(path, body, scenario, ledger) if handler is not None else None
+    if found is not None and host == "mistral_ai" and isinstance(found.body, dict):
+        # Mistral's answers all bear an id (its API reference, ``EmbeddingResponse``).
+        return found._replace(body={"id": ledger.next_id("mistral-"), **found.body})
+    return found
 
 
-def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger, host: str) -> Answer:
     legacy = path == "completions"
     usage = _usage(
         scenario, lambda: _chat_usage(body.get("prompt") if legacy else body.get("messages"), scenario, ledger)
@@ -40,7 +51,10 @@ def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
     if body.get("stream"):
         options: Json = body.get("stream_options") or {}
         asked = bool(options.get("include_usage"))
-        return Answer(events=_chat_events(head, usage, scenario, legacy=legacy, asked=asked), end_mark=True)
+        events = _chat_events(head, usage, scenario, legacy=legacy, asked=asked)
+        if host in _UNASKED:
+            events = _with_usage_on_the_last(events, usage, scenario, host)
+        return Answer(events=events, end_mark=True)
     part = {"text": "Done."} if legacy else {"message": {"role": "assistant", "content": "Done."}}
     choices = [{"index": n, "finish_reason": "stop", **part} for n in range(body.get("n") or 1)]
     return Answer({**head, "choices": choices, **_reported(usage, scenario)})
@@ -58,6 +72,17 @@ def _chat_events(
         yield None, {**chunk, "choices": [choice], **null}
     if asked and scenario.report != "none":
         yield None, {**chunk, "choices": [], **_reported(usage, scenario)}
+
+
+def _with_usage_on_the_last(
+    events: Iterator[tuple[str | None, Json]], usage: Mapping[str, Any], scenario: Scenario, host: str
+) -> Iterator[tuple[str | None, Json]]:
+    chunks = [chunk for _, chunk in events]
+    for chunk in chunks[:-1]:
+        yield None, chunk
+    for last in chunks[-1:]:
+        said = {} if scenario.report == "none" else _reported(usage, scenario)
+        yield None, {**last, **({"x_groq": {"id": last["id"], **said}} if host == "groq" else said)}
 
 
 def _chat_usage(content: object, scenario: Scenario, ledger: Ledger) -> Json:
@@ -158,6 +183,24 @@ def _speech(_path: str, body: Json, _scenario: Scenario, ledger: Ledger) -> Answ
     return Answer(b"\x00" * 16, content_type="audio/mpeg")
 
 
+def _rerank(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    """Together's rerank bills the tokens of query and documents (its API reference, ``POST /rerank``)."""
+    total = ledger.tokens_of([body.get("query"), body.get("documents")])
+    usage = _usage(scenario, lambda: {"prompt_tokens": total, "completion_tokens": 0, "total_tokens": total})
+    identity, model = ledger.next_id("rr-"), body.get("model", "")
+    ledger.bill(Billed(identity, "rerank", model, usage))
+    results = [{"index": 0, "relevance_score": 0.9}]
+    head: Json = {"object": "rerank", "id": identity, "model": model, "results": results}
+    return Answer({**head, **_reported(usage, scenario)})
+
+
+def _ocr(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    """Mistral's OCR bills pages (its API reference, ``OCRResponse``)."""
+    usage = _usage(scenario, lambda: {"pages_processed": 2, "doc_size_bytes": 10})
+    ledger.bill(Billed(ledger.next_id("ocr-"), "ocr", body.get("model", ""), usage))
+    return Answer({"model": body.get("model", ""), "pages": [], "usage_info": usage})
+
+
 def _free(path: str, _body: Json, _scenario: Scenario, ledger: Ledger) -> Answer:
     if path == "responses/input_tokens":
         return Answer({"object": "response.input_tokens", "input_tokens": 42})
@@ -192,8 +235,6 @@ def _reported(usage: Mapping[str, Any], scenario: Scenario) -> Json:
 
 
 _ROUTES: Final = {
-    "chat/completions": _chat,
-    "completions": _chat,
     "responses": _responses,
     "responses/compact": _responses,
     "decisions": _responses,
@@ -208,4 +249,6 @@ _ROUTES: Final = {
     "moderations": _free,
     "batches": _free,
     "files": _free,
+    "rerank": _rerank,
+    "ocr": _ocr,
 }

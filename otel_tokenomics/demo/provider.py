@@ -8,16 +8,29 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
-from otel_tokenomics.demo import anthropic_wire, openai_wire
+from otel_tokenomics.demo import anthropic_wire, cohere_wire, google_wire, ollama_wire, openai_wire
 from otel_tokenomics.demo.openai_wire import Answer
 from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario, SeenRequest
 
-__all__ = ["Billed", "LocalProvider", "Scenario"]
+__all__ = ["PLACES", "Billed", "LocalProvider", "Scenario"]
 
-_AZURE: Final = re.compile(r"^openai/(?:deployments/[^/]+/|v1/)?")
+#: Where each provider is found on the local server; OpenAI's own paths (Azure's too) need no place.
+PLACES: Final = MappingProxyType(
+    {
+        "openai-api": "openai",
+        "anthropic-api": "anthropic",
+        "google-api": "gcp.gemini",
+        "groq-api": "groq",
+        "together-api": "together",
+        "mistral-api": "mistral_ai",
+        "cohere-api": "cohere",
+        "ollama-api": "ollama",
+    }
+)
+_VERSION: Final = re.compile(r"^(?:openai/(?:deployments/[^/]+/|v1/)?)?(?:v1/)?")
 _MAX_BODY: Final = 8 * 2**20
 
 
@@ -63,7 +76,11 @@ class LocalProvider:
     @property
     def endpoints(self) -> list[str]:
         """Return the rules that say who bills here."""
-        return [f"{self.host}/openai-api=openai", f"{self.host}/anthropic-api=anthropic"]
+        return [f"{self.host}/{place}={provider}" for place, provider in PLACES.items()]
+
+    def base_url(self, place: str) -> str:
+        """Return the address of one provider here, without version: ``place`` is a key of ``PLACES``."""
+        return f"http://{self.host}/{place}"
 
     def expect(self, *scenarios: Scenario) -> None:
         """Answer the next requests by these scenarios, in order."""
@@ -121,8 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("anthropic-api/") or anthropic_wire.PLATFORM_PATH.search(path):
             answer = anthropic_wire.answer(path, body, scenario, self.ledger)
         else:
-            route = _AZURE.sub("", path.removeprefix("openai-api/").removeprefix("v1/"))
-            answer = openai_wire.answer(route, body, scenario, self.ledger)
+            answer = self._answered(path, body, scenario)
         if answer is None:
             self._error(404, "no such route")
         elif answer.events is not None:
@@ -132,9 +148,23 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._json(answer.body or {})
 
+    def _answered(self, path: str, body: dict[str, Any], scenario: Scenario) -> Answer | None:
+        place, _, rest = path.partition("/")
+        provider = PLACES.get(place, "openai")
+        if provider == "gcp.gemini" or "/publishers/google/models/" in path:
+            return google_wire.answer(path, body, scenario, self.ledger)
+        if provider == "ollama":
+            return ollama_wire.answer(rest, body, scenario, self.ledger)
+        if provider == "cohere":
+            return cohere_wire.answer(rest, body, scenario, self.ledger)
+        route = _VERSION.sub("", rest if place in PLACES else path)
+        return openai_wire.answer(route, body, scenario, self.ledger, provider)
+
     def _stream(self, answer: Answer, scenario: Scenario) -> None:
         self.send_response(200)
-        self.send_header("content-type", answer.content_type if answer.framed else "text/event-stream")
+        self.send_header(
+            "content-type", answer.content_type if answer.framed or _is_lines(answer) else "text/event-stream"
+        )
         self.send_header("connection", "close")
         # A length that is never reached: a cut connection is an error to the client, not an end.
         if scenario.cut_after is not None:
@@ -159,7 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _event(self, name: str | None, data: dict[str, Any], answer: Answer) -> None:
         head = f"event: {name}\n" if name else ""
-        frame = f"{head}data: {json.dumps(data)}\n\n".encode()
+        text = json.dumps(data)
+        frame = f"{text}\n".encode() if _is_lines(answer) else f"{head}data: {text}\n\n".encode()
         self.wfile.write(anthropic_wire.event_frame(data) if answer.framed else frame)
         self.wfile.flush()
 
@@ -191,3 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("retry-after-ms", "5")
         self.end_headers()
         self.wfile.write(content)
+
+
+def _is_lines(answer: Answer) -> bool:
+    return answer.content_type == "application/x-ndjson"

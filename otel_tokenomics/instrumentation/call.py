@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ from otel_tokenomics.usage import Reading, Usage
 EXTENSION: Final = "otel_tokenomics.call"
 #: Counts the tokens of a text for a model.
 Estimator = Callable[[str | None, str], int]
+#: The calls of streams that are no HTTP responses: those have a place for it.
+_carried: Final[weakref.WeakKeyDictionary[Any, Call]] = weakref.WeakKeyDictionary()
 _TERMINAL: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
@@ -37,7 +40,7 @@ class Call:
     __slots__: Final = (
         "__weakref__", "_adapter", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
         "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks", "client", "fetched",
-        "hide", "native", "operation", "options", "own", "parent", "request", "retries", "span", "tags",
+        "hide", "native", "operation", "own", "parent", "payload", "request", "retries", "span", "tags",
     )  # fmt: skip
 
     def __init__(
@@ -65,9 +68,9 @@ class Call:
         self.parent: Context | None = None
         #: The background call whose bill a fetch may bring.
         self.fetched: Background | None = None
-        #: Client and options of the request under way; empty before and after.
+        #: Client of the request under way, and what it is known by; empty before and after.
         self.client: Any = None
-        self.options: Any = None
+        self.payload: object = None
         self._start_ns = time.time_ns()
         self._start = time.perf_counter()
 
@@ -85,16 +88,16 @@ class Call:
 
     def release(self) -> None:
         """Let go of what only the request under way needs."""
-        self.client = self.options = self.parent = None
+        self.client = self.payload = self.parent = None
 
     @property
     def ended(self) -> bool:
         """Whether the call is settled."""
         return self._ended
 
-    def covers(self, client: Any, options: Any) -> bool:
+    def covers(self, client: Any, payload: object) -> bool:
         """Return whether a request is this very call, met again in a wrapper further in."""
-        return self.client is client and (self.options is options or self.options.json_data is options.json_data)
+        return self.client is client and self.payload is payload
 
     def estimate_with(self, estimator: Estimator, text: str) -> None:
         """Count text where the provider reports nothing; the text is dropped when the call ends."""
@@ -117,7 +120,11 @@ class Call:
     def attach(self, http_response: Any) -> None:
         """Hang the call on its HTTP response: where that is dropped, the call ends as abandoned."""
         self.attached = self._started = True
-        http_response.extensions[EXTENSION] = self
+        extensions: Any = getattr(http_response, "extensions", None)
+        if isinstance(extensions, dict):
+            extensions[EXTENSION] = self
+        else:
+            _carried[http_response] = self
         REAPER.watch(http_response, self)
 
     def returned(self, result: object, http_response: Any = None) -> None:
@@ -267,5 +274,6 @@ def _error_type(error: BaseException) -> str:
 def call_of(http_response: Any) -> Call | None:
     """Return the call that hangs on an HTTP response; None where none does, or it is settled."""
     extensions = getattr(http_response, "extensions", None)
-    call = extensions.get(EXTENSION) if isinstance(extensions, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    carried = _carried.get(http_response) if http_response is not None and extensions is None else None
+    call = extensions.get(EXTENSION) if isinstance(extensions, dict) else carried  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return call if isinstance(call, Call) and not call.ended else None

@@ -109,7 +109,7 @@ class Engine:
 
     def patch(self, seam: Seam, targets: Iterable[Target], module: ModuleType) -> None:
         """Patch targets of a module that has just been imported; none for the library itself, which is looked over."""
-        if self._seams.get(seam.adapter.library) is not seam:
+        if seam not in self._seams.values():
             return
         if module.__name__ == seam.adapter.library:
             self._check_version(seam.adapter, module)
@@ -125,7 +125,7 @@ class Engine:
         except (AttributeError, KeyError):
             return "absent"
         try:
-            self._set(owner, name, original, wrapt.FunctionWrapper(original, getattr(seam, target.kind)))
+            self._set(owner, name, original, wrapt.FunctionWrapper(original, seam.wrapper(target)))
         except Exception as error:  # noqa: BLE001  # one target must not stop the rest, nor the import of a client
             failures.report("patch", error)
             return f"failed: {type(error).__name__}"

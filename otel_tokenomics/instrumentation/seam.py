@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final
 
 from opentelemetry import context
 from opentelemetry.context import Context
 
-from otel_tokenomics.client_api import Adapter, Operation
+from otel_tokenomics.client_api import Adapter, Operation, Target
 from otel_tokenomics.config import Settings
 from otel_tokenomics.instrumentation.call import Call, Estimator, call_of
 from otel_tokenomics.instrumentation.pending import Background, Bounded
-from otel_tokenomics.instrumentation.streams import observed, observed_async
+from otel_tokenomics.instrumentation.streams import detach, inside_asteps, inside_steps, observed, observed_async
 from otel_tokenomics.instrumentation.suppression import METERED, OWN, inside, place_of
 from otel_tokenomics.tags import without_our_baggage
 from otel_tokenomics.telemetry import failures
@@ -64,9 +66,14 @@ class Seam:
 
     # --- the choke point ------------------------------------------------------------------------
 
-    def call(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    def wrapper(self, target: Target) -> Callable[..., Any]:
+        """Return what goes around a target."""
+        around = getattr(self, target.kind)
+        return around if target.operation is None else functools.partial(around, operation=target.operation)
+
+    def call(self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None) -> Any:
         """Wrap the synchronous request."""
-        begun = self._begin(instance, args, kwargs) if self.active else None
+        begun = self._begin(instance, args, kwargs, operation) if self.active else None
         if begun is None:
             return wrapped(*args, **kwargs)
         while True:
@@ -79,14 +86,15 @@ class Seam:
                     begun.call.release()
                     raise
             else:
-                self._finish(begun, result)
-                return result
+                return self._finish(begun, result)
             finally:
-                _detach(token, begun.context)
+                detach(token, begun.context)
 
-    async def acall(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    async def acall(
+        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None
+    ) -> Any:
         """Wrap the asynchronous request."""
-        begun = self._begin(instance, args, kwargs) if self.active else None
+        begun = self._begin(instance, args, kwargs, operation) if self.active else None
         if begun is None:
             return await wrapped(*args, **kwargs)
         while True:
@@ -99,21 +107,73 @@ class Seam:
                     begun.call.release()
                     raise
             else:
-                self._finish(begun, result)
-                return result
+                return self._finish(begun, result)
             finally:
-                _detach(token, begun.context)
+                detach(token, begun.context)
 
-    def _begin(self, instance: Any, args: Any, kwargs: Any) -> Begun | None:
+    def gen(self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None) -> Any:
+        """Wrap a generator function; where it does not stream this time, it is a plain request."""
+        if not self._streams(instance, args, kwargs, operation):
+            return self.call(wrapped, instance, args, kwargs, operation=operation)
+        return self._steps(wrapped, instance, args, kwargs, operation)
+
+    def agen(self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None) -> Any:
+        """Wrap the asynchronous twin of ``gen``."""
+        if not self._streams(instance, args, kwargs, operation):
+            return self.acall(wrapped, instance, args, kwargs, operation=operation)
+        return self._asteps(wrapped, instance, args, kwargs, operation)
+
+    def _streams(self, instance: Any, args: Any, kwargs: Any, operation: Operation | None) -> bool:
+        try:
+            operation = operation or self.adapter.route(instance, args, kwargs)
+            return operation is not None and (
+                operation.stream or self.adapter.request(instance, operation, args, kwargs).stream
+            )
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("request", error)
+            return False
+
+    def _steps(
+        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, operation: Operation | None
+    ) -> Generator[Any]:
+        """Begin with the first step, as the client does: a generator that nobody iterates sends nothing."""
+        begun = self._begin(instance, args, kwargs, operation) if self.active else None
+        inner = wrapped(*args, **kwargs)
+        if begun is None:
+            yield from inner
+            return
+        begun.call.attached = True
+        begun.call.release()
+        yield from observed(inside_steps(inner, begun.context), lambda: begun.call)
+
+    async def _asteps(
+        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, operation: Operation | None
+    ) -> AsyncGenerator[Any]:
+        begun = self._begin(instance, args, kwargs, operation) if self.active else None
+        inner = wrapped(*args, **kwargs)
+        call: Call | None = None
+        if begun is not None:
+            call = begun.call
+            call.attached = True
+            call.release()
+            inner = inside_asteps(inner, begun.context)
+        items = observed_async(inner, lambda: call)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+    def _begin(self, instance: Any, args: Any, kwargs: Any, operation: Operation | None = None) -> Begun | None:
         """Return the call that begins; None where it is not billable, or is part of a call that is metered already."""
         try:
-            operation = self.adapter.route(instance, args, kwargs)
+            operation = operation or self.adapter.route(instance, args, kwargs)
             if operation is None:
                 return None
             current = context.get_current()
             metered = current.get(METERED)
             if metered is not None and (
-                not isinstance(metered, Call) or metered.covers(instance, _options(args, kwargs))
+                not isinstance(metered, Call) or metered.covers(instance, self.adapter.payload(args, kwargs))
             ):
                 return None
             return self._begun(operation, current, instance, args, kwargs)
@@ -146,7 +206,7 @@ class Seam:
         within = inside(current, call, call.span if call.own else None)
         begun.context = without_our_baggage(within, self._settings.strip_baggage)
         call.client = instance
-        call.options, call.parent = _options(begun.args, begun.kwargs), current
+        call.payload, call.parent = self.adapter.payload(begun.args, begun.kwargs), current
         return begun
 
     def _hash(self, secret: str | None) -> str | None:
@@ -193,25 +253,49 @@ class Seam:
             self._refusing.add((request.host, request.port), value=True)
             (begun.args, begun.kwargs), begun.given = begun.given, None
             begun.call.hide = False
-            begun.call.options = _options(begun.args, begun.kwargs)
+            begun.call.payload = self.adapter.payload(begun.args, begun.kwargs)
         except Exception as failure:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", failure)
             return False
         return True
 
-    def _finish(self, begun: Begun, result: Any) -> None:
-        """Settle a call whose response is complete; one whose body is still to be read hangs on its response."""
+    def _finish(self, begun: Begun, result: Any) -> Any:
+        """Settle a call whose response is complete; one whose body is still to be read hangs on its response.
+
+        The caller gets what the client returned; of a generator, one of the same type around it.
+        """
         call = begun.call
         try:
             if call.request.stream and not call.attached:
-                http_response = self.adapter.http_response(result)
-                if http_response is not None:
-                    call.attach(http_response)
+                result = self._stream_of(call, result, begun.context)
             if not call.attached:
                 call.returned(result)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
         call.release()
+        return result
+
+    def _stream_of(self, call: Call, result: Any, within: Context) -> Any:
+        """Hang a call on the stream that a client returned."""
+        name = self.adapter.iterator
+        inner = result if name is None else getattr(result, name, None)
+        watched: Any = None
+        if isinstance(inner, GeneratorType):
+            watched = observed(inside_steps(inner, within), lambda: call)
+        elif isinstance(inner, AsyncGeneratorType):
+            watched = observed_async(inside_asteps(inner, within), lambda: call)
+        if watched is not None:
+            # The generator holds the call, so what is watched is what the caller holds.
+            carrier = watched if name is None else self.adapter.http_response(result) or result
+            call.attach(carrier)
+            if name is None:
+                return watched
+            setattr(result, name, watched)
+            return result
+        carrier = self.adapter.http_response(result)
+        if carrier is not None:
+            call.attach(carrier)
+        return result
 
     # --- the response ---------------------------------------------------------------------------
 
@@ -249,11 +333,16 @@ class Seam:
 
     def stream(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap the method that makes a stream's iterator."""
-        return observed(wrapped(*args, **kwargs), instance.response)
+        return observed(wrapped(*args, **kwargs), self._finder(instance))
 
     def astream(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap the asynchronous twin of ``stream``."""
-        return observed_async(wrapped(*args, **kwargs), instance.response)
+        return observed_async(wrapped(*args, **kwargs), self._finder(instance))
+
+    def _finder(self, stream: Any) -> Callable[[], Call | None]:
+        """Return what finds the call of a stream when its first item is asked for."""
+        carrier = self.adapter.http_response(stream)
+        return lambda: call_of(carrier)
 
     def close(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap what gives a response up, synchronous or not: the call ends before, while its span still records."""
@@ -273,13 +362,3 @@ class Seam:
         if call is not None and not call.request.stream:
             call.returned(result, instance.http_response)
         return result
-
-
-def _options(args: Any, kwargs: Any) -> Any:
-    return args[1] if len(args) > 1 else kwargs.get("options")
-
-
-def _detach(token: Any, attached: Context) -> None:
-    """Take our context off, unless a coroutine that was dropped is being closed in somebody else's."""
-    if context.get_current() is attached:
-        context.detach(token)

@@ -6,16 +6,19 @@ No context is held across a ``yield``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
-from otel_tokenomics.instrumentation.call import call_of
+from opentelemetry import context
+from opentelemetry.context import Context
+
+from otel_tokenomics.instrumentation.call import Call
 from otel_tokenomics.telemetry import failures
 
 
-def observed(inner: Generator[Any], http_response: Any) -> Generator[Any]:
-    """Yield the items of a stream; its call ends with it, however that is."""
-    call = call_of(http_response)
+def observed(inner: Generator[Any], find: Callable[[], Call | None]) -> Generator[Any]:
+    """Yield the items of a stream; its call, found at the first item, ends with it, however that is."""
+    call = find()
     if call is None:
         yield from inner
         return
@@ -42,9 +45,9 @@ def observed(inner: Generator[Any], http_response: Any) -> Generator[Any]:
         inner.close()
 
 
-async def observed_async(inner: AsyncGenerator[Any], http_response: Any) -> AsyncGenerator[Any]:
+async def observed_async(inner: AsyncGenerator[Any], find: Callable[[], Call | None]) -> AsyncGenerator[Any]:
     """Twin of ``observed`` for an asynchronous stream."""
-    call = call_of(http_response)
+    call = find()
     try:
         if call is None:
             async for item in inner:
@@ -72,3 +75,41 @@ async def observed_async(inner: AsyncGenerator[Any], http_response: Any) -> Asyn
     finally:
         # Closing an asynchronous generator from outside does not close the one it iterates.
         await inner.aclose()
+
+
+def inside_steps(inner: Generator[Any], within: Context) -> Generator[Any]:
+    """Run each step of a generator in our context, which is never held across a ``yield``."""
+    try:
+        while True:
+            token = context.attach(within)
+            try:
+                item = next(inner)
+            except StopIteration:
+                return
+            finally:
+                detach(token, within)
+            yield item
+    finally:
+        inner.close()
+
+
+async def inside_asteps(inner: AsyncGenerator[Any], within: Context) -> AsyncGenerator[Any]:
+    """Twin of ``inside_steps`` for an asynchronous generator."""
+    try:
+        while True:
+            token = context.attach(within)
+            try:
+                item = await anext(inner)
+            except StopAsyncIteration:
+                return
+            finally:
+                detach(token, within)
+            yield item
+    finally:
+        await inner.aclose()
+
+
+def detach(token: Any, attached: Context) -> None:
+    """Take our context off, unless a coroutine that was dropped is being closed in somebody else's."""
+    if context.get_current() is attached:
+        context.detach(token)

@@ -32,7 +32,6 @@ _READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "generate_content": google.read_generate_content,
         "interactions": google.read_interactions,
         "converse": bedrock.read_converse,
-        "rerank": openai_like.read_embeddings,
         "realtime": openai_realtime.read_realtime,
         "ocr": documents.read_ocr,
     }

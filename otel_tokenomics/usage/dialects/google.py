@@ -149,6 +149,11 @@ class GenerateContentStreamReader:
             finish_reasons=seen.finish_reasons or old.finish_reasons,
         )
 
+    @property
+    def final(self) -> bool:
+        """Whether the last count has been seen: a chunk that ends a candidate bears it."""
+        return self._reading is not None and bool(self._reading.finish_reasons)
+
     def reading(self) -> Reading | None:
         """Return what the stream said so far."""
         return self._reading

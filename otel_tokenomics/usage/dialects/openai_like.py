@@ -172,6 +172,7 @@ READERS: Final[Mapping[str, Callable[[object, str | None], Reading]]] = MappingP
         "completions": read_chat,
         "responses": read_responses,
         "embeddings": read_embeddings,
+        "rerank": read_embeddings,
         "images": read_images,
         "transcription": read_transcription,
         "speech": read_speech,

@@ -1,0 +1,54 @@
+"""Where clients that are made of methods send, and what their keyword arguments ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from otel_tokenomics.client_api import Kwargs
+
+_PORTS = {"https": 443, "http": 80}
+
+
+class Address(NamedTuple):
+    """Host, port and path of a base URL."""
+
+    host: str | None
+    port: int | None
+    path: str
+
+
+def address_of(url: object) -> Address:
+    """Return where a base URL points; nothing for what is none."""
+    try:
+        parts = urlsplit(str(url or ""))
+        return Address(parts.hostname, parts.port or _PORTS.get(parts.scheme), parts.path.rstrip("/"))
+    except ValueError:
+        return Address(None, None, "")
+
+
+def parameters_of(kwargs: Kwargs, words: Mapping[str, str]) -> dict[str, object]:
+    """Return the plain request parameters under neutral words; sentinels and structures stay out."""
+    found: dict[str, object] = {}
+    for name, word in words.items():
+        value = kwargs.get(name)
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            found[word] = (value,) if word == "stop_sequences" else value
+        elif word == "stop_sequences" and isinstance(value, (list, tuple)):
+            found[word] = tuple(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if found.get("choice_count") == 1:
+        del found["choice_count"]
+    return found
+
+
+def limit_of(parameters: Mapping[str, object]) -> int | None:
+    """Return the limit of output tokens that a request sets."""
+    limit = parameters.get("max_tokens")
+    return limit if isinstance(limit, int) else None
+
+
+def model_of(kwargs: Kwargs, default: str | None = None) -> str | None:
+    """Return the model that a request names."""
+    model = kwargs.get("model")
+    return model if isinstance(model, str) and model else default

@@ -1,0 +1,181 @@
+"""What clients of OpenAI's formats share (openai, groq, together): how a request is written and an answer read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from otel_tokenomics.client_api import NO_UNITS, Adapter, Args, Kwargs, Operation, Request
+from otel_tokenomics.clients import _stainless as base
+from otel_tokenomics.usage import NO_FACTS, Facts, Reading
+from otel_tokenomics.usage.dialects import openai_like
+
+CHAT: Final = Operation("chat", "chat")
+COMPLETION: Final = Operation("text_completion", "completions")
+EMBEDDINGS: Final = Operation("embeddings", "embeddings")
+RERANK: Final = Operation("rerank", "rerank")
+IMAGES: Final = Operation("generate_content", "images", "image")
+HEARD: Final = Operation("generate_content", "transcription", "text")
+SPOKEN: Final = Operation("generate_content", "speech", "speech")
+VIDEOS: Final = Operation("generate_content", "videos", "video")
+_WORDS: Final = MappingProxyType(
+    {
+        "max_tokens": "max_tokens",
+        "max_completion_tokens": "max_tokens",
+        "max_output_tokens": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "seed": "seed",
+        "frequency_penalty": "frequency_penalty",
+        "presence_penalty": "presence_penalty",
+        "stop": "stop_sequences",
+        "n": "choice_count",
+        "encoding_format": "encoding_formats",
+        "dimensions": "dimensions",
+        "reasoning_effort": "reasoning_level",
+        "service_tier": "service_tier",
+    }
+)
+_INPUT_KEYS: Final = frozenset(
+    {
+        "messages",
+        "content",
+        "text",
+        "input",
+        "prompt",
+        "instructions",
+        "tools",
+        "function",
+        "name",
+        "description",
+        "arguments",
+        "output",
+    }
+)
+_OUTPUT_KEYS: Final = frozenset(
+    {
+        "choices",
+        "delta",
+        "message",
+        "content",
+        "reasoning_content",
+        "refusal",
+        "text",
+        "tool_calls",
+        "function",
+        "arguments",
+        "output",
+    }
+)
+
+
+def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs, provider: str) -> Request:
+    """Return what a call asks for; ``provider`` is the one that the client class stands for."""
+    body = base.body_of(base.options_of(args, kwargs))
+    endpoint = base.endpoint_of(client)
+    parameters = base.parameters(body, _WORDS)
+    if level := base.text_of(base.part_of(body, "reasoning"), "effort"):
+        parameters["reasoning_level"] = level
+    limit = parameters.get("max_tokens")
+    asked = base.part_of(body, "stream_options").get("include_usage")
+    return Request(
+        model=base.text_of(body, "model"),
+        provider=provider,
+        host=endpoint.host,
+        port=endpoint.port,
+        path=endpoint.path,
+        stream=base.is_stream(kwargs),
+        max_output=limit if isinstance(limit, int) else None,
+        facts=_facts(body),
+        usage_asked=asked if isinstance(asked, bool) else None,
+        units=_units(operation, body),
+        parameters=parameters,
+        background=body.get("background") is True,
+    )
+
+
+def _facts(body: Mapping[str, Any]) -> Facts:
+    tier = base.text_of(body, "service_tier")
+    size = base.text_of(base.part_of(body, "web_search_options"), "search_context_size")
+    if tier is None and size is None:
+        return NO_FACTS
+    facts = {"service_tier": tier} if tier else {}
+    return {**facts, "search_context_size": size} if size else facts
+
+
+def _units(operation: Operation, body: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return what only the request knows: characters to speak, images or seconds of video to make."""
+    if operation.api == "speech":
+        return {"character": len(base.text_of(body, "input") or "")}
+    if operation.api == "images":
+        return {"image": base.count_of(body, "n") or 1}
+    if operation.api == "videos":
+        seconds = str(body.get("seconds") or "")
+        return {"video_out_second": int(seconds)} if seconds.isdigit() else {}
+    return NO_UNITS
+
+
+def usage(operation: Operation, response: object, provider: str) -> Reading | None:
+    """Return the reading of a whole response."""
+    if operation.api == "videos":
+        return _video(response)
+    return openai_like.read_response(operation.api, response, provider)
+
+
+def _video(response: object) -> Reading | None:
+    """Return model and id of a video job, which reports no usage."""
+    fields = base.mapping(response) or getattr(response, "__dict__", {})
+    return Reading(response_model=base.text_of(fields, "model"), response_id=base.text_of(fields, "id"))
+
+
+def input_texts(args: Args, kwargs: Kwargs) -> Iterable[str]:
+    """Yield the text that a request sends."""
+    return base.texts(base.body_of(base.options_of(args, kwargs)), _INPUT_KEYS)
+
+
+def output_texts(item: Any) -> Iterable[str]:
+    """Yield the text of a response or a stream item; of the responses API's events, the deltas."""
+    kind = getattr(item, "type", None)
+    if isinstance(kind, str) and kind.startswith("response."):
+        delta = getattr(item, "delta", None)
+        return (delta,) if isinstance(delta, str) else ()
+    return base.texts(item, _OUTPUT_KEYS)
+
+
+def stream_reader(operation: Operation, provider: str) -> openai_like.OpenAIStreamReader:
+    """Return the reader of one stream."""
+    return openai_like.stream_reader(operation.api, provider)
+
+
+def adapter(
+    library: str, tested: tuple[str, str], routes: Mapping[str, Operation], provider: str, classes: tuple[str, ...]
+) -> Adapter:
+    """Return the adapter of a client that is nothing but routes: ``provider`` is the one that it stands for."""
+
+    def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
+        options = base.options_of(args, kwargs)
+        return routes.get(base.path_of(options.url)) if options.method.lower() == "post" else None
+
+    def asked(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Request:
+        return request(client, operation, args, kwargs, provider)
+
+    return Adapter(
+        library=library,
+        tested=tested,
+        targets=base.targets(library),
+        client_classes=classes,
+        route=route,
+        payload=base.payload,
+        request=asked,
+        usage=usage,
+        stream_reader=stream_reader,
+        credential=base.credential,
+        http_response=base.http_response,
+        is_raw=base.is_raw,
+        body=base.body,
+        ambiguous=base.ambiguous,
+        input_texts=input_texts,
+        output_texts=output_texts,
+    )

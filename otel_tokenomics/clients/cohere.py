@@ -1,0 +1,105 @@
+"""The ``cohere`` library: chat, embeddings and rerank of both versions of the API.
+
+What is billed stands in ``billed_units``; ``tokens`` counts more than that. See https://docs.cohere.com/reference/chat.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Final
+
+from otel_tokenomics.client_api import Adapter, Args, Kind, Kwargs, Operation, Request, Target
+from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
+from otel_tokenomics.usage import Reading
+from otel_tokenomics.usage.dialects import cohere as dialect
+
+_CHAT: Final = Operation("chat", "chat")
+_METHODS: Final = (
+    ("chat", "call", "acall", _CHAT),
+    ("chat_stream", "gen", "agen", _CHAT._replace(stream=True)),
+    ("embed", "call", "acall", Operation("embeddings", "embeddings")),
+    ("rerank", "call", "acall", Operation("rerank", "rerank")),
+)
+_OWNERS: Final = (("cohere.v2.client", "V2Client", "AsyncV2Client"),
+                  ("cohere.base_client", "BaseCohere", "AsyncBaseCohere"))  # fmt: skip
+#: What version 1 of the API takes where a caller names no model.
+_DEFAULT_MODEL: Final = None
+_WORDS: Final = MappingProxyType(
+    {
+        "max_tokens": "max_tokens",
+        "temperature": "temperature",
+        "p": "top_p",
+        "k": "top_k",
+        "seed": "seed",
+        "frequency_penalty": "frequency_penalty",
+        "presence_penalty": "presence_penalty",
+        "stop_sequences": "stop_sequences",
+        "output_dimension": "dimensions",
+    }
+)
+
+
+def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
+    """Return what a call asks for."""
+    address = address_of(client._client_wrapper.get_base_url())  # noqa: SLF001  # its address stands nowhere else
+    parameters = parameters_of(kwargs, _WORDS)
+    return Request(
+        model=model_of(kwargs, _DEFAULT_MODEL),
+        provider="cohere",
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        stream=operation.stream,
+        max_output=limit_of(parameters),
+        parameters=parameters,
+    )
+
+
+def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:
+    """Return the reading of an answer."""
+    return dialect.read_response(response)
+
+
+class _Reader:
+    """Reads a stream: its last event bears what is billed."""
+
+    __slots__: Final = ("_reading", "final")
+
+    def __init__(self) -> None:
+        self._reading: Reading | None = None
+        self.final = False
+
+    def observe(self, item: object) -> None:
+        """Take note of one event."""
+        seen = dialect.read_response(item)
+        if seen is not None and (seen.usage is not None or self._reading is None):
+            identity = seen.response_id or (self._reading.response_id if self._reading is not None else None)
+            self._reading, self.final = seen._replace(response_id=identity), seen.usage is not None
+
+    def reading(self) -> Reading | None:
+        """Return what the stream said so far."""
+        return self._reading
+
+
+def stream_reader(_operation: Operation, _provider: str) -> _Reader:
+    """Return the reader of one stream."""
+    return _Reader()
+
+
+def _targets() -> tuple[Target, ...]:
+    found: list[Target] = []
+    for module, sync, asynchronous in _OWNERS:
+        for method, kind, akind, operation in _METHODS:
+            kinds: tuple[tuple[str, Kind], ...] = ((sync, kind), (asynchronous, akind))
+            found += [Target(module, f"{owner}.{method}", which, operation) for owner, which in kinds]
+    return tuple(found)
+
+
+ADAPTER: Final = Adapter(
+    library="cohere",
+    tested=("5.21", "8"),
+    targets=_targets(),
+    request=request,
+    usage=usage,
+    stream_reader=stream_reader,
+)

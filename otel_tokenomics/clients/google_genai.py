@@ -1,0 +1,152 @@
+"""The ``google-genai`` library: the Gemini API and Vertex AI.
+
+The methods below the public ones are observed, one per request: automatic function calling and automatic
+continuation send several, each billed, and the public methods report their last one or their sum. See
+https://ai.google.dev/api/generate-content (``UsageMetadata``): thoughts are extra output, tool results extra input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from otel_tokenomics.client_api import NO_UNITS, Adapter, Args, Kind, Kwargs, Operation, Request, Target
+from otel_tokenomics.usage import NO_FACTS, Reading, Usage
+from otel_tokenomics.usage.dialects import google
+
+_CHAT: Final = Operation("generate_content", "generate_content")
+_STREAM: Final = _CHAT._replace(stream=True)
+_EMBEDDINGS: Final = Operation("embeddings", "embeddings")
+_IMAGES: Final = Operation("generate_content", "images", "image")
+_VIDEOS: Final = Operation("generate_content", "videos", "video")
+_MODULE: Final = "google.genai.models"
+_METHODS: Final[tuple[tuple[str, Operation], ...]] = (
+    ("_generate_content", _CHAT),
+    ("_embed_content", _EMBEDDINGS),
+    ("_generate_images", _IMAGES),
+    ("_edit_image", _IMAGES),
+    ("_upscale_image", _IMAGES),
+    ("_generate_videos", _VIDEOS),
+)
+_WORDS: Final = MappingProxyType(
+    {
+        "max_output_tokens": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "seed": "seed",
+        "frequency_penalty": "frequency_penalty",
+        "presence_penalty": "presence_penalty",
+        "candidate_count": "choice_count",
+        "output_dimensionality": "dimensions",
+    }
+)
+
+
+def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Request:
+    """Return what a call asks for; ``client`` is the library's ``Models``."""
+    api = client._api_client  # noqa: SLF001  # the library shows neither its address nor its platform elsewhere
+    options = getattr(api, "_http_options", None)
+    address = urlsplit(str(getattr(options, "base_url", None) or ""))
+    config = kwargs.get("config")
+    parameters = {word: value for name, word in _WORDS.items() if (value := _setting(config, name)) is not None}
+    if parameters.get("choice_count") == 1:
+        del parameters["choice_count"]
+    limit = parameters.get("max_tokens")
+    tier = _text(_setting(config, "service_tier"))
+    facts = {"service_tier": tier} if tier else {}
+    if location := _text(getattr(api, "location", None)):
+        facts["region"] = location
+    return Request(
+        model=_model(kwargs.get("model")),
+        provider="gcp.vertex_ai" if getattr(api, "vertexai", False) else "gcp.gemini",
+        host=address.hostname,
+        port=address.port or (443 if address.scheme == "https" else 80),
+        path=address.path.rstrip("/"),
+        stream=operation.stream,
+        max_output=limit if isinstance(limit, int) else None,
+        facts=facts or NO_FACTS,
+        units=_units(operation, config),
+        parameters=parameters,
+    )
+
+
+def _model(value: object) -> str | None:
+    """Return the model's id without the resource path that the library accepts before it."""
+    return _text(value).rpartition("models/")[2] or None if isinstance(value, str) else None
+
+
+def _text(value: object) -> str:
+    word = getattr(value, "value", value)
+    return word if isinstance(word, str) else ""
+
+
+def _setting(config: object, name: str) -> Any:
+    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _units(operation: Operation, config: object) -> Mapping[str, int]:
+    """Return what only the request knows: images or seconds of video to make."""
+    if operation.api == "images":
+        return {"image": _setting(config, "number_of_images") or 1}
+    if operation.api == "videos":
+        seconds = _setting(config, "duration_seconds")
+        return {"video_out_second": seconds * (_setting(config, "number_of_videos") or 1)} if seconds else NO_UNITS
+    return NO_UNITS
+
+
+def usage(operation: Operation, response: Any, _provider: str) -> Reading | None:
+    """Return the reading of one response."""
+    if operation.api == "embeddings":
+        return _embeddings(response)
+    return google.read_response(response) if operation.api == "generate_content" else None
+
+
+def _embeddings(response: Any) -> Reading | None:
+    """Return the reading of embeddings: Vertex counts per text, newer APIs per response; the Gemini API at times not."""
+    metadata = getattr(response, "usage_metadata", None)
+    if metadata is not None:
+        return google.read_generate_content(metadata)
+    counted = [
+        getattr(getattr(one, "statistics", None), "token_count", None)
+        for one in getattr(response, "embeddings", None) or ()
+    ]
+    if not counted or any(count is None for count in counted):
+        return Reading()
+    return Reading(Usage({"input": int(sum(counted))}))
+
+
+def stream_reader(_operation: Operation, _provider: str) -> google.GenerateContentStreamReader:
+    """Return the reader of one hop's stream."""
+    return google.GenerateContentStreamReader()
+
+
+def input_texts(_args: Args, kwargs: Kwargs) -> tuple[str, ...]:
+    """Return the text that a request sends, where it is plain text."""
+    contents = kwargs.get("contents")
+    return (contents,) if isinstance(contents, str) else ()
+
+
+def _targets() -> tuple[Target, ...]:
+    sync: tuple[tuple[str, Kind, Kind], ...] = (("Models", "call", "gen"), ("AsyncModels", "acall", "acall"))
+    return tuple(
+        target
+        for owner, call, stream in sync
+        for target in (
+            *(Target(_MODULE, f"{owner}.{method}", call, operation) for method, operation in _METHODS),
+            Target(_MODULE, f"{owner}._generate_content_stream", stream, _STREAM),
+        )
+    )
+
+
+ADAPTER: Final = Adapter(
+    library="google.genai",
+    tested=("1.75", "4"),
+    targets=_targets(),
+    request=request,
+    usage=usage,
+    stream_reader=stream_reader,
+    input_texts=input_texts,
+)

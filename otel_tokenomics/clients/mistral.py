@@ -1,0 +1,136 @@
+"""The ``mistralai`` library: its own API, and its roots for Azure and Google Cloud.
+
+The library shows HTTP responses alone below its methods, so the methods are observed; usage is inclusive, and stands on
+a stream's last chunk unasked. See https://docs.mistral.ai/api (``UsageInfo``).
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Final
+
+from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
+from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
+from otel_tokenomics.usage import NO_FACTS, Reading
+from otel_tokenomics.usage.dialects import documents, openai_like
+from otel_tokenomics.usage.dialects.counts import field
+
+_CHAT: Final = Operation("chat", "chat")
+_FIM: Final = Operation("text_completion", "completions")
+_EMBEDDINGS: Final = Operation("embeddings", "embeddings")
+_OCR: Final = Operation("generate_content", "ocr", "text")
+#: Roots of the package: two majors have ``client`` below it, the first has not; clouds have roots of their own.
+_ROOTS: Final = ("mistralai.client", "mistralai", "mistralai.azure.client", "mistralai.gcp.client", "mistralai_azure",
+                 "mistralai_gcp")  # fmt: skip
+_CLOUDS: Final = (("azure", "azure.ai.inference"), ("gcp", "gcp.vertex_ai"))
+_METHODS: Final = (
+    ("chat", "Chat.complete", _CHAT),
+    ("fim", "Fim.complete", _FIM),
+    ("agents", "Agents.complete", _CHAT),
+    ("embeddings", "Embeddings.create", _EMBEDDINGS),
+    ("ocr", "Ocr.process", _OCR),
+    ("chat", "Chat.stream", _CHAT._replace(stream=True)),
+    ("fim", "Fim.stream", _FIM._replace(stream=True)),
+    ("agents", "Agents.stream", _CHAT._replace(stream=True)),
+)
+_WORDS: Final = MappingProxyType(
+    {
+        "max_tokens": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "random_seed": "seed",
+        "frequency_penalty": "frequency_penalty",
+        "presence_penalty": "presence_penalty",
+        "stop": "stop_sequences",
+        "n": "choice_count",
+        "output_dimension": "dimensions",
+    }
+)
+
+
+def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
+    """Return what a call asks for; ``client`` is one of the library's groups of methods."""
+    details: Any = client.sdk_configuration.get_server_details()
+    address = address_of(kwargs.get("server_url") or details[0])
+    module = type(client).__module__
+    parameters = parameters_of(kwargs, _WORDS)
+    tier = kwargs.get("service_tier")
+    return Request(
+        model=model_of(kwargs) or _agent(kwargs),
+        provider=next((provider for word, provider in _CLOUDS if word in module), "mistral_ai"),
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        stream=operation.stream,
+        max_output=limit_of(parameters),
+        facts={"service_tier": tier} if isinstance(tier, str) else NO_FACTS,
+        parameters=parameters,
+    )
+
+
+def _agent(kwargs: Kwargs) -> str | None:
+    """Return the agent's id where an agent answers: the response names its model."""
+    agent = kwargs.get("agent_id")
+    return agent if isinstance(agent, str) else None
+
+
+def usage(operation: Operation, response: object, provider: str) -> Reading | None:
+    """Return the reading of a whole response."""
+    if operation.api == "ocr":
+        reading = documents.read_ocr(field(response, "usage_info"))
+        model = field(response, "model")
+        return reading._replace(response_model=model if isinstance(model, str) else None)
+    return openai_like.read_response(operation.api, response, provider)
+
+
+class _EventReader(openai_like.OpenAIStreamReader):
+    """Reads a stream whose events carry their chunk in ``data``."""
+
+    __slots__: Final = ()
+
+    def observe(self, item: Any) -> None:
+        """Take note of one event."""
+        chunk = field(item, "data")
+        super().observe(item if chunk is None else chunk)
+
+
+def stream_reader(operation: Operation, provider: str) -> _EventReader:
+    """Return the reader of one stream."""
+    return _EventReader(operation.api, provider)
+
+
+def http_response(result: Any) -> Any | None:
+    """Return the HTTP response under a stream."""
+    return getattr(result, "response", None)
+
+
+def _targets() -> tuple[Target, ...]:
+    found: list[Target] = []
+    for root in _ROOTS:
+        for module, method, operation in _METHODS:
+            found += [
+                Target(f"{root}.{module}", method, "call", operation),
+                Target(f"{root}.{module}", f"{method}_async", "acall", operation),
+            ]
+        streams = f"{root}.utils.eventstreaming"
+        found += [Target(streams, f"{owner}.{name}", "close") for owner, name in _CLOSES]
+    return tuple(found)
+
+
+_CLOSES: Final = (
+    ("EventStream", "close"),
+    ("EventStream", "__exit__"),
+    ("EventStreamAsync", "close"),
+    ("EventStreamAsync", "__aexit__"),
+)
+ADAPTER: Final = Adapter(
+    library="mistralai",
+    tested=("1.12", "4"),
+    targets=_targets(),
+    request=request,
+    usage=usage,
+    stream_reader=stream_reader,
+    http_response=http_response,
+    iterator="generator",
+    native_scope=None,
+)

@@ -1,0 +1,101 @@
+"""The ``ollama`` library: models on a server of one's own, free or at the rates of an overlay (GPU hours).
+
+Counts stand on the answer, in a stream on its last chunk. See https://github.com/ollama/ollama/blob/main/docs/api.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
+from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
+from otel_tokenomics.usage import Reading
+from otel_tokenomics.usage.dialects import ollama as dialect
+
+_ROUTES: Final = MappingProxyType(
+    {
+        "/api/chat": Operation("chat", "chat"),
+        "/api/generate": Operation("text_completion", "completions"),
+        "/api/embed": Operation("embeddings", "embeddings"),
+        "/api/embeddings": Operation("embeddings", "embeddings"),
+    }
+)
+_WORDS: Final = MappingProxyType(
+    {
+        "num_predict": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "seed": "seed",
+        "stop": "stop_sequences",
+    }
+)
+
+
+def route(_client: Any, args: Args, _kwargs: Kwargs) -> Operation | None:
+    """Return the operation of a request: ``_request(cls, "POST", path, json=..., stream=...)``."""
+    return _ROUTES.get(args[2]) if len(args) > 2 and args[1] == "POST" else None
+
+
+def request(client: Any, _operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
+    """Return what a call asks for."""
+    body: Any = kwargs.get("json")
+    body = body if isinstance(body, Mapping) else {}
+    options: Any = body.get("options")
+    parameters = parameters_of(options, _WORDS) if isinstance(options, Mapping) else {}
+    address = address_of(getattr(getattr(client, "_client", None), "base_url", None))
+    return Request(
+        model=model_of(body),
+        provider="ollama",
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        stream=kwargs.get("stream") is True,
+        max_output=limit_of(parameters),
+        parameters=parameters,
+    )
+
+
+def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:
+    """Return the reading of an answer."""
+    return dialect.read_response(response)
+
+
+class _Reader:
+    """Reads a stream: the last chunk bears the counts."""
+
+    __slots__: Final = ("_reading", "final")
+
+    def __init__(self) -> None:
+        self._reading: Reading | None = None
+        self.final = False
+
+    def observe(self, item: object) -> None:
+        """Take note of one chunk."""
+        self._reading = dialect.read_response(item) or self._reading
+        self.final = self._reading is not None and self._reading.usage is not None
+
+    def reading(self) -> Reading | None:
+        """Return what the stream said so far."""
+        return self._reading
+
+
+def stream_reader(_operation: Operation, _provider: str) -> _Reader:
+    """Return the reader of one stream."""
+    return _Reader()
+
+
+ADAPTER: Final = Adapter(
+    library="ollama",
+    tested=("0.5", "1"),
+    targets=(
+        Target("ollama._client", "Client._request", "gen"),
+        Target("ollama._client", "AsyncClient._request", "acall"),
+    ),
+    route=route,
+    request=request,
+    usage=usage,
+    stream_reader=stream_reader,
+)
