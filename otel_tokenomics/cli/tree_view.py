@@ -18,7 +18,7 @@ _WIDE: Final = 110
 _NUMBERS_WIDTH: Final = 38
 _NOTES_WIDTH: Final = 24
 #: Room that is left for the name in the deepest level that is still indented.
-_NAME_WIDTH: Final = 20
+_NAME_WIDTH: Final = 14
 _BAR: Final = 10
 #: Tags that name the owner come first.
 _FIRST_TAGS: Final = ("team", "customer", "feature")
@@ -40,7 +40,7 @@ def show_tree(out: Any, trace: str, roots: list[Node], depth: int | None = None)
 
     out.print(f"trace {trace[:8]}  {_headline(roots)}", style="bold")
     wide = out.width >= _WIDE
-    room = max(out.width - _NUMBERS_WIDTH - (_NOTES_WIDTH if wide else 0), 30)
+    room = max(out.width - _NUMBERS_WIDTH - (_NOTES_WIDTH if wide else 0), 24)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("span", no_wrap=True, max_width=room)
     for title in ("in", "out", "own", "inclusive"):

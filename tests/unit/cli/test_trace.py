@@ -79,15 +79,16 @@ def test_a_narrow_terminal_has_the_notes_under_the_span(
     lines = shown(capsys, tree)
     assert max(map(len, lines)) <= 60
     assert lines[2:] == [
-        "POST /ask                                              $0.75",
-        "├─ invoke_agent                                        $0.75",
+        "POST /ask                                        $0.75",
+        "├─ invoke_agent                                  $0.75",
         "│  │  team=search",
         "│  │  customer=acme",
-        "│  ├─ chat m                                $0.50",
-        "│  └─ messages.create         1,200         $0.25",
+        "│  ├─ chat m                          $0.50",
+        "│  └─ messages.create  1,200          $0.25",
         "│        other  abandoned",
-        "└─ chat n                                unpriced",
-        "      feature=x  unknown_model",
+        "└─ chat n                          unpriced",
+        "      feature=x",
+        "      unknown_model",
     ]
 
 
