@@ -166,7 +166,7 @@ def _show(priced: Run, through: Run | None, checks: dict[str, bool], kept: str |
     show_owners(out, priced.spans)
     out.print()
     calls, unpriced = (sum(map(test, priced.spans)) for test in (is_call, is_unpriced))
-    out.print(f"{unpriced} of {calls} calls are unpriced: nobody knows what they cost, and they are never counted as 0")
+    out.print(f"{unpriced} of {calls} calls are unpriced: they may cost something, and are never counted as 0")
     totals = {"sum of the tree's own costs": priced.total, "metric tokenomics.client.cost": priced.metric_total}
     if through is not None:
         totals[f"priced by the collector, {len(through.spans)} spans forwarded"] = through.total

@@ -135,21 +135,19 @@ def show_owners(out: Any, spans: Iterable[SpanRecord]) -> None:
     from rich.table import Table
 
     rows = owners(spans)
-    total = _sum(rows)
+    total, bar = _sum(rows), _BAR if out.width >= _WIDE else 0
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("team", "customer", "model"):
-        table.add_column(title, no_wrap=True)
+    table.add_column("team, customer, model", no_wrap=True)
     for title in ("calls", "in", "out", "cost", "unpriced"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("share", no_wrap=True)
     for team, in_team in _by(rows, lambda row: row.team):
-        for number, (customer, of_customer) in enumerate(_by(in_team, lambda row: row.customer)):
-            if number == 0:
-                table.add_row(plain(team or "(no team)"), "", "", *_figures(_sum(in_team), total), style="bold")
-            table.add_row("", plain(customer or "(no customer)"), "", *_figures(_sum(of_customer), total))
+        table.add_row(plain(team or "(no team)"), *_figures(_sum(in_team), total, bar), style="bold")
+        for customer, of_customer in _by(in_team, lambda row: row.customer):
+            table.add_row(f"  {plain(customer or '(no customer)')}", *_figures(_sum(of_customer), total, bar))
             for row in of_customer:
-                table.add_row("", "", plain(row.model), *_figures(row, total)[:-1])
-    table.add_row("total", "", "", *_figures(total, total), style="bold")
+                table.add_row(f"    {plain(row.model)}", *_figures(row, total, 0)[:-1])
+    table.add_row("total", *_figures(total, total, bar), style="bold")
     out.print(table)
 
 
@@ -164,11 +162,10 @@ def _sum(rows: list[Owner]) -> Owner:
     return Owner("", "", "", *(sum(column) for column in zip(*columns, strict=True)))
 
 
-def _figures(row: Owner, total: Owner) -> tuple[str, ...]:
+def _figures(row: Owner, total: Owner, bar: int) -> tuple[str, ...]:
     cost = money_text(row.cost) if row.calls > row.unpriced else "unpriced"
-    share = round(_BAR * row.cost / total.cost) if total.cost > 0 else 0
-    percent = f"{100 * row.cost / total.cost:3.0f} % " if total.cost > 0 else ""
+    part = row.cost / total.cost if total.cost > 0 else 0
     return (
         str(row.calls), f"{row.input:,}", f"{row.output:,}", cost, str(row.unpriced) if row.unpriced else "",
-        percent + signs().bar * share,
+        f"{100 * part:3.0f} % {signs().bar * round(bar * part)}",
     )  # fmt: skip
