@@ -102,6 +102,8 @@ def _without_secrets(address: str) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _without_secrets(value) if "://" in value else value
     return dict(value) if hasattr(value, "items") else list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
+from otel_tokenomics.cli.terminal import progress
 from otel_tokenomics.cli.usage_line import BadLineError, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricing import PriceBook, load_embedded
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     number = bad = 0
     first = ""
     unreadable: list[BadInputError] = []
+    if not arguments.files and sys.stdin.isatty():
+        progress("reading JSON lines from the keyboard; Ctrl-D ends them")
     for name in arguments.files or [_STDIN]:
         try:
             for place, line in enumerate(_lines(name), 1):
