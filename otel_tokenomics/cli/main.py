@@ -85,11 +85,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         # The reader has gone (`| head`): nothing is left to be said on standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return 0
+    except OSError as error:
+        # A full disk, no folder for temporary files.
+        _leave_stdout()
+        print(f"otel-tokenomics {command}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"otel-tokenomics {command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _leave_stdout() -> None:
+    """Send what is still buffered nowhere: the interpreter would fail over it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def reference() -> str:

@@ -65,8 +65,8 @@ def model_of(span: SpanRecord) -> str:
 
 def tags(span: SpanRecord) -> dict[str, str]:
     """Return the business tags of a span."""
-    prefix = names.TOKENOMICS_TAG_PREFIX
-    return {key.removeprefix(prefix): str(v) for key, v in span.attributes.items() if key.startswith(prefix)}
+    prefix, given = names.TOKENOMICS_TAG_PREFIX, span.attributes.items()
+    return {key.removeprefix(prefix): str(v) for key, v in given if key.startswith(prefix) and v is not None}
 
 
 def is_call(span: SpanRecord) -> bool:

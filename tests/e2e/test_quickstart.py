@@ -125,3 +125,11 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     local = [target for target in targets if target and not re.match(r"[a-z]+:", target)]
     assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_every_name_in_the_readme_stands_in_the_reference() -> None:
+    reference = (ROOT / "docs" / "reference" / "names.md").read_text(encoding="utf-8")
+    quoted = set(re.findall(r"`((?:tokenomics|gen_ai)\.[a-z_.]+|OTEL_TOKENOMICS_[A-Z_]+)", README))
+    assert len(quoted) > 12
+    named = {name.removeprefix("OTEL_TOKENOMICS_").lower() if name.isupper() else name for name in quoted}
+    assert [name for name in sorted(named) if name not in reference] == []

@@ -188,6 +188,16 @@ def test_doctor_without_a_client() -> None:
     assert "problem   no client library is installed here: anthropic, openai" in done.stdout
 
 
+@pytest.mark.parametrize("command", [["models", "gpt-5.4"], ["price", "examples/price/usage.jsonl"], ["doctor"]])
+def test_a_full_disk_is_one_line(command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "otel_tokenomics.cli.main", *command],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, f"otel-tokenomics {command[0]}: output: No space left on device\n")
+
+
 def test_the_version_and_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("otel-tokenomics 0.")
