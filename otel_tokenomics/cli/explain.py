@@ -17,6 +17,7 @@ from otel_tokenomics.usage import Usage, pico_to_text
 
 _TEXTS: Final = ("provider", "host", "model", "request_model", "api")
 _OBJECTS: Final = ("usage", "units", "facts")
+_WIDE: Final = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,11 +136,21 @@ def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
         out.print(bill)
     if explanation.rows:
         sources = {entry["id"]: entry["name"] for entry in priced.book.written()[0].get("sources", ())}
-        rows = Table("", "row asks for", "from", "until", "why", "source", box=None, pad_edge=False)
+        titles = ("", "row asks for", "in force", "why", *(["source"] if out.width >= _WIDE else []))
+        rows = Table(box=None, pad_edge=False)
+        for title in titles:
+            rows.add_column(title, overflow="fold")
         for row in explanation.rows:
             asks = ", ".join(f"{key}={'|'.join(words)}" for key, words in row.when.items()) or "nothing"
             seen = f", checked {row.verified}" if row.verified else ""
             source = ", ".join(sources.get(key, key) for key in row.sources) + seen
-            rows.add_row("->" if row.taken else "", asks, row.start or "always", row.until or "open", row.why, source)
+            cells = ("->" if row.taken else "", asks, _in_force(row.start, row.until), row.why, source)
+            rows.add_row(*cells[: len(titles)])
         out.print()
         out.print(rows)
+
+
+def _in_force(start: str | None, until: str | None) -> str:
+    """Return a row's dates; midnight is left out."""
+    first, end = ((instant or "").removesuffix("T00:00:00Z") for instant in (start, until))
+    return " ".join(filter(None, (f"from {first}" if first else "", f"until {end}" if end else ""))) or "always"

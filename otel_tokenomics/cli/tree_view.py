@@ -17,6 +17,7 @@ from otel_tokenomics.report.tree import Node, Owner, is_unpriced, model_of, owne
 _WIDE: Final = 110
 _NUMBERS_WIDTH: Final = 38
 _NOTES_WIDTH: Final = 24
+_NOTES_BELOW: Final = 46
 #: Room that is left for the name in the deepest level that is still indented.
 _NAME_WIDTH: Final = 14
 _BAR: Final = 10
@@ -55,7 +56,9 @@ def show_tree(out: Any, trace: str, roots: list[Node], depth: int | None = None)
         name, notes = _name(row, deepest), _notes(row)
         if not wide:
             lead = row.below + (drawn.pipe if shown else "   ")
-            name = "\n".join([name, *textwrap.wrap(notes, room, initial_indent=lead, subsequent_indent=lead)])
+            name = "\n".join(
+                [name, *textwrap.wrap(notes, min(room, _NOTES_BELOW), initial_indent=lead, subsequent_indent=lead)]
+            )
         table.add_row(name, *_numbers(row.node), *([notes] if wide else []))
         stack.extend(reversed(_children(row, shown, drawn, deepest)))
     out.print(table)

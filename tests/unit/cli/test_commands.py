@@ -52,7 +52,7 @@ def test_explain_at_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert out[1].startswith("call   at 2026-11-22T10:00:00Z, read with otel-tokenomics@")
     assert "tier   above 272000 input tokens" in out
     (taken,) = [text for text in out if text.startswith("->")]
-    assert taken.split() == ["->", "service_tier=flex", "2026-10-12T00:00:00Z", "open", "in", "force", "genai-prices"]
+    assert taken.split() == ["->", "service_tier=flex", "from", "2026-10-12", "in", "force", "genai-prices"]
     assert any("asks for processing=batch, the call has none" in text for text in out)
 
 
