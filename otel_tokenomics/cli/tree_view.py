@@ -100,8 +100,8 @@ def _numbers(node: Node) -> tuple[Any, ...]:
     span = node.span
     unpriced = Text("unpriced", style="yellow") if is_unpriced(span) else ""
     return (
-        _count(tokens(span, names.GEN_AI_USAGE_INPUT_TOKENS)),
-        _count(tokens(span, names.GEN_AI_USAGE_OUTPUT_TOKENS)),
+        _count(tokens(span, "input")),
+        _count(tokens(span, "output")),
         money_text(node.own) if node.own is not None else unpriced,
         money_text(node.inclusive) if node.children and node.inclusive else "",
     )

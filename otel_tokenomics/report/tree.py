@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.report.otlp_files import SpanRecord
@@ -45,9 +45,9 @@ def own_cost(span: SpanRecord) -> int | None:
         return None
 
 
-def tokens(span: SpanRecord, key: str) -> int | None:
-    """Return a count that a span bears; None where there is none that can be believed."""
-    count = span.attributes.get(key)
+def tokens(span: SpanRecord, side: Literal["input", "output"]) -> int | None:
+    """Return a token count under the first spelling that a span bears; None where there is none to believe."""
+    count = _first(span, names.READ_AS[side])
     if isinstance(count, str) and count.isdecimal() and len(count) <= len(str(MAX_COUNT)):
         count = int(count)
     if isinstance(count, float) and math.isfinite(count):
@@ -57,10 +57,12 @@ def tokens(span: SpanRecord, key: str) -> int | None:
 
 def model_of(span: SpanRecord) -> str:
     """Return the model that was priced, else the one that answered or was asked for; an empty text without any."""
-    for key in (names.TOKENOMICS_PRICE_MODEL, names.GEN_AI_RESPONSE_MODEL, names.GEN_AI_REQUEST_MODEL):
-        if value := span.attributes.get(key):
-            return str(value)
-    return ""
+    spellings = (names.TOKENOMICS_PRICE_MODEL, *names.READ_AS["response_model"], *names.READ_AS["request_model"])
+    return str(_first(span, spellings) or "")
+
+
+def _first(span: SpanRecord, spellings: Iterable[str]) -> Any:
+    return next((value for key in spellings if (value := span.attributes.get(key)) not in (None, "")), None)
 
 
 def tags(span: SpanRecord) -> dict[str, str]:
@@ -154,8 +156,8 @@ def owners(spans: Iterable[SpanRecord]) -> list[Owner]:
         key = (owned.get("team", ""), owned.get("customer", ""), model_of(span) or span.name)
         row = rows.setdefault(key, [0, 0, 0, 0, 0])
         row[0] += 1
-        row[1] += tokens(span, names.GEN_AI_USAGE_INPUT_TOKENS) or 0
-        row[2] += tokens(span, names.GEN_AI_USAGE_OUTPUT_TOKENS) or 0
+        row[1] += tokens(span, "input") or 0
+        row[2] += tokens(span, "output") or 0
         row[3] += cost or 0
         row[4] += is_unpriced(span)
     found = [Owner(*key, *row) for key, row in rows.items()]

@@ -80,9 +80,16 @@ def test_an_amount_that_cannot_be_read_is_unpriced_and_not_zero(total: Any) -> N
 def test_counts_of_any_type(count: Any, read: int | None) -> None:
     key = "gen_ai.usage.input_tokens"
     found = span("1", "", 0.5, **{key: count, "gen_ai.request.model": ["m"]})
-    assert tokens(found, key) == read
+    assert tokens(found, "input") == read
     (row,) = owners([found])
     assert (row.model, row.input, row.calls) == ("['m']", read or 0, 1)
+
+
+def test_spans_of_others_bear_tokens_and_model_in_their_own_words() -> None:
+    openinference = {"llm.token_count.prompt": 12, "llm.token_count.completion": 3, "llm.model_name": "m"}
+    openllmetry = {"gen_ai.usage.prompt_tokens": "7", "gen_ai.usage.completion_tokens": 2, "gen_ai.response.model": "n"}
+    rows = owners([span("1", "", 0.5, **openinference), span("2", "1", 0.25, **openllmetry)])
+    assert [(row.model, row.input, row.output) for row in rows] == [("m", 12, 3), ("n", 7, 2)]
 
 
 def test_what_another_span_was_charged_for_is_no_call_of_an_owner() -> None:
