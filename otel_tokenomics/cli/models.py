@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(*row)
     if found:
         out.print(table)
-    out.print(f"{len(found)} models in {book.id}; tokens in USD per million, the rest in USD each")
+    plural = "" if len(found) == 1 else "s"
+    out.print(f"{len(found)} model{plural} in {book.id}; tokens in USD per million, the rest in USD each")
     if not found:
         out.print("try a shorter word: every word must stand in PROVIDER/ID")
     return 0
