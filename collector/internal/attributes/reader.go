@@ -219,6 +219,9 @@ func (s *Span) usage(options *Options, r *Reading) {
 	case t.huge, q.Usage.Has == 0 && t.bad:
 		q.Reason = pricing.ReasonInvalidUsage
 		q.Usage = pricing.Usage{}
+	case q.Usage.Has == 0 && s.has(slotUsageSource):
+		// Our SDK names a source where usage was reported, and no count where all of it was zero.
+		q.Usage.Set(pricing.Input, 0)
 	case q.Usage.Has == 0:
 		q.Reason = s.missing(r)
 	case t.bad, t.incomplete, s.text(slotCostReason) == pricing.ReasonIncompleteUsage,
