@@ -75,6 +75,10 @@ func TestSelfTelemetry(t *testing.T) {
 		Value:      0.015,
 		Attributes: attribute.NewSet(attribute.String("currency", "USD"), attribute.String("source", "collector"), attribute.String("basis", "list")),
 	}}, metricdatatest.IgnoreTimestamp())
+	count := func(value int64) []metricdata.DataPoint[int64] { return []metricdata.DataPoint[int64]{{Value: value}} }
+	// gpt-4o, gpt-7-turbo and lab's free model are looked for once each; the second gpt-4o is remembered.
+	metadatatest.AssertEqualProcessorTokenomicsModelCacheMisses(t, telemetry, count(3), metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualProcessorTokenomicsModelCacheSize(t, telemetry, count(3), metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualProcessorTokenomicsBookInfo(t, telemetry, []metricdata.DataPoint[int64]{{
 		Value: 1, Attributes: attribute.NewSet(attribute.String("version", "vectors@2026.11.22")),
 	}}, metricdatatest.IgnoreTimestamp())
