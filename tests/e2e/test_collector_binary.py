@@ -172,7 +172,8 @@ def _attributes(traces: Json) -> list[dict[str, Any]]:
     return found
 
 
-BOOK: Final[Json] = {"max_age": "0", "book": {"files": [{"path": str(ROOT / "tests" / "vectors" / "book.json")}]}}
+BOOK_FILE: Final = ROOT / "tests" / "vectors" / "book.json"
+BOOK: Final[Json] = {"max_age": "0", "book": {"files": [{"path": str(BOOK_FILE)}]}}
 
 
 @pytest.mark.parametrize(
@@ -349,6 +350,26 @@ def test_the_shipped_configs_are_valid_without_a_warning(config: str) -> None:
         timeout=START_SECONDS,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_examples_of_the_processor_are_valid_as_printed(tmp_path: Path) -> None:
+    text = (ROOT / "collector" / "processor" / "tokenomicsprocessor" / "README.md").read_text()
+    examples = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 3
+    for number, example in enumerate(examples):
+        config = tmp_path / f"example{number}.yaml"
+        # The one path of a price book that a reader has and this machine has not.
+        config.write_text(example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE)))
+        # The demo's config brings what an example leaves out: receiver, exporter, pipeline.
+        done = subprocess.run(
+            [_require_binary(), "validate", "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(config)],
+            env=_environment(_free_port(), "http://127.0.0.1:9"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), example
 
 
 def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:

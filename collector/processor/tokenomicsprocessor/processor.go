@@ -3,6 +3,7 @@ package tokenomicsprocessor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -53,7 +54,7 @@ func newProcessor(set processor.Settings, cfg *Config) (*tokenomicsProcessor, er
 	}
 	settings.OnReload = p.reloaded
 	if p.books, err = booksource.New(settings); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("\"book\": %w", err)
 	}
 	if p.endpoints, err = newEndpoints(cfg, p.books.Book()); err != nil {
 		return nil, err

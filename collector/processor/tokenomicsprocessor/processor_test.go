@@ -250,4 +250,5 @@ func TestMissingBookStopsTheStart(t *testing.T) {
 	cfg.Book.Files = []FileConfig{{Path: filepath.Join(t.TempDir(), "absent.json")}}
 	_, err := NewFactory().CreateTraces(t.Context(), nopSettings(), cfg, consumertest.NewNop())
 	require.ErrorContains(t, err, "absent.json")
+	require.ErrorContains(t, err, `"book"`)
 }
