@@ -362,7 +362,11 @@ def test_the_examples_of_the_processor_are_valid_as_printed(tmp_path: Path) -> N
         config.write_text(example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE)))
         # The demo's config brings what an example leaves out: receiver, exporter, pipeline.
         done = subprocess.run(
-            [_require_binary(), "validate", "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(config)],
+            [
+                _require_binary(),
+                "validate",
+                *(f"--config={path}" for path in (DISTRIBUTION / "config.demo.yaml", config)),
+            ],
             env=_environment(_free_port(), "http://127.0.0.1:9"),
             capture_output=True,
             text=True,
