@@ -177,7 +177,8 @@ func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outc
 	defer func() {
 		if failure := recover(); failure != nil {
 			result = outcomeMalformed
-			p.logger.Error("internal failure", zap.Error(errPanic), zap.Any("panic", failure), zap.Stack("stack"))
+			// The kind of the failure, not its text, which may hold what the span held.
+			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
 		}
 	}()
 	return p.process(work, span)
