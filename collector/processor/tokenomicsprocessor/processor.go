@@ -134,29 +134,42 @@ type batch struct {
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
-	// One book for the whole batch, whatever is swapped meanwhile.
-	work := batch{book: p.books.Book()}
-	if p.maxAge > 0 {
-		work.stale = time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
-	}
+	// Made for the first span that is worth it: most batches of most pipelines hold no model call.
+	var work *batch
+	var passed int64
 	for _, resource := range traces.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
 			entered := false
 			for _, span := range scope.Spans().All() {
 				if !worthReading(span) {
-					work.tally.outcomes[outcomePassed]++
+					passed++
 					continue
+				}
+				if work == nil {
+					work = p.newBatch()
 				}
 				if !entered {
 					work.span.Enter(attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()})
 					entered = true
 				}
-				work.tally.outcomes[p.safely(&work, span)]++
+				work.tally.outcomes[p.safely(work, span)]++
 			}
 		}
 	}
+	if work == nil {
+		p.counters.passed(passed)
+		return traces, nil
+	}
+	work.tally.outcomes[outcomePassed] += passed
 	p.counters.add(&work.tally)
 	return traces, nil
+}
+
+// newBatch takes the book in use: one for the whole batch, whatever is swapped meanwhile.
+func (p *tokenomicsProcessor) newBatch() *batch {
+	work := &batch{book: p.books.Book()}
+	work.stale = p.maxAge > 0 && time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
+	return work
 }
 
 // worthReading says whether any attribute can make the span a model call. Most spans of a pipeline end here.

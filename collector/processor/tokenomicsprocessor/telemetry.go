@@ -146,6 +146,13 @@ func (n *nameCache) look(book *pricing.Book) {
 	n.seen = now
 }
 
+// passed counts a batch without any model call.
+func (c *counters) passed(spans int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.total.outcomes[outcomePassed] += spans
+}
+
 func (c *counters) add(batch *tally) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
