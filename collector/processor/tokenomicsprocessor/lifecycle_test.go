@@ -198,6 +198,30 @@ func TestConservation(t *testing.T) {
 	assert.Equal(t, sums[1], sums[500])
 }
 
+// TestUnknownProvidersAreNamed: a provider that was mistyped is said at the start, not found a month later.
+func TestUnknownProvidersAreNamed(t *testing.T) {
+	for name, test := range map[string]struct {
+		rules []string
+		want  []any
+	}{
+		"known by key and by name": {[]string{"a.example=openai", "b.example=Bedrock"}, nil},
+		"mistyped":                 {[]string{"a.example=opnai", "b.example=openai", "c.example=opnai"}, []any{"opnai"}},
+	} {
+		cfg := vectorConfig()
+		cfg.Endpoints = test.rules
+		core, logs := observer.New(zap.WarnLevel)
+		set := nopSettings()
+		set.Logger = zap.New(core)
+		start(t, cfg, set)
+		var got []any
+		for _, entry := range logs.All() {
+			assert.Contains(t, entry.Message, `"endpoints"`)
+			got = append(got, entry.ContextMap()["providers"].([]any)...)
+		}
+		assert.Equal(t, test.want, got, name)
+	}
+}
+
 // TestMutatesData: the processor writes on spans, so that shared data is copied in front of it.
 func TestMutatesData(t *testing.T) {
 	traces, err := NewFactory().CreateTraces(t.Context(), nopSettings(), createDefaultConfig(), consumertest.NewNop())

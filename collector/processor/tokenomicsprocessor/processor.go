@@ -90,6 +90,10 @@ func (p *tokenomicsProcessor) start(ctx context.Context, host component.Host) er
 	if err := p.counters.register(p.builder, p.books.Book); err != nil {
 		return err
 	}
+	if names := p.endpoints.strangers(p.books.Book()); len(names) > 0 {
+		// Not refused: a provider without prices is a fact, and its calls show as unpriced.
+		p.logger.Warn("\"endpoints\" names providers that the price book does not know", zap.Strings("providers", names))
+	}
 	p.logger.Info("price book in use", zap.String("book", p.books.Book().ID()), zap.Int("models", p.books.Book().Len()))
 	p.books.Start(ctx)
 	return nil
