@@ -135,6 +135,8 @@ type batch struct {
 	result  pricing.Result
 	tally   tally
 	guess   guess
+	// tags are those of the resource whose spans are at hand.
+	tags []tag
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
@@ -142,6 +144,7 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	var work *batch
 	var passed int64
 	for _, resource := range traces.ResourceSpans().All() {
+		arrived := false
 		for _, scope := range resource.ScopeSpans().All() {
 			entered := false
 			for _, span := range scope.Spans().All() {
@@ -151,6 +154,9 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 				}
 				if work == nil {
 					work = p.newBatch()
+				}
+				if !arrived {
+					work.tags, arrived = resourceTags(resource.Resource().Attributes()), true
 				}
 				if !entered {
 					work.span.Enter(attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()})
@@ -224,6 +230,7 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 		return outcomeNotApplicable
 	}
 	p.price(work)
+	putTags(found, work.tags)
 	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
 	return work.tally.settled(reading, &work.result)
 }
