@@ -349,6 +349,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "openinference.span.kind",
         "traceloop.span.kind",
         "llm.request.type",
+        "gen_ai.operation.type",
         "gen_ai.operation.name",
         "ai.operationId",
         "span.type",
@@ -359,11 +360,16 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "operation.cost",
         "llm.cost.total",
         "litellm.cost.total",
+        "gen_ai.cost.total_cost",
         "gen_ai.cost.total_tokens",
+        "opencode.llm.cost.total",
+        "cost_usd",
     ),
     "billed": ("gen_ai.usage.total_cost",),
     "billed_amount": ("gen_ai.usage.cost.amount",),
     "billed_source": ("gen_ai.usage.cost.source",),
+    "billed_currency": ("gen_ai.usage.cost.currency",),
+    "cache_hit": ("litellm.cache_hit",),
 }
 
 #: dialect -> key -> parts of the cost that it sums, or how it is written

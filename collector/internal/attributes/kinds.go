@@ -63,6 +63,11 @@ var requestTypes = kindTable{
 	"embeddings": {RoleCall, opEmbeddings}, "rerank": {RoleCall, opRerank},
 }
 
+// Sentry marks the spans that carry sums of others; its ai_client says no more than the operation does.
+var operationTypes = kindTable{
+	"agent": {RoleContainer, ""}, "tool": {RoleContainer, ""}, "handoff": {RoleContainer, ""},
+}
+
 var spanTypes = kindTable{
 	"llm": {RoleCall, opChat}, "embedding": {RoleCall, opEmbeddings}, "agent": {RoleContainer, ""},
 	"workflow": {RoleContainer, ""}, "task": {RoleContainer, ""}, "tool": {RoleContainer, ""},
@@ -86,6 +91,9 @@ func (s *Span) role() kindEntry {
 		return entry
 	}
 	if entry, ok := s.kindOf(slotRequestType, requestTypes); ok {
+		return entry
+	}
+	if entry, ok := s.kindOf(slotOperationType, operationTypes); ok {
 		return entry
 	}
 	if entry, ok := s.kindOf(slotOperation, operationKinds); ok {

@@ -36,6 +36,7 @@ const (
 	slotOpenInferenceKind
 	slotTraceloopKind
 	slotRequestType
+	slotOperationType
 	slotVercelOperation
 	slotSpanType
 	slotLangfuseType
@@ -52,18 +53,23 @@ const (
 	slotSearchContext
 	slotCallEnd
 	slotCostTotal
+	slotCostComputed
 	slotCostSource
 	slotCostStatus
 	slotCostReason
 	slotPriceBook
+	slotPriceSku
+	slotAccounting
 	slotChargeKind
 	slotCredential
+	slotUsageSource
 	slotEstimatedInput
 	slotEstimatedOutput
 	slotBilled
 	slotBilledAmount
 	slotBilledCurrency
 	slotBilledSource
+	slotCacheHit
 	slotVercelDetail
 	// slotEstimateOfOthers and slotUnit are the first of a run: one slot per spelling, one per unit.
 	slotEstimateOfOthers
@@ -77,15 +83,36 @@ const maxEstimates = 8
 
 // Keys that are read beside the generated tables.
 const (
-	billedCurrencyKey  = "gen_ai.usage.cost.currency"
 	oldResponseTierKey = "gen_ai.openai.response.service_tier"
 	oldRequestTierKey  = "gen_ai.openai.request.service_tier"
 	vercelDetailPrefix = "ai.usage.inputTokenDetails."
 	vercelNoCache      = vercelDetailPrefix + "noCacheTokens"
 )
 
-// spelling is one key under which a slot is read; the lowest rank that is present wins.
-type spelling struct {
+// slotSet is a set of slots.
+type slotSet [(slotCount + 63) / 64]uint64
+
+func slotsOf(places ...slot) (set slotSet) {
+	for _, place := range places {
+		set.add(place)
+	}
+	return set
+}
+
+func (s *slotSet) add(place slot)      { s[place/64] |= 1 << (place % 64) }
+func (s *slotSet) has(place slot) bool { return s[place/64]>>(place%64)&1 != 0 }
+
+func (s *slotSet) meets(other *slotSet) bool {
+	for word := range s {
+		if s[word]&other[word] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Spelling is one key under which a slot is read; the lowest rank that is present wins.
+type Spelling struct {
 	key  string
 	slot slot
 	rank uint8
@@ -93,7 +120,9 @@ type spelling struct {
 	decisive bool
 	// detail marks the keys by which the Vercel AI SDK from version 6 on is known.
 	detail bool
-	next   int16
+	// own keys are written by the processor: whatever they hold is noticed. An empty name is none.
+	own, name bool
+	next      int16
 }
 
 const bucketCount = 1024
@@ -102,10 +131,17 @@ const bucketCount = 1024
 // through it: length and three bytes tell our few hundred keys apart from almost anything else.
 type keyTable struct {
 	heads     [bucketCount]int16
-	spellings []spelling
-	// opening marks how decisive keys begin: most keys of other spans are told apart by their first two letters.
-	opening [1 << 10]bool
+	spellings []Spelling
 }
+
+// openings marks how keys begin that are read, and which of these decide: most other keys are told apart by their first
+// two letters.
+var openings [1 << 10]uint8
+
+const (
+	opensRead uint8 = 1 << iota
+	opensDecisive
+)
 
 func bucket(key string) int {
 	last := len(key) - 1
@@ -115,7 +151,7 @@ func bucket(key string) int {
 // opening folds the first two letters of a key, which has at least two.
 func opening(key string) int { return int(key[0]&31)<<5 | int(key[1]&31) }
 
-func (t *keyTable) find(key string) *spelling {
+func (t *keyTable) find(key string) *Spelling {
 	if key == "" {
 		return nil
 	}
@@ -129,21 +165,24 @@ func (t *keyTable) find(key string) *spelling {
 
 func (t *keyTable) add(slot slot, decisive bool, keys ...string) {
 	for rank, key := range keys {
-		t.put(spelling{key: key, slot: slot, rank: uint8(rank), decisive: decisive})
+		t.put(Spelling{key: key, slot: slot, rank: uint8(rank), decisive: decisive})
 	}
 }
 
-func (t *keyTable) put(entry spelling) {
+func (t *keyTable) put(entry Spelling) {
 	if t.find(entry.key) != nil {
 		return
 	}
 	entry.detail = strings.HasPrefix(entry.key, vercelDetailPrefix)
+	entry.own = ownSlots.has(entry.slot)
+	entry.name = !entry.own && !entry.slot.counts()
 	place := bucket(entry.key)
 	entry.next = t.heads[place]
 	t.heads[place] = int16(len(t.spellings))
 	t.spellings = append(t.spellings, entry)
+	openings[opening(entry.key)] |= opensRead
 	if entry.decisive {
-		t.opening[opening(entry.key)] = true
+		openings[opening(entry.key)] |= opensDecisive
 	}
 }
 
@@ -166,6 +205,7 @@ func (t *keyTable) addKinds() {
 	t.add(slotOpenInferenceKind, true, "openinference.span.kind")
 	t.add(slotTraceloopKind, true, "traceloop.span.kind")
 	t.add(slotRequestType, true, "llm.request.type")
+	t.add(slotOperationType, false, "gen_ai.operation.type")
 	t.add(slotVercelOperation, true, "ai.operationId")
 	t.add(slotSpanType, false, "span.type")
 	t.add(slotLangfuseType, true, "langfuse.observation.type")
@@ -205,8 +245,9 @@ func (t *keyTable) addIdentity() {
 	t.add(slotTierRequest, false, OpenaiRequestServiceTier, oldRequestTierKey)
 	t.add(slotBilled, false, ReadAsBilled...)
 	t.add(slotBilledAmount, false, ReadAsBilledAmount...)
-	t.add(slotBilledCurrency, false, billedCurrencyKey)
+	t.add(slotBilledCurrency, false, ReadAsBilledCurrency...)
 	t.add(slotBilledSource, false, ReadAsBilledSource...)
+	t.add(slotCacheHit, false, ReadAsCacheHit...)
 	for index, key := range ReadAsEstimateOfOthers[:min(len(ReadAsEstimateOfOthers), maxEstimates)] {
 		t.add(slotEstimateOfOthers+slot(index), false, key)
 	}
@@ -221,12 +262,16 @@ func (t *keyTable) addOurs() {
 	t.add(slotSearchContext, false, TokenomicsRequestSearchContext)
 	t.add(slotCallEnd, false, TokenomicsCallEnd)
 	t.add(slotCostTotal, true, TokenomicsCostTotal)
+	t.add(slotCostComputed, false, TokenomicsCostComputed)
 	t.add(slotCostSource, true, TokenomicsCostSource)
 	t.add(slotCostStatus, true, TokenomicsCostStatus)
 	t.add(slotCostReason, false, TokenomicsCostReason)
 	t.add(slotPriceBook, false, TokenomicsPriceBook)
+	t.add(slotPriceSku, false, TokenomicsPriceSku)
+	t.add(slotAccounting, false, TokenomicsUsageAccounting)
 	t.add(slotChargeKind, true, TokenomicsChargeKind)
 	t.add(slotCredential, false, TokenomicsCredentialHash)
+	t.add(slotUsageSource, false, TokenomicsUsageSource)
 	t.add(slotEstimatedInput, false, TokenomicsUsageEstimatedInputTokens)
 	t.add(slotEstimatedOutput, false, TokenomicsUsageEstimatedOutputTokens)
 	for unit, name := range pricing.UnitNames {
@@ -239,33 +284,57 @@ func (t *keyTable) addOurs() {
 // written lists what the processor writes besides the keys that it reads: noticed, so that a span which is priced anew
 // loses the figures of the first time.
 var written = []string{
-	TokenomicsCostCurrency, TokenomicsCostBasis, TokenomicsCostFlags, TokenomicsCostList, TokenomicsCostComputed,
+	TokenomicsCostCurrency, TokenomicsCostBasis, TokenomicsCostFlags, TokenomicsCostList,
 	TokenomicsCostInput, TokenomicsCostCacheRead, TokenomicsCostCacheWrite, TokenomicsCostOutput, TokenomicsCostReasoning,
 	TokenomicsCostTools, TokenomicsCostRequests, TokenomicsCostSavingsCache, TokenomicsCostSavingsBatch,
-	TokenomicsCostTotalMicros, TokenomicsPriceSku, TokenomicsPriceModel, TokenomicsPriceMatch, TokenomicsUsageAccounting,
+	TokenomicsCostTotalMicros, TokenomicsPriceModel, TokenomicsPriceMatch,
 }
+
+// Opens says whether a decisive key may begin like this one. It is the one step that every attribute of every span
+// takes, so it is small enough to become a part of its caller's loop.
+func Opens(key string) bool { return len(key) >= 2 && openings[opening(key)]&opensDecisive != 0 }
 
 // Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
-// It is the one step that every attribute of every span takes.
 func Decisive(key string) bool {
-	return len(key) >= 2 && keys.opening[opening(key)] && decides(key)
-}
-
-func decides(key string) bool {
+	if !Opens(key) {
+		return false
+	}
 	entry := keys.find(key)
 	return entry != nil && entry.decisive
+}
+
+// Find returns how a key is read, nil where no rule reads it: a caller converts only the values that matter.
+func Find(key string) *Spelling {
+	if len(key) < 2 || openings[opening(key)] == 0 {
+		return nil
+	}
+	return keys.find(key)
+}
+
+// KnownKeys returns every key that some rule reads or notices.
+func KnownKeys() []string {
+	known := make([]string, 0, len(keys.spellings))
+	for index := range keys.spellings {
+		known = append(known, keys.spellings[index].key)
+	}
+	return known
 }
 
 // Own says whether a key is one that the processor writes.
 func Own(key string) bool {
 	entry := keys.find(key)
-	if entry == nil {
-		return false
-	}
-	switch entry.slot {
-	case slotOther, slotCostTotal, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook:
-		return true
-	default:
-		return false
-	}
+	return entry != nil && entry.own
+}
+
+// ownSlots hold what the processor writes.
+var ownSlots = slotsOf(
+	slotOther, slotCostTotal, slotCostComputed, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook, slotPriceSku,
+	slotAccounting,
+)
+
+// counts says whether a slot holds a number of tokens or other units: there a text without digits is a wrong number,
+// elsewhere it says nothing.
+func (s slot) counts() bool {
+	return s >= slotInput && s <= slotCompactionOutput || s == slotEstimatedInput || s == slotEstimatedOutput ||
+		s >= slotUnit && s < slotOther
 }

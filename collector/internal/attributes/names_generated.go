@@ -180,11 +180,13 @@ var (
 	ReadAsApiBase          = []string{"gen_ai.openai.api_base", "url.full"}
 	ReadAsRequestTier      = []string{"openai.request.service_tier", "gen_ai.openai.request.service_tier"}
 	ReadAsResponseTier     = []string{"openai.response.service_tier", "gen_ai.openai.response.service_tier", "anthropic.response.service_tier"}
-	ReadAsKind             = []string{"openinference.span.kind", "traceloop.span.kind", "llm.request.type", "gen_ai.operation.name", "ai.operationId", "span.type", "langfuse.observation.type"}
-	ReadAsEstimateOfOthers = []string{"gen_ai.usage.cost", "operation.cost", "llm.cost.total", "litellm.cost.total", "gen_ai.cost.total_tokens"}
+	ReadAsKind             = []string{"openinference.span.kind", "traceloop.span.kind", "llm.request.type", "gen_ai.operation.type", "gen_ai.operation.name", "ai.operationId", "span.type", "langfuse.observation.type"}
+	ReadAsEstimateOfOthers = []string{"gen_ai.usage.cost", "operation.cost", "llm.cost.total", "litellm.cost.total", "gen_ai.cost.total_cost", "gen_ai.cost.total_tokens", "opencode.llm.cost.total", "cost_usd"}
 	ReadAsBilled           = []string{"gen_ai.usage.total_cost"}
 	ReadAsBilledAmount     = []string{"gen_ai.usage.cost.amount"}
 	ReadAsBilledSource     = []string{"gen_ai.usage.cost.source"}
+	ReadAsBilledCurrency   = []string{"gen_ai.usage.cost.currency"}
+	ReadAsCacheHit         = []string{"litellm.cache_hit"}
 )
 
 // DialectKey is one key of a backend's dialect and the parts of the cost that it sums.

@@ -1,7 +1,6 @@
 package attributes
 
 import (
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,10 +55,12 @@ type Reading struct {
 	Port      int
 	Path      string
 	Operation string
-	// Own: our SDK made the span. Exclusive: caches were added to the input that the emitter reported.
+	// Own: our SDK saw the call. Exclusive: caches were added to the input that the emitter reported.
 	Own, Exclusive bool
-	// Settled: a provider's total of an earlier step, book and all, is on the span.
-	Settled  bool
+	// Settled: a provider's total of an earlier step, book and all, is on the span. Adopted: another library's estimate.
+	Settled, Adopted bool
+	// CacheHit: a gateway answered from its own cache; the stated cost is 0.
+	CacheHit bool
 	Estimate Estimate
 	// TierStated, SplitStated: the span names a service tier, and the lifetime of its cache writes.
 	TierStated, SplitStated bool
@@ -69,7 +70,8 @@ type Reading struct {
 
 // Read fills r with what the observed span says.
 func (s *Span) Read(options *Options, r *Reading) {
-	*r = Reading{Own: s.own}
+	// Our SDK also writes on spans that another instrumentation opened.
+	*r = Reading{Own: s.own || s.has(slotCallEnd)}
 	if s.malformed() {
 		r.Verdict = VerdictMalformed
 		return
@@ -131,14 +133,14 @@ func (s *Span) settled(options *Options) bool {
 
 func (s *Span) identity(r *Reading) {
 	q := &r.Query
-	q.Provider = s.text(slotProvider)
+	q.Provider = clipped(s.text(slotProvider))
 	if s.has(slotProvider) && ReadAsProvider[s.ranks[slotProvider]] == "ai.model.provider" {
 		// anthropic.messages is the provider and its API.
 		q.Provider, _, _ = strings.Cut(q.Provider, ".")
 	}
-	q.ResponseModel, q.RequestModel = s.text(slotResponseModel), s.text(slotRequestModel)
+	q.ResponseModel, q.RequestModel = clipped(s.text(slotResponseModel)), clipped(s.text(slotRequestModel))
 	q.AtMillis = s.StartMillis
-	q.Host = s.text(slotHost)
+	q.Host = clipped(s.text(slotHost))
 	if port, state := s.count(slotPort); state == countGood {
 		r.Port = int(port)
 	}
@@ -147,6 +149,12 @@ func (s *Span) identity(r *Reading) {
 	}
 }
 
+// maxNameBytes is one more than any name may have, so that the price book still sees that it is too long.
+const maxNameBytes = 257
+
+// clipped bounds what a hostile name costs in the steps that follow.
+func clipped(name string) string { return name[:min(len(name), maxNameBytes)] }
+
 const maxAddressBytes = 2048
 
 // address reads host, port and path of a base address; a host that the span names by itself stays.
@@ -154,29 +162,51 @@ func (s *Span) address(r *Reading, base string) {
 	if len(base) > maxAddressBytes {
 		return
 	}
-	parsed, err := url.Parse(base)
-	if err != nil || parsed.Hostname() == "" {
+	host, port, path := cutAddress(base)
+	if host == "" {
 		return
 	}
 	if r.Query.Host == "" {
-		r.Query.Host = parsed.Hostname()
-		if port, err := strconv.Atoi(parsed.Port()); err == nil {
-			r.Port = port
+		r.Query.Host, r.Port = host, port
+	}
+	if strings.EqualFold(r.Query.Host, host) {
+		r.Path = path
+	}
+}
+
+// cutAddress takes scheme://user@host:port/path?query apart without an allocation, which every span of an
+// instrumentation that names its address this way would cost. The host is empty where there is no scheme or no host.
+func cutAddress(address string) (host string, port int, path string) {
+	_, rest, found := strings.Cut(address, "://")
+	if !found {
+		return "", 0, ""
+	}
+	rest, _, _ = strings.Cut(rest, "#")
+	rest, _, _ = strings.Cut(rest, "?")
+	host = rest
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		host, path = rest[:slash], rest[slash:]
+	}
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	// The colons of an IPv6 address stand inside brackets.
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		number, err := strconv.ParseUint(host[colon+1:], 10, 16)
+		if err != nil && colon+1 < len(host) {
+			return "", 0, ""
 		}
+		host, port = host[:colon], int(number)
 	}
-	if strings.EqualFold(r.Query.Host, parsed.Hostname()) {
-		r.Path = parsed.Path
-	}
+	return strings.Trim(host, "[]"), port, path
 }
 
 // readFacts reads what else a price depends on: the response's word, else the request's.
 func (s *Span) readFacts(r *Reading) {
 	facts := &r.Query.Facts
-	facts.Speed, facts.InferenceGeo = s.text(slotSpeed), s.text(slotGeo)
-	facts.DeploymentType, facts.Region = s.text(slotDeployment), s.text(slotRegion)
-	facts.SearchContextSize, facts.Account = s.text(slotSearchContext), s.text(slotCredential)
+	facts.Speed, facts.InferenceGeo = clipped(s.text(slotSpeed)), clipped(s.text(slotGeo))
+	facts.DeploymentType, facts.Region = clipped(s.text(slotDeployment)), clipped(s.text(slotRegion))
+	facts.SearchContextSize, facts.Account = clipped(s.text(slotSearchContext)), clipped(s.text(slotCredential))
 	for _, place := range [...]slot{slotTier, slotTierResponse, slotTierRequest} {
-		if word := s.text(place); word != "" {
+		if word := clipped(s.text(place)); word != "" {
 			r.TierStated = true
 			if strings.EqualFold(word, "batch") {
 				facts.Processing = "batch"
@@ -192,9 +222,9 @@ func (s *Span) usage(options *Options, r *Reading) {
 	var t tally
 	q := &r.Query
 	t.read(s)
-	t.decide(s, makerOf(strings.ToLower(q.Provider)), options.Convention)
+	t.decide(s, makerOf(strings.ToLower(strings.TrimSpace(q.Provider))), options.Convention)
 	t.units(s, &q.Usage)
-	t.estimates(s, &q.Usage)
+	q.Usage.Estimated = t.estimated
 	r.Exclusive, r.SplitStated = t.exclusive, t.has1h || t.has5m
 	r.InputTokens, r.OutputTokens = t.input, t.output
 	if t.inconsistent {
@@ -210,20 +240,33 @@ func (s *Span) usage(options *Options, r *Reading) {
 	case t.huge, q.Usage.Has == 0 && t.bad:
 		q.Reason = pricing.ReasonInvalidUsage
 		q.Usage = pricing.Usage{}
+	case q.Usage.Has == 0 && s.has(slotUsageSource):
+		// Our SDK names a source where usage was reported, and no count where all of it was zero.
+		q.Usage.Set(pricing.Input, 0)
 	case q.Usage.Has == 0:
 		q.Reason = s.missing(r)
-	case t.bad, t.incomplete, !s.own && t.cutShort(&q.Usage, r.Operation):
+	case t.bad, t.incomplete, s.text(slotCostReason) == pricing.ReasonIncompleteUsage,
+		!r.Own && t.cutShort(&q.Usage, r.Operation):
+		// An earlier step of ours that saw more than stands on the span knew that something is missing: so it stays.
 		q.Reason = pricing.ReasonIncompleteUsage
 	}
-	if q.Usage.Has != 0 {
-		// One call is one request; a model without a fee per request has no rate for it.
+	if s.completed() && q.Usage.Counts != [pricing.UnitCount]int64{} {
+		// One completed call is one request; a model without a fee per request has no rate for it.
 		q.Usage.Set(pricing.Request, 1)
 	}
 }
 
+// completed says whether a call ran to its end.
+func (s *Span) completed() bool {
+	if end := s.text(slotCallEnd); end != "" {
+		return end == "completed"
+	}
+	return !s.Failed && !s.has(slotErrorType)
+}
+
 // missing says why a call bears no usage. A call that failed was not billed, unless it may have reached the provider.
 func (s *Span) missing(r *Reading) string {
-	switch strings.ToLower(s.text(slotResponseStatus)) {
+	switch strings.ToLower(clipped(s.text(slotResponseStatus))) {
 	case "queued", "in_progress":
 		return pricing.ReasonPending
 	}

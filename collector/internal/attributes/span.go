@@ -1,5 +1,7 @@
 package attributes
 
+import "math/bits"
+
 // Scope is the instrumentation scope of a span.
 type Scope struct{ Name, Version string }
 
@@ -27,7 +29,7 @@ type Span struct {
 
 	values  [slotCount]Value
 	ranks   [slotCount]uint8
-	present [(slotCount + 63) / 64]uint64
+	present slotSet
 	// vercelDetail is set where a key of the Vercel AI SDK 6 or later is there.
 	vercelDetail bool
 	// units is set where a count of a unit of ours is there: most spans have none, and need no look at each.
@@ -43,18 +45,21 @@ func (s *Span) Enter(scope Scope) {
 
 // Reset forgets the span before.
 func (s *Span) Reset() {
-	s.present = [len(s.present)]uint64{}
+	s.present = slotSet{}
 	s.Kind, s.Failed, s.Exception, s.StartMillis, s.vercelDetail, s.units = KindOther, false, "", 0, false, false
 }
 
-// Wanted says whether some rule reads a key, so that a caller converts only the values that matter.
-func Wanted(key string) bool { return keys.find(key) != nil }
-
-// Observe takes one attribute. Of several spellings of one word the first of the spelling map stays, of duplicate keys
-// the first.
+// Observe takes one attribute, see Take.
 func (s *Span) Observe(key string, value Value) {
-	entry := keys.find(key)
-	if entry == nil || value.Type == TypeEmpty {
+	if entry := Find(key); entry != nil {
+		s.Take(entry, value)
+	}
+}
+
+// Take takes the value of one attribute. Of several spellings of one word the first of the spelling map stays, of
+// duplicate keys the first. An empty name says nothing, and does not hide the next spelling.
+func (s *Span) Take(entry *Spelling, value Value) {
+	if value.Type == TypeEmpty && !entry.own || value.Type == TypeString && value.Text == "" && entry.name {
 		return
 	}
 	s.vercelDetail = s.vercelDetail || entry.detail
@@ -62,11 +67,11 @@ func (s *Span) Observe(key string, value Value) {
 	if s.has(entry.slot) && s.ranks[entry.slot] <= entry.rank {
 		return
 	}
-	s.present[entry.slot/64] |= 1 << (entry.slot % 64)
+	s.present.add(entry.slot)
 	s.values[entry.slot], s.ranks[entry.slot] = value, entry.rank
 }
 
-func (s *Span) has(place slot) bool { return s.present[place/64]>>(place%64)&1 != 0 }
+func (s *Span) has(place slot) bool { return s.present.has(place) }
 
 // text returns a string value, or "" where there is none.
 func (s *Span) text(place slot) string {
@@ -85,29 +90,33 @@ func (s *Span) count(place slot) (int64, countState) {
 
 // Ours says whether the span bears any cost attribute of ours.
 func (s *Span) Ours() bool {
-	return s.has(slotOther) || s.has(slotCostTotal) || s.has(slotCostSource) || s.has(slotCostStatus) ||
-		s.has(slotCostReason) || s.has(slotPriceBook)
+	return s.present.meets(&ownSlots)
 }
 
 // deciding are the words that decide what a span is; a type that no emitter can mean there makes the span malformed.
-var deciding = [...]slot{
-	slotOperation, slotOpenInferenceKind, slotTraceloopKind, slotRequestType, slotVercelOperation, slotLangfuseType,
-	slotResponseModel, slotRequestModel, slotProvider, slotHost, slotCostSource, slotCostStatus, slotPriceBook,
-}
+var deciding = slotsOf(
+	slotOperation, slotOpenInferenceKind, slotTraceloopKind, slotRequestType, slotOperationType, slotVercelOperation,
+	slotLangfuseType, slotResponseModel, slotRequestModel, slotProvider, slotHost, slotCostSource, slotCostStatus,
+	slotPriceBook,
+)
 
 // malformed says whether a word that decides holds something else than text.
 func (s *Span) malformed() bool {
-	for _, place := range deciding {
-		if s.has(place) && s.values[place].Type != TypeString {
-			return true
+	for word := range s.present {
+		for found := s.present[word] & deciding[word]; found != 0; found &= found - 1 {
+			place := word*64 + bits.TrailingZeros64(found)
+			if kind := s.values[place].Type; kind != TypeString && kind != TypeEmpty {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// Total returns the cost of an earlier step of ours, in pico-USD.
+// Total returns the cost of an earlier step of ours, in pico-USD. Each step writes its source beside it: without one
+// the number is nobody's.
 func (s *Span) Total() (int64, bool) {
-	if !s.has(slotCostTotal) {
+	if !s.has(slotCostTotal) || s.text(slotCostSource) == "" {
 		return 0, false
 	}
 	return s.values[slotCostTotal].money()

@@ -12,13 +12,16 @@ const (
 	ConventionExclusive
 )
 
+// markExclusive is the word by which an earlier step of ours says how it read the counts, which it left as they were.
+const markExclusive = "exclusive"
+
 // tally is the usage of one span on its way from the emitter's counts to disjoint units.
 type tally struct {
-	input, output, cacheRead, cacheWrite, write5m, write1h, reasoning, total int64
+	input, output, cacheRead, cacheWrite, write5m, write1h, write12h, reasoning, total int64
 
-	hasInput, hasOutput, hasCacheRead, hasCacheWrite, has5m, has1h, hasReasoning, hasTotal bool
+	hasInput, hasOutput, hasCacheRead, hasCacheWrite, has5m, has1h, has12h, hasReasoning, hasTotal bool
 
-	bad, huge, incomplete, inconsistent, exclusive bool
+	bad, huge, incomplete, inconsistent, exclusive, estimated bool
 }
 
 // take reads one count; what is no count is noted and left out.
@@ -43,12 +46,25 @@ func (t *tally) read(s *Span) {
 	t.cacheWrite, t.hasCacheWrite = t.take(s, slotCacheWrite)
 	t.write5m, t.has5m = t.take(s, slotCacheWrite5m)
 	t.write1h, t.has1h = t.take(s, slotCacheWrite1h)
+	t.write12h, t.has12h = t.take(s, slotUnit+slot(pricing.CacheWrite12h))
 	t.reasoning, t.hasReasoning = t.take(s, slotReasoning)
 	t.total, t.hasTotal = t.take(s, slotTotal)
-	if split := t.write5m + t.write1h; split > t.cacheWrite {
+	if split := t.write5m + t.write1h + t.write12h; split > t.cacheWrite {
 		// The split is finer than the sum; a sum that is smaller than it is missing or wrong.
 		t.inconsistent = t.inconsistent || t.hasCacheWrite
 		t.cacheWrite, t.hasCacheWrite = split, true
+	}
+	t.estimate(s, slotEstimatedInput, &t.input, &t.hasInput)
+	t.estimate(s, slotEstimatedOutput, &t.output, &t.hasOutput)
+}
+
+// estimate fills in what the SDK estimated where the provider gave nothing.
+func (t *tally) estimate(s *Span, place slot, total *int64, reported *bool) {
+	if *reported {
+		return
+	}
+	if count, ok := t.take(s, place); ok {
+		*total, *reported, t.estimated = count, true, true
 	}
 }
 
@@ -58,6 +74,8 @@ func (t *tally) decide(s *Span, who maker, setting Convention) {
 	outside := s.emitter != nil && s.emitter.reasoningOutside
 	how := undecided
 	switch {
+	case !s.own && s.text(slotAccounting) == markExclusive:
+		how = exclusive
 	case s.vercel:
 		how = vercelCounts(s, who)
 	case s.emitter != nil:
@@ -131,7 +149,7 @@ func (t *tally) checkTotal() {
 
 // modalities are the counts that are subsets of input, output or cache reads.
 type modalities struct {
-	audioIn, audioOut, audioCacheRead, imageIn, imageOut, videoIn, videoOut, write12h int64
+	audioIn, audioOut, audioCacheRead, imageIn, imageOut, videoIn, videoOut int64
 	// disjoint says that they came as units of ours, which need no taking apart.
 	disjoint bool
 	// joint says that the emitter stated which modality was read from the cache.
@@ -161,7 +179,7 @@ func (t *tally) readModalities(s *Span, m *modalities) {
 
 func (t *tally) readOwnUnits(s *Span, m *modalities) {
 	unit := func(unit pricing.Unit) (int64, bool) { return t.take(s, slotUnit+slot(unit)) }
-	var some [8]bool
+	var some [7]bool
 	m.audioIn, some[0] = unit(pricing.AudioIn)
 	m.audioOut, some[1] = unit(pricing.AudioOut)
 	m.audioCacheRead, some[2] = unit(pricing.AudioCacheRead)
@@ -169,8 +187,7 @@ func (t *tally) readOwnUnits(s *Span, m *modalities) {
 	m.imageOut, some[4] = unit(pricing.ImageOut)
 	m.videoIn, some[5] = unit(pricing.VideoIn)
 	m.videoOut, some[6] = unit(pricing.VideoOut)
-	m.write12h, some[7] = unit(pricing.CacheWrite12h)
-	m.disjoint = s.own || some != [8]bool{}
+	m.disjoint = s.own || some != [7]bool{}
 }
 
 // overlap takes cached audio, image and video apart where the emitter did not: the least overlap is assumed, audio
@@ -212,9 +229,9 @@ func (t *tally) units(s *Span, usage *pricing.Usage) {
 	}
 	set(pricing.Input, plain, t.hasInput)
 	set(pricing.CacheRead, cacheRead, t.hasCacheRead)
-	set(pricing.CacheWrite, max(0, t.cacheWrite-t.write1h-m.write12h), t.hasCacheWrite)
+	set(pricing.CacheWrite, max(0, t.cacheWrite-t.write1h-t.write12h), t.hasCacheWrite)
 	set(pricing.CacheWrite1h, t.write1h, t.has1h)
-	set(pricing.CacheWrite12h, m.write12h, false)
+	set(pricing.CacheWrite12h, t.write12h, t.has12h)
 	set(pricing.Output, visible, t.hasOutput)
 	set(pricing.Reasoning, t.reasoning, t.hasReasoning)
 	set(pricing.AudioIn, m.audioIn, false)
@@ -227,22 +244,6 @@ func (t *tally) units(s *Span, usage *pricing.Usage) {
 	for unit := pricing.WebSearch; s.units && unit <= pricing.Image; unit++ {
 		count, there := t.take(s, slotUnit+slot(unit))
 		set(unit, count, there)
-	}
-}
-
-// estimates fills in what the SDK estimated where the provider gave nothing.
-func (t *tally) estimates(s *Span, usage *pricing.Usage) {
-	if !t.hasInput {
-		if count, ok := t.take(s, slotEstimatedInput); ok {
-			usage.Set(pricing.Input, count)
-			usage.Estimated = true
-		}
-	}
-	if !t.hasOutput {
-		if count, ok := t.take(s, slotEstimatedOutput); ok {
-			usage.Set(pricing.Output, count)
-			usage.Estimated = true
-		}
 	}
 }
 

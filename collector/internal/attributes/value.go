@@ -23,7 +23,8 @@ const (
 
 // Value is one attribute value.
 type Value struct {
-	Text   string
+	Text string
+	// Int holds an integer, and 1 for a boolean that is true.
 	Int    int64
 	Double float64
 	Type   Type
@@ -37,6 +38,19 @@ func IntValue(number int64) Value { return Value{Type: TypeInt, Int: number} }
 
 // DoubleValue returns a double as a value.
 func DoubleValue(number float64) Value { return Value{Type: TypeDouble, Double: number} }
+
+// BoolValue returns a boolean as a value.
+func BoolValue(yes bool) Value {
+	if yes {
+		return Value{Type: TypeBool, Int: 1}
+	}
+	return Value{Type: TypeBool}
+}
+
+// yes reads a value as a boolean.
+func (v *Value) yes() bool {
+	return v.Type == TypeBool && v.Int == 1 || v.Type == TypeString && strings.EqualFold(strings.TrimSpace(v.Text), "true")
+}
 
 // countState says what a value is worth as a count.
 type countState uint8
@@ -108,6 +122,9 @@ func decimal(text string) bool {
 	return text != ""
 }
 
+// maxMoneyBytes is more than any amount needs; a longer text is not worth parsing.
+const maxMoneyBytes = 64
+
 // money reads a value as an amount in pico-USD.
 func (v *Value) money() (int64, bool) {
 	var pico int64
@@ -118,6 +135,9 @@ func (v *Value) money() (int64, bool) {
 	case TypeDouble:
 		pico, err = pricing.ParseUSDFloat(v.Double)
 	case TypeString:
+		if len(v.Text) > maxMoneyBytes {
+			return 0, false
+		}
 		pico, err = pricing.ParseUSD(strings.TrimSpace(v.Text))
 	case TypeEmpty, TypeBool, TypeOther:
 		return 0, false

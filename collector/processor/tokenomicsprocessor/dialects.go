@@ -1,6 +1,7 @@
 package tokenomicsprocessor
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -68,43 +69,64 @@ func (f *dialectField) amount(result *pricing.Result) (int64, bool) {
 	return sum, sum != 0
 }
 
-// write puts the dialect's keys beside a total. A key that we did not write is never overwritten, except a 0 that was
-// ignored: boards that read it would show 0 for ever.
-func (d *dialect) write(
-	target pcommon.Map, result *pricing.Result, reading *attributes.Reading, earlier int64, repriced bool,
-) {
+// write puts the dialect's keys beside a total. A key that is there was written by somebody else, or holds this figure
+// already: it stays, except a 0 that was ignored, which boards would show for ever.
+func (d *dialect) write(target pcommon.Map, result *pricing.Result, reading *attributes.Reading) {
 	if d.name == dialectScalar {
 		if _, rival := target.Get(scalarRival); rival {
 			return
 		}
 	}
 	if d.object != "" {
-		if _, taken := target.Get(d.object); !taken || repriced {
+		if _, taken := target.Get(d.object); !taken {
 			target.PutStr(d.object, d.text(result))
 		}
 		return
 	}
-	ours := repriced && d.repeats(target, earlier)
 	for index := range d.fields {
 		field := &d.fields[index]
 		amount, there := field.amount(result)
-		value, taken := target.Get(field.key)
-		switch {
-		case taken && !ours && !(reading.Estimate.Zero && isZero(value)):
-		case there:
-			target.PutDouble(field.key, pricing.ToDouble(amount))
-		case taken && ours:
-			target.Remove(field.key)
+		if !there {
+			continue
 		}
+		if value, taken := target.Get(field.key); !taken || reading.Estimate.Zero && isZero(value) {
+			target.PutDouble(field.key, pricing.ToDouble(amount))
+		}
+	}
+}
+
+// allDialects are those of every release and component of ours, in the order of their names: what another step wrote
+// must be found whatever this one is set to write.
+var allDialects = newDialects(slices.Sorted(maps.Keys(attributes.Dialects)))
+
+// removeRepeats takes a figure of ours that holds no longer off the keys of backends.
+func removeRepeats(target pcommon.Map, earlier int64) {
+	for index := range allDialects {
+		dialect := &allDialects[index]
+		if !dialect.repeats(target, earlier) {
+			continue
+		}
+		target.RemoveIf(func(key string, _ pcommon.Value) bool {
+			return key == dialect.object || dialect.object == "" &&
+				slices.ContainsFunc(dialect.fields, func(field dialectField) bool { return field.key == key })
+		})
 	}
 }
 
 // repeats says whether the dialect's total on a span is the figure that we wrote there before.
 func (d *dialect) repeats(target pcommon.Map, earlier int64) bool {
+	figure := pricing.ToDouble(earlier)
 	for index := range d.fields {
-		if value, ok := target.Get(d.fields[index].key); ok && d.fields[index].total {
-			return value.Type() == pcommon.ValueTypeDouble && value.Double() == pricing.ToDouble(earlier)
+		field := &d.fields[index]
+		if !field.total {
+			continue
 		}
+		if d.object == "" {
+			value, ok := target.Get(field.key)
+			return ok && value.Type() == pcommon.ValueTypeDouble && value.Double() == figure
+		}
+		value, ok := target.Get(d.object)
+		return ok && strings.HasSuffix(value.Str(), strconv.Quote(field.key)+":"+number(figure)+"}")
 	}
 	return false
 }

@@ -32,33 +32,52 @@ func FuzzProcess(f *testing.F) {
 		f.Add(protobuf(f, traces))
 	}
 	f.Add(protobuf(f, batchOf(2, 3, 1)))
-	pricer, err := newProcessor(nopSettings(), vectorConfig())
+	pricers := []*tokenomicsProcessor{fuzzed(f, vectorConfig())}
+	for _, mode := range []string{onExistingVerify, onExistingKeep, onExistingOverwrite} {
+		cfg := vectorConfig()
+		cfg.OnExisting, cfg.Reprice, cfg.CostParts, cfg.Dialects = mode, repriceAlways, true, dialectNames
+		pricers = append(pricers, fuzzed(f, cfg))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, pricer := range pricers {
+			twice(t, pricer, data)
+		}
+	})
+}
+
+func fuzzed(f *testing.F, cfg *Config) *tokenomicsProcessor {
+	f.Helper()
+	pricer, err := newProcessor(nopSettings(), cfg)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
-		if err != nil {
-			t.Skip()
-		}
-		before := traces.SpanCount()
-		once, err := pricer.processTraces(t.Context(), traces)
-		if err != nil || once.SpanCount() != before {
-			t.Fatalf("%d spans of %d, %v", once.SpanCount(), before, err)
-		}
-		first, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(once)
-		if err != nil {
-			t.Fatal(err)
-		}
-		twice, err := pricer.processTraces(t.Context(), once)
-		if err != nil {
-			t.Fatal(err)
-		}
-		second, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(twice)
-		if err != nil || string(first) != string(second) {
-			t.Fatal("a second pass changed the data")
-		}
-	})
+	return pricer
+}
+
+// twice sends data through one processor two times.
+func twice(t *testing.T, pricer *tokenomicsProcessor, data []byte) {
+	t.Helper()
+	traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+	if err != nil {
+		t.Skip()
+	}
+	before := traces.SpanCount()
+	once, err := pricer.processTraces(t.Context(), traces)
+	if err != nil || once.SpanCount() != before {
+		t.Fatalf("%d spans of %d, %v", once.SpanCount(), before, err)
+	}
+	first, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := pricer.processTraces(t.Context(), once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(again)
+	if err != nil || string(first) != string(second) {
+		t.Fatal("a second pass changed the data")
+	}
 }
 
 func protobuf(f *testing.F, traces ptrace.Traces) []byte {

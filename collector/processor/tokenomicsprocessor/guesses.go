@@ -14,26 +14,48 @@ import (
 type guesses struct {
 	mu    sync.RWMutex
 	book  *pricing.Book
-	known map[string]asks
+	known map[guessKey]asks
+	limit int
 }
+
+// guessKey is a row and the hour in which it was asked: a row that begins to be sold later must not change what is said
+// of older calls, in whatever order they arrive.
+type guessKey struct {
+	sku  string
+	hour int64
+}
+
+const millisPerHour = 3_600_000
 
 // asks says what the rows beside the one that priced a call depend on.
 type asks struct{ tier, lifetime, profile bool }
 
-// maxGuesses bounds what is remembered; the keys are rows of the book, not words from outside.
+// maxGuesses bounds what is remembered; the keys are rows of the book and hours.
 const maxGuesses = 16384
 
-func newGuesses() *guesses { return &guesses{known: map[string]asks{}} }
+func newGuesses() *guesses { return &guesses{known: map[guessKey]asks{}, limit: maxGuesses} }
+
+// guess is the answer for the span before: calls of one batch are often of one model.
+type guess struct {
+	key   guessKey
+	row   asks
+	known bool
+}
 
 // rests says whether the price of a foreign span rests on such a default.
-func (g *guesses) rests(book *pricing.Book, reading *attributes.Reading, result *pricing.Result) bool {
+func (g *guesses) rests(work *batch) bool {
+	reading, result := &work.reading, &work.result
 	usage := &reading.Query.Usage
 	writes := !reading.SplitStated && usage.Counts[pricing.CacheWrite] > 0
 	bedrock := result.Provider == providerBedrock && !hasProfile(modelOf(reading))
 	if reading.TierStated && !writes && !bedrock {
 		return false
 	}
-	row := g.asks(book, reading, result)
+	key := guessKey{result.SKU, reading.Query.AtMillis / millisPerHour}
+	if !work.guess.known || work.guess.key != key {
+		work.guess = guess{key, g.asks(key, work.book, reading, result), true}
+	}
+	row := work.guess.row
 	return !reading.TierStated && row.tier || writes && row.lifetime || bedrock && row.profile
 }
 
@@ -58,9 +80,11 @@ func modelOf(reading *attributes.Reading) string {
 	return reading.Query.RequestModel
 }
 
-func (g *guesses) asks(book *pricing.Book, reading *attributes.Reading, result *pricing.Result) asks {
+func (g *guesses) asks(
+	key guessKey, book *pricing.Book, reading *attributes.Reading, result *pricing.Result,
+) asks {
 	g.mu.RLock()
-	row, ok := g.known[result.SKU]
+	row, ok := g.known[key]
 	same := g.book == book
 	g.mu.RUnlock()
 	if ok && same {
@@ -69,10 +93,10 @@ func (g *guesses) asks(book *pricing.Book, reading *attributes.Reading, result *
 	row = probe(book, reading, result)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.book != book || len(g.known) >= maxGuesses {
-		g.book, g.known = book, map[string]asks{}
+	if g.book != book || len(g.known) >= g.limit {
+		g.book, g.known = book, map[guessKey]asks{}
 	}
-	g.known[result.SKU] = row
+	g.known[key] = row
 	return row
 }
 

@@ -16,8 +16,8 @@ func observe(target *attributes.Span, span ptrace.Span) {
 		target.Kind = attributes.KindServer
 	}
 	for key, value := range span.Attributes().All() {
-		if attributes.Wanted(key) {
-			target.Observe(key, read(value))
+		if place := attributes.Find(key); place != nil {
+			target.Take(place, read(value))
 		}
 	}
 	if target.Failed {
@@ -34,7 +34,7 @@ func read(value pcommon.Value) attributes.Value {
 	case pcommon.ValueTypeDouble:
 		return attributes.DoubleValue(value.Double())
 	case pcommon.ValueTypeBool:
-		return attributes.Value{Type: attributes.TypeBool}
+		return attributes.BoolValue(value.Bool())
 	case pcommon.ValueTypeEmpty:
 		return attributes.Value{}
 	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:

@@ -6,11 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 )
 
 const benchmarkBatch = 1000
@@ -79,24 +81,31 @@ func measure(b *testing.B, cfg *Config, work ptrace.Traces) {
 	b.Helper()
 	pricer, err := newProcessor(nopSettings(), cfg)
 	require.NoError(b, err)
+	rounds(b, work, func(traces ptrace.Traces) {
+		if _, err := pricer.processTraces(context.Background(), traces); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func rounds(b *testing.B, work ptrace.Traces, step func(ptrace.Traces)) {
+	b.Helper()
 	spans := work.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
 	b.ReportAllocs()
 	var spent time.Duration
-	rounds := 0
+	count := 0
 	for b.Loop() {
 		started := time.Now()
-		if _, err := pricer.processTraces(context.Background(), work); err != nil {
-			b.Fatal(err)
-		}
+		step(work)
 		spent += time.Since(started)
-		rounds++
+		count++
 		for _, span := range spans.All() {
 			span.Attributes().RemoveIf(func(key string, _ pcommon.Value) bool {
 				return attributes.Own(key) || key == "gen_ai.usage.cost"
 			})
 		}
 	}
-	b.ReportMetric(float64(spent.Nanoseconds())/float64(rounds*spans.Len()), "ns/span")
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(count*spans.Len()), "ns/span")
 }
 
 // BenchmarkModels shows that the size of the price book does not matter.
@@ -131,10 +140,56 @@ func BenchmarkFloor(b *testing.B) {
 	}
 }
 
-// TestPassingCostsNothing holds the promise that spans which are no model call are looked at without an allocation.
-func TestPassingCostsNothing(t *testing.T) {
-	input := batchOf(1, 20, 0).ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
-	if allocations := testing.AllocsPerRun(100, func() { _ = worthReading(input) }); allocations != 0 {
-		t.Errorf("a span that passes costs %v allocations", allocations)
+// BenchmarkWriteFloor is what the attributes of a priced span cost by themselves: put on the same spans, with no
+// reading, no price and no rule. What BenchmarkProcess/all_priced takes more is ours.
+func BenchmarkWriteFloor(b *testing.B) {
+	for _, count := range []int{5, 20} {
+		b.Run(fmt.Sprintf("attributes=%d", count), func(b *testing.B) {
+			writes := writer{dialects: newDialects([]string{dialectScalar})}
+			result := pricing.Result{
+				Status: pricing.StatusPriced, Source: sourceCollector, Basis: pricing.BasisList, SKU: "openai/gpt-4o",
+				Model: "gpt-4o", Match: pricing.MatchExact, Total: 7_000_000_000, HasTotal: true,
+			}
+			var span attributes.Span
+			var reading attributes.Reading
+			rounds(b, batchOf(benchmarkBatch, count, 1), func(traces ptrace.Traces) {
+				for _, target := range traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+					writes.cost(target.Attributes(), &span, &reading, &result, "vectors@2026.11.22")
+				}
+			})
+		})
 	}
+}
+
+// TestPricingAllocatesWhatItWrites: each written attribute is one allocation of pdata's, and nothing else is any.
+func TestPricingAllocatesWhatItWrites(t *testing.T) {
+	pricer, err := newProcessor(nopSettings(), vectorConfig())
+	require.NoError(t, err)
+	const runs = 50
+	spans := batchOf(runs+1, 20, 1).ResourceSpans().At(0).ScopeSpans().At(0).Spans()
+	work := batch{book: pricer.books.Book()}
+	before := spans.At(0).Attributes().Len()
+	for index := range spans.Len() {
+		spans.At(index).Attributes().EnsureCapacity(before + mostWritten)
+	}
+	next := 0
+	allocations := testing.AllocsPerRun(runs, func() {
+		pricer.process(&work, spans.At(next))
+		next++
+	})
+	written := spans.At(0).Attributes().Len() - before
+	assert.Equal(t, 10, written)
+	assert.LessOrEqual(t, allocations, float64(written))
+}
+
+// TestPassingCostsNothing holds the promise that a batch without a model call passes without an allocation.
+func TestPassingCostsNothing(t *testing.T) {
+	pricer, err := newProcessor(nopSettings(), vectorConfig())
+	require.NoError(t, err)
+	work := batchOf(10, 20, 0)
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		_, err = pricer.processTraces(context.Background(), work)
+	}))
+	require.NoError(t, err)
+	assert.Equal(t, int64(1010), pricer.counters.total.outcomes[outcomePassed])
 }

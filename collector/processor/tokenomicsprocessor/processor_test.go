@@ -18,7 +18,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
-	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadatatest"
 )
 
@@ -76,9 +75,51 @@ func TestSelfTelemetry(t *testing.T) {
 		Value:      0.015,
 		Attributes: attribute.NewSet(attribute.String("currency", "USD"), attribute.String("source", "collector"), attribute.String("basis", "list")),
 	}}, metricdatatest.IgnoreTimestamp())
+	count := func(value int64) []metricdata.DataPoint[int64] { return []metricdata.DataPoint[int64]{{Value: value}} }
+	// gpt-4o, gpt-7-turbo and lab's free model are looked for once each; the second gpt-4o is remembered.
+	metadatatest.AssertEqualProcessorTokenomicsModelCacheMisses(t, telemetry, count(3), metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualProcessorTokenomicsModelCacheSize(t, telemetry, count(3), metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualProcessorTokenomicsBookInfo(t, telemetry, []metricdata.DataPoint[int64]{{
 		Value: 1, Attributes: attribute.NewSet(attribute.String("version", "vectors@2026.11.22")),
 	}}, metricdatatest.IgnoreTimestamp())
+}
+
+// TestEveryDifferenceIsCounted: ours is 7500000000 pico; one percent of the other figure is still agreement.
+func TestEveryDifferenceIsCounted(t *testing.T) {
+	telemetry := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, telemetry.Shutdown(context.Background())) }()
+	set := nopSettings()
+	set.TelemetrySettings = telemetry.NewTelemetrySettings()
+	traces, _ := start(t, vectorConfig(), set)
+	for key, figures := range map[string][]float64{
+		// 0.0075 / 0.99 = 0.00757575..., of which one percent is what lies between them.
+		"gen_ai.usage.cost": {0.0075, 0.00757, 0.00758, 0.9, 0}, "llm.cost.total": {0.00743, 0.00742},
+		// The bill of a party that does not bill here is an estimate like any other.
+		"gen_ai.usage.total_cost": {0.0075, 0.5},
+	} {
+		for _, figure := range figures {
+			call := chat("gpt-4o", 1000, 500)
+			call[key] = figure
+			require.NoError(t, traces.ConsumeTraces(t.Context(), oneSpan(call)))
+		}
+	}
+	bill := chat("gpt-4o", 1000, 500)
+	bill["gen_ai.usage.cost.amount"], bill["gen_ai.usage.cost.source"] = 0.5, "provider"
+	require.NoError(t, traces.ConsumeTraces(t.Context(), oneSpan(bill)))
+	point := func(word string, count int64) metricdata.DataPoint[int64] {
+		return metricdata.DataPoint[int64]{Value: count, Attributes: attribute.NewSet(attribute.String("difference", word))}
+	}
+	metadatatest.AssertEqualProcessorTokenomicsForeignCosts(t, telemetry, []metricdata.DataPoint[int64]{
+		point("within_one_percent", 4), point("above_one_percent", 5),
+	}, metricdatatest.IgnoreTimestamp())
+	// Nine of ours at 0.0075 and one bill.
+	cost := func(source, basis string, usd float64) metricdata.DataPoint[float64] {
+		return metricdata.DataPoint[float64]{Value: usd, Attributes: attribute.NewSet(
+			attribute.String("currency", "USD"), attribute.String("source", source), attribute.String("basis", basis))}
+	}
+	metadatatest.AssertEqualProcessorTokenomicsCost(t, telemetry, []metricdata.DataPoint[float64]{
+		cost("collector", "list", 0.0675), cost("provider", "billed", 0.5),
+	}, metricdatatest.IgnoreTimestamp())
 }
 
 func TestStaleBookIsFlagged(t *testing.T) {
@@ -108,20 +149,81 @@ func TestReprice(t *testing.T) {
 	ours := chat("gpt-4o", 1000, 500)
 	for key, value := range map[string]any{
 		"tokenomics.cost.total": 0.5, "tokenomics.cost.source": "sdk", "tokenomics.cost.basis": "list", "tokenomics.cost.status": "priced",
-		"tokenomics.cost.tools": 0.5, "tokenomics.price.book": "otel-tokenomics@2020.1.1", "gen_ai.usage.cost": 0.5,
+		"tokenomics.cost.tools": 0.5, "tokenomics.price.book": "otel-tokenomics@2020.1.1", "tokenomics.price.sku": "openai/gpt-4o",
+		"gen_ai.usage.cost": 0.5, "operation.cost": 0.5, "mlflow.llm.cost": `{"total_cost":0.5}`,
+		// Another library's figures, and one that only looks like ours, are not ours to touch.
+		"gen_ai.usage.total_cost": 0.4, "langfuse.observation.cost_details": `{"total":0.51}`,
 	} {
 		ours[key] = value
 	}
 	got := attributesOf(run(t, cfg, oneSpan(ours)))
 	assert.Equal(t, 0.0075, got["tokenomics.cost.total"])
 	assert.Equal(t, 0.0075, got["gen_ai.usage.cost"])
-	assert.NotContains(t, got, "tokenomics.cost.tools")
+	for _, key := range []string{"tokenomics.cost.tools", "operation.cost", "mlflow.llm.cost"} {
+		assert.NotContains(t, got, key, "a figure of ours that holds no longer")
+	}
+	assert.Equal(t, 0.4, got["gen_ai.usage.total_cost"])
+	assert.Equal(t, `{"total":0.51}`, got["langfuse.observation.cost_details"])
 	assert.Equal(t, "collector", got["tokenomics.cost.source"])
+	again := run(t, cfg, oneSpan(ours))
+	assert.Equal(t, marshal(t, again), marshal(t, run(t, cfg, again)), "the same price is the same span")
+
+	// Our figure is gone where the newer book cannot price the call, from every key that repeated it.
+	ours["gen_ai.request.model"] = "gpt-7-turbo"
+	got = attributesOf(run(t, cfg, oneSpan(ours)))
+	assert.Equal(t, "unpriced", got["tokenomics.cost.status"])
+	for _, key := range []string{"tokenomics.cost.total", "gen_ai.usage.cost", "operation.cost", "mlflow.llm.cost"} {
+		assert.NotContains(t, got, key)
+	}
+	ours["gen_ai.request.model"] = "gpt-4o"
 
 	ours["tokenomics.cost.source"] = "provider"
 	got = attributesOf(run(t, cfg, oneSpan(ours)))
 	assert.Equal(t, 0.5, got["tokenomics.cost.total"], "a provider's total stays")
 	assert.Equal(t, 0.0075, got["tokenomics.cost.computed"])
+}
+
+// TestRepriceOfPartialSpans: what the SDK knew to be missing is not on the span, and a new price does not bring it back.
+func TestRepriceOfPartialSpans(t *testing.T) {
+	cfg := vectorConfig()
+	cfg.Reprice = repriceAlways
+	ours := chat("gpt-4o", 1000, 500)
+	for key, value := range map[string]any{
+		"tokenomics.cost.total": 0.9, "tokenomics.cost.source": "sdk", "tokenomics.cost.status": "partial",
+		"tokenomics.cost.reason": "incomplete_usage", "tokenomics.price.book": "b@1", "tokenomics.price.sku": "openai/gpt-4o",
+	} {
+		ours[key] = value
+	}
+	got := attributesOf(run(t, cfg, oneSpan(ours)))
+	assert.Equal(t, []any{0.0075, "partial", "incomplete_usage"},
+		[]any{got["tokenomics.cost.total"], got["tokenomics.cost.status"], got["tokenomics.cost.reason"]})
+}
+
+// TestRepriceIsIdempotent holds every setting that adopts or repeats figures to one rule: the second pass of the same
+// collector changes nothing, also where it prices anew.
+func TestRepriceIsIdempotent(t *testing.T) {
+	openRouter := chat("openai/gpt-5-mini", 1000, 100)
+	openRouter["gen_ai.provider.name"] = "openrouter"
+	bill := chat("openai/gpt-5-mini", 1000, 100)
+	bill["gen_ai.provider.name"], bill["gen_ai.usage.total_cost"] = "openrouter", 0.00046
+	estimate, unknown := chat("gpt-4o", 1000, 500), chat("gpt-7-turbo", 10, 10)
+	estimate["gen_ai.usage.cost"], unknown["llm.cost.total"] = 0.008, 0.003
+	for name, attributes := range map[string]map[string]any{
+		"our own OpenRouter key is no bill": openRouter, "bill": bill, "estimate": estimate, "estimate of an unknown model": unknown,
+		"container": {"gen_ai.operation.name": "invoke_agent"}, "no usage": {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"},
+	} {
+		for _, mode := range []string{onExistingVerify, onExistingKeep, onExistingOverwrite} {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				cfg := vectorConfig()
+				cfg.Reprice, cfg.OnExisting, cfg.Dialects, cfg.CostParts = repriceAlways, mode, dialectNames, true
+				once := run(t, cfg, oneSpan(attributes))
+				assert.Equal(t, marshal(t, once), marshal(t, run(t, cfg, once)))
+				for key, value := range attributes {
+					assert.EqualValues(t, value, attributesOf(once)[key], "a key of somebody else")
+				}
+			})
+		}
+	}
 }
 
 func TestEndpoints(t *testing.T) {
@@ -186,34 +288,5 @@ func TestMissingBookStopsTheStart(t *testing.T) {
 	cfg.Book.Files = []FileConfig{{Path: filepath.Join(t.TempDir(), "absent.json")}}
 	_, err := NewFactory().CreateTraces(t.Context(), nopSettings(), cfg, consumertest.NewNop())
 	require.ErrorContains(t, err, "absent.json")
-}
-
-// TestHostileSpans feeds what no SDK writes; every span must come out as it went in.
-func TestHostileSpans(t *testing.T) {
-	many := chat("gpt-4o", 10, 10)
-	for index := range 100_000 {
-		many["key"+strings.Repeat("x", index%7)+string(rune('a'+index%26))+time.Duration(index).String()] = "v"
-	}
-	for name, attributes := range map[string]map[string]any{
-		"a hundred thousand attributes": many,
-		"model is a list":               {"gen_ai.operation.name": "chat", "gen_ai.request.model": []any{"gpt-4o"}, "gen_ai.usage.input_tokens": 1},
-		"provider is a number":          {"gen_ai.operation.name": "chat", "gen_ai.provider.name": 3.5, "gen_ai.usage.input_tokens": 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, rawOf(attributes), attributesOf(run(t, vectorConfig(), oneSpan(attributes))))
-		})
-	}
-	long := chat(strings.Repeat("m", 1<<20), 10, 10)
-	assert.Equal(t, pricing.ReasonNoModel, attributesOf(run(t, vectorConfig(), oneSpan(long)))["tokenomics.cost.reason"])
-}
-
-func rawOf(attributes map[string]any) map[string]any { return attributesOf(oneSpan(attributes)) }
-
-// TestDuplicateKeys: of two attributes of one key the first is read, as everywhere in pdata.
-func TestDuplicateKeys(t *testing.T) {
-	data := `{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"opentelemetry.instrumentation.genai.openai"},"spans":[{"name":"chat","kind":3,"startTimeUnixNano":"1795341600000000000","attributes":[
-		{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},{"key":"gen_ai.provider.name","value":{"stringValue":"openai"}},
-		{"key":"gen_ai.request.model","value":{"stringValue":"gpt-4o"}},{"key":"gen_ai.usage.input_tokens","value":{"intValue":"1000"}},
-		{"key":"gen_ai.usage.input_tokens","value":{"intValue":"9000"}},{"key":"gen_ai.usage.output_tokens","value":{"intValue":"500"}}]}]}]}]}`
-	assert.Equal(t, 0.0075, attributesOf(run(t, vectorConfig(), unmarshal(t, []byte(data))))["tokenomics.cost.total"])
+	require.ErrorContains(t, err, `"book"`)
 }

@@ -45,12 +45,30 @@ func (m money) double() float64 { return float64(m.usd) + pricing.ToDouble(m.pic
 
 type costKey struct{ source, basis string }
 
+// costSums holds a few sums; a span costs a comparison of words that are mostly the very same, where a map would hash.
+type costSums []costSum
+
+type costSum struct {
+	key costKey
+	sum money
+}
+
+func (c *costSums) of(key costKey) *money {
+	for index := range *c {
+		if entry := &(*c)[index]; entry.key == key {
+			return &entry.sum
+		}
+	}
+	*c = append(*c, costSum{key: key})
+	return &(*c)[len(*c)-1].sum
+}
+
 type tokenKey struct{ side, reason string }
 
 // tally counts one batch without a lock.
 type tally struct {
 	outcomes  [outcomeCount]int64
-	costs     map[costKey]money
+	costs     costSums
 	unpriced  map[tokenKey]int64
 	agreed    int64
 	different int64
@@ -59,13 +77,7 @@ type tally struct {
 // settled counts one priced span.
 func (t *tally) settled(reading *attributes.Reading, result *pricing.Result) outcome {
 	if result.HasTotal {
-		if t.costs == nil {
-			t.costs = make(map[costKey]money, 2)
-		}
-		key := costKey{result.Source, result.Basis}
-		sum := t.costs[key]
-		sum.add(result.Total/picoPerUSD, result.Total%picoPerUSD)
-		t.costs[key] = sum
+		t.costs.of(costKey{result.Source, result.Basis}).add(result.Total/picoPerUSD, result.Total%picoPerUSD)
 	}
 	switch result.Status {
 	case pricing.StatusPriced:
@@ -113,6 +125,32 @@ type counters struct {
 	mu      sync.Mutex
 	total   tally
 	reloads map[reloadKey]int64
+	names   nameCache
+}
+
+// nameCache adds up what the memories of all books did that were in use: each book begins with an empty one.
+type nameCache struct {
+	book         *pricing.Book
+	seen         pricing.CacheStats
+	hits, misses int64
+}
+
+// look takes the counts of the book in use.
+func (n *nameCache) look(book *pricing.Book) {
+	if n.book != book {
+		n.book, n.seen = book, pricing.CacheStats{}
+	}
+	now := book.CacheStats()
+	n.hits += now.Hits - n.seen.Hits
+	n.misses += now.Misses - n.seen.Misses
+	n.seen = now
+}
+
+// passed counts a batch without any model call.
+func (c *counters) passed(spans int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.total.outcomes[outcomePassed] += spans
 }
 
 func (c *counters) add(batch *tally) {
@@ -121,13 +159,8 @@ func (c *counters) add(batch *tally) {
 	for index, count := range batch.outcomes {
 		c.total.outcomes[index] += count
 	}
-	if len(batch.costs) > 0 && c.total.costs == nil {
-		c.total.costs = map[costKey]money{}
-	}
-	for key, amount := range batch.costs {
-		sum := c.total.costs[key]
-		sum.add(amount.usd, amount.pico)
-		c.total.costs[key] = sum
+	for _, entry := range batch.costs {
+		c.total.costs.of(entry.key).add(entry.sum.usd, entry.sum.pico)
 	}
 	if len(batch.unpriced) > 0 && c.total.unpriced == nil {
 		c.total.unpriced = map[tokenKey]int64{}
@@ -164,6 +197,15 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pri
 		{builder.RegisterProcessorTokenomicsBookEntriesCallback, func(o metric.Int64Observer) {
 			o.Observe(int64(book().Len()))
 		}},
+		{builder.RegisterProcessorTokenomicsModelCacheHitsCallback, func(o metric.Int64Observer) {
+			o.Observe(c.looked(book()).hits)
+		}},
+		{builder.RegisterProcessorTokenomicsModelCacheMissesCallback, func(o metric.Int64Observer) {
+			o.Observe(c.looked(book()).misses)
+		}},
+		{builder.RegisterProcessorTokenomicsModelCacheSizeCallback, func(o metric.Int64Observer) {
+			o.Observe(c.looked(book()).seen.Size)
+		}},
 		{builder.RegisterProcessorTokenomicsBookInfoCallback, func(o metric.Int64Observer) {
 			o.Observe(1, metric.WithAttributes(attribute.String("version", book().ID())))
 		}},
@@ -181,6 +223,13 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pri
 		c.observeCost(o)
 		return nil
 	})
+}
+
+func (c *counters) looked(book *pricing.Book) nameCache {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names.look(book)
+	return c.names
 }
 
 func (c *counters) observeSpans(o metric.Int64Observer) {
@@ -227,8 +276,8 @@ func (c *counters) observeReloads(o metric.Int64Observer) {
 func (c *counters) observeCost(o metric.Float64Observer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key, sum := range c.total.costs {
-		o.Observe(sum.double(), metric.WithAttributes(
-			attribute.String("currency", "USD"), attribute.String("source", key.source), attribute.String("basis", key.basis)))
+	for _, entry := range c.total.costs {
+		o.Observe(entry.sum.double(), metric.WithAttributes(attribute.String("currency", "USD"),
+			attribute.String("source", entry.key.source), attribute.String("basis", entry.key.basis)))
 	}
 }

@@ -38,14 +38,21 @@ func newWriter(cfg *Config) writer {
 }
 
 // removeOwn takes our figures of an earlier step off, so that none of them stands beside new ones.
-func removeOwn(target pcommon.Map, span *attributes.Span) {
-	if span.Ours() {
-		target.RemoveIf(func(key string, _ pcommon.Value) bool { return attributes.Own(key) })
+func removeOwn(target pcommon.Map, span *attributes.Span, reading *attributes.Reading, result *pricing.Result) {
+	if !span.Ours() {
+		return
 	}
+	// An estimate that was adopted stands under its own library's key, which is not ours to touch.
+	if earlier, there := span.Total(); there && !reading.Adopted && (!result.HasTotal || result.Total != earlier) {
+		removeRepeats(target, earlier)
+	}
+	target.RemoveIf(func(key string, _ pcommon.Value) bool { return attributes.Own(key) })
 }
 
-func (w *writer) notApplicable(target pcommon.Map, span *attributes.Span, reason string) {
-	removeOwn(target, span)
+func (w *writer) notApplicable(
+	target pcommon.Map, span *attributes.Span, reading *attributes.Reading, reason string,
+) {
+	removeOwn(target, span, reading, &pricing.Result{})
 	target.PutStr(attributes.TokenomicsCostStatus, statusNotApplicable)
 	target.PutStr(attributes.TokenomicsCostReason, reason)
 }
@@ -54,10 +61,17 @@ func (w *writer) notApplicable(target pcommon.Map, span *attributes.Span, reason
 func (w *writer) cost(
 	target pcommon.Map, span *attributes.Span, reading *attributes.Reading, result *pricing.Result, book string,
 ) {
-	earlier, repriced := span.Total()
-	removeOwn(target, span)
+	if span.Ours() && zeroWasIgnored(target) && result.Status != pricing.StatusFree {
+		// Our figure took the place of that 0: nothing else on the span tells of it any more.
+		result.Flags |= pricing.FlagForeignZeroIgnored
+	}
+	removeOwn(target, span, reading, result)
 	target.EnsureCapacity(target.Len() + mostWritten)
 	if result.HasTotal {
+		// First, so that a span which is priced anew to the same amount keeps the order of its attributes.
+		for index := range w.dialects {
+			w.dialects[index].write(target, result, reading)
+		}
 		w.amounts(target, result)
 	}
 	target.PutStr(attributes.TokenomicsCostStatus, result.Status)
@@ -75,12 +89,23 @@ func (w *writer) cost(
 	if reading.Exclusive {
 		target.PutStr(attributes.TokenomicsUsageAccounting, accountingExclusive)
 	}
-	if result.HasTotal {
-		for index := range w.dialects {
-			w.dialects[index].write(target, result, reading, earlier, repriced)
+}
+
+// zeroWasIgnored says whether an earlier step of ours flagged another library's 0.
+func zeroWasIgnored(target pcommon.Map) bool {
+	flags, ok := target.Get(attributes.TokenomicsCostFlags)
+	if !ok || flags.Type() != pcommon.ValueTypeSlice {
+		return false
+	}
+	for _, flag := range flags.Slice().All() {
+		if flag.Type() == pcommon.ValueTypeStr && flag.Str() == zeroIgnored {
+			return true
 		}
 	}
+	return false
 }
+
+var zeroIgnored = pricing.FlagForeignZeroIgnored.Strings()[0]
 
 func (w *writer) amounts(target pcommon.Map, result *pricing.Result) {
 	target.PutDouble(attributes.TokenomicsCostTotal, pricing.ToDouble(result.Total))
@@ -95,8 +120,8 @@ func (w *writer) amounts(target pcommon.Map, result *pricing.Result) {
 	for part, amount := range result.Parts {
 		putMoney(target, partKeys[part], amount, amount != 0)
 	}
-	putMoney(target, attributes.TokenomicsCostSavingsCache, result.SavingsCache, result.HasSavingsCache)
-	putMoney(target, attributes.TokenomicsCostSavingsBatch, result.SavingsBatch, result.HasSavingsBatch)
+	putMoney(target, attributes.TokenomicsCostSavingsCache, result.SavingsCache, result.SavingsCache != 0)
+	putMoney(target, attributes.TokenomicsCostSavingsBatch, result.SavingsBatch, result.SavingsBatch != 0)
 	target.PutInt(attributes.TokenomicsCostTotalMicros, result.Total/picoPerMicro)
 }
 
