@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from otel_tokenomics.pricing.book import Model
 from otel_tokenomics.pricing.factors import ONE, Charge, Discount, Multiplier, Ratio, charge, half_even, ratio_of
 from otel_tokenomics.pricing.rates import RateTable, Row
-from otel_tokenomics.usage import Facts
+from otel_tokenomics.usage import MAX_PICO, Facts
 
 #: Units whose counts make up one request's whole input: what context tiers are compared with.
 INPUT_UNITS: Final = frozenset(
@@ -115,7 +115,11 @@ def terms(
             num, den = ratios[unit] or ONE
             spared += half_even(counts[unit] * unit_spared * num, den)
     discounted = any(unit in cut.units for cut in rules.discounts for unit in amounts)
-    return Terms(final.total, listed, parts, discounted, {"cache": spared} if spared else {})
+    return Terms(final.total, listed, parts, discounted, _cache_savings(spared))
+
+
+def _cache_savings(spared: int) -> Mapping[str, int]:
+    return {"cache": spared} if spared and abs(spared) <= MAX_PICO else {}
 
 
 def amounts_of(table: RateTable, counts: Mapping[str, int]) -> dict[str, int]:
