@@ -14,13 +14,19 @@ func (c *calculation) savings(row *row, table *rateTable, r *Result) {
 	if c.facts[factProcessing] != "batch" || row.asks>>factProcessing&1 == 0 {
 		return
 	}
-	standard := c.facts
-	standard[factProcessing] = ""
-	if other := c.choose(&standard, false); other != nil {
-		if price, complete, ok := c.listPrice(other, &standard); ok && complete {
-			r.SavingsBatch = price - r.Total
-			r.HasSavingsBatch = r.SavingsBatch != 0
-		}
+	// The same call without batch, under the same terms: own rows and discounts too.
+	standard := *c
+	standard.facts[factProcessing] = ""
+	other := standard.choose(&standard.facts, false)
+	if other == nil {
+		return
+	}
+	var sums amounts
+	var usual Result
+	sums.fill(other.tableFor(&standard), &standard)
+	if !sums.missing && standard.fill(other, other.tableFor(&standard), &sums, &usual) {
+		r.SavingsBatch = usual.Total - r.Total
+		r.HasSavingsBatch = r.SavingsBatch != 0
 	}
 }
 

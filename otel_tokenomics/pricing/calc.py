@@ -183,7 +183,7 @@ def _from_table(  # noqa: C901  # one loop written out: a call per unit would do
         return _unpriced(book, match, facts, flags, "overflow", table.sku)
     listed, basis, nothing_owed = None, row.basis, used and not total
     savings = {"cache": spared} if spared and -MAX_PICO <= spared <= MAX_PICO else _NO_AMOUNTS
-    if row.contracted or (model.adjusted and total and something_acts(model, facts)):
+    if row.contracted or (model.adjusted and (total or spared) and something_acts(model, facts)):
         adjusted = terms(model, row, table, counts, facts, at_ms)
         if adjusted is None:
             return _unpriced(book, match, facts, flags, "overflow", table.sku)

@@ -114,7 +114,8 @@ def terms(
         if unit_spared:
             num, den = ratios[unit] or ONE
             spared += half_even(counts[unit] * unit_spared * num, den)
-    discounted = any(unit in cut.units for cut in rules.discounts for unit in amounts)
+    # On an amount of 0 nothing acts.
+    discounted = any(amount and unit in cut.units for cut in rules.discounts for unit, amount in amounts.items())
     return Terms(final.total, listed, parts, discounted, _cache_savings(spared))
 
 
@@ -149,9 +150,17 @@ def list_of_book(model: Model, counts: Mapping[str, int], facts: Facts, at_ms: i
 def with_batch(
     savings: Mapping[str, int], model: Model, counts: Mapping[str, int], facts: Facts, at_ms: int, total: int
 ) -> Mapping[str, int]:
-    """Return the savings with what batch processing saved against the standard list price, where that is known."""
+    """Return the savings with what batch processing saved against the standard price, under the same terms."""
     if facts["processing"] != "batch":
         return savings
     usual = {key: value for key, value in facts.items() if key != "processing"}
-    _, listed = list_of_book(model, counts, usual, at_ms)
-    return savings if listed is None or listed == total else {**savings, "batch": listed - total}
+    row = choose(model, usual, at_ms)
+    if row is None:
+        return savings
+    table = table_of(row, counts)
+    if any(count and unit not in table.units and unit != "request" for unit, count in counts.items()):
+        return savings
+    standard = terms(model, row, table, counts, usual, at_ms)
+    if standard is None or standard.total == total:
+        return savings
+    return {**savings, "batch": standard.total - total}
