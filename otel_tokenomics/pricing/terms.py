@@ -60,12 +60,10 @@ def choose(model: Model, facts: Facts, at_ms: int, *, book_only: bool = False) -
 def table_of(row: Row, counts: Mapping[str, int]) -> RateTable:
     """Return the rates of the context tier that the request's whole input reaches."""
     table = row.table
-    # All counts together bound the input from above: most requests end here.
-    if row.tiers and sum(counts.values()) > row.tiers[0].gt:
-        total_in = sum([count for unit, count in counts.items() if unit in INPUT_UNITS])
-        for tier in row.tiers:
-            if total_in > tier.gt:
-                table = tier
+    total_in = sum([count for unit, count in counts.items() if unit in INPUT_UNITS])
+    for tier in row.tiers:
+        if total_in > tier.gt:
+            table = tier
     return table
 
 
@@ -78,9 +76,7 @@ def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Acting:
 
 
 def something_acts(model: Model, facts: Facts) -> bool:
-    """Return whether a multiplier or discount may change the plain sum of a book row."""
-    if model.discounts:
-        return True
+    """Return whether the facts of a call meet a multiplier's conditions."""
     for one in model.multipliers:  # noqa: SIM110  # a generator costs as much as a small price
         if one.holds(facts):
             return True

@@ -79,7 +79,7 @@ INVOICES = [
     # Bedrock: claude-sonnet-4-5 in region 3.3/16.5, global 3/15
     Invoice("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input": 1000, "output": 1000}, "0.0198"),
     Invoice("aws.bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", {"input": 1000, "output": 1000}, "0.0198"),
-    Invoice("aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input": 1000, "output": 100}, "0.0045"),
+    Invoice("aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input": 1000, "output": 0}, "0.003"),
     # amazon.nova-pro 0.8/3.2
     Invoice("aws.bedrock", "amazon.nova-pro-v1:0", {"input": 1000, "output": 1000}, "0.004"),
     # Azure: gpt-4o 2.5/10, in a US data zone x 1.1
