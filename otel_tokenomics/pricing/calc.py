@@ -220,9 +220,12 @@ def _unpriced(
     book: PriceBook, match: Match, facts: Facts, flags: tuple[str, ...], reason: str | None, sku: str | None = None
 ) -> Cost:
     model_id = match.model.id if match.model else None
-    return Cost(
-        "unpriced", reason, None, _NO_AMOUNTS, None, None, None, None, _in_order(flags),
-        match.provider, model_id, match.match, sku, book.id, facts, _NO_AMOUNTS,
+    return _new_cost(
+        Cost,
+        (
+            "unpriced", reason, None, _NO_AMOUNTS, None, None, None, None, _in_order(flags) if flags else flags,
+            match.provider, model_id, match.match, sku, book.id, facts, _NO_AMOUNTS,
+        ),
     )  # fmt: skip
 
 
