@@ -190,7 +190,8 @@ def rate_table(gt: int, rates: Mapping[str, int], sku: str) -> RateTable:
     for unit, plain in PLAIN_OF.items():
         if unit in units and plain in units:
             units[unit] = units[unit]._replace(spared=units[plain].rate - units[unit].rate)
-    return RateTable(gt, units, sku, {unit: (*rate,) for unit, rate in units.items()})
+    plain = {unit: (one.rate, one.part, one.assumed, one.spared) for unit, one in units.items()}
+    return RateTable(gt, units, sku, plain)
 
 
 def rows_of(
