@@ -127,8 +127,9 @@ class Book:
         if merged.disputes:
             self.disputes["/".join(key)] = merged.disputes
         model: dict[str, Any] = {"id": key[1], "p": key[0], "rows": merged.rows}
-        if patch and "retired_at" in patch:
-            model["retired_at"] = patch["retired_at"]
+        for entry in (patch, self.litellm.get(key)):
+            if entry and "retired_at" in entry:
+                model.setdefault("retired_at", entry["retired_at"])
         self.models.append(model)
 
     @cache  # noqa: B019  # one book per process

@@ -55,6 +55,7 @@ CONDITION_OF: Final = {
 #: Units that another one of the same row makes redundant: both would bill the same second or token.
 _INSTEAD_OF: Final = {"audio_in_second": ("input", "audio_in")}
 _ABOVE: Final = re.compile(r"_above_(\d+)k_tokens")
+_DATE: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _SIZED: Final = re.compile(r"(output_cost_per_(?:second|image))_(?:[0-9.]+[kp]?)$", re.IGNORECASE)
 _PEAK_ELSEWHERE: Final = [
     {"hours_utc": ["00:00-01:00", "04:00-06:00", "10:00-00:00"], "weekdays": [1, 2, 3, 4, 5]},
@@ -229,6 +230,8 @@ class Extract:
                 entry: dict[str, Any] = {"provider": provider, "id": found.id, "rows": rows}
                 if multipliers := multipliers_of(fields):
                     entry["multipliers"] = multipliers
+                if _DATE.fullmatch(withdrawn := str(fields.get("deprecation_date"))):
+                    entry["retired_at"] = f"{withdrawn}T00:00:00Z"
                 if left_out:
                     entry["left_out"] = sorted(set(left_out))
                 self.entries[key] = entry

@@ -159,6 +159,17 @@ def test_factors_name_their_condition() -> None:
     ]
 
 
+def test_the_day_of_withdrawal_is_kept() -> None:
+    found = extract(
+        {
+            "lab/old": chat(input_cost_per_token=1e-6, deprecation_date="2026-09-24"),
+            "lab/odd": chat(input_cost_per_token=1e-6, deprecation_date="soon"),
+        }
+    )
+    assert found["lab", "old"]["retired_at"] == "2026-09-24T00:00:00Z"
+    assert "retired_at" not in found["lab", "odd"]
+
+
 def test_a_second_spelling_fills_and_never_overrules() -> None:
     found = extract(
         {
