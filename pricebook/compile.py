@@ -37,6 +37,7 @@ _GEOGRAPHIC: Final = ("us.", "eu.", "apac.", "au.", "jp.", "us-gov.", "global.",
 _FILES: Final = {
     key.replace(".", "_"): key for key in ("aws.bedrock", "azure.ai.openai", "gcp.gemini", "gcp.vertex_ai")
 }
+_SHOWN: Final = 20
 _TOKEN_UNITS: Final = list(UNITS[:14])
 
 Key = tuple[str, str]
@@ -293,6 +294,8 @@ def main(arguments: Sequence[str]) -> int:
         path = ROOT / name
         if path.exists() and path.read_text(encoding="utf-8") == content:
             continue
+        if name == COPIES[0] and path.exists():
+            print("\n".join(changes(path.read_text(encoding="utf-8"), content)))
         if "--check" in arguments:
             print(f"{name} is stale: run `make generate`", file=sys.stderr)
             stale = 1
@@ -300,6 +303,15 @@ def main(arguments: Sequence[str]) -> int:
             path.write_text(content, encoding="utf-8")
             print(f"wrote {name}")
     return stale
+
+
+def changes(before: str, after: str) -> list[str]:
+    """Return which models are new, removed or priced otherwise, for who reads the pull request."""
+    books = [{f"{model['p']}/{model['id']}": model for model in json.loads(text)["models"]} for text in (before, after)]
+    old, new = books
+    changed = [name for name in sorted(old.keys() & new.keys()) if old[name]["rows"] != new[name]["rows"]]
+    found = {"new": sorted(new.keys() - old.keys()), "removed": sorted(old.keys() - new.keys()), "changed": changed}
+    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}" for what, names in found.items() if names]
 
 
 def _refuse_what_the_engine_refuses(text: str) -> None:

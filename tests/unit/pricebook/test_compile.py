@@ -252,6 +252,20 @@ def test_compiling_again_changes_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_build_tells_what_changed() -> None:
+    def book(**rates: int) -> str:
+        return json.dumps(
+            {"models": [{"p": "lab", "id": name, "rows": [{"rates": {"input": rate}}]} for name, rate in rates.items()]}
+        )
+
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import compile as c\nprint(c.changes(sys.argv[2], sys.argv[3]))"
+    )
+    arguments = [str(PRICEBOOK), book(a=1, b=1, c=1), book(b=1, c=2, d=1)]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['1 new: lab/d', '1 removed: lab/a', '1 changed: lab/c']"
+
+
 def test_an_unlisted_dispute_fails_the_build() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import compile as c\n"
