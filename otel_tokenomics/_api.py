@@ -326,9 +326,10 @@ def inspect_clients(settings: Settings) -> dict[str, Any]:
     runtime = _Runtime(settings, {})
     try:
         runtime.engine.instrument()
-        for library in runtime.engine.status()["libraries"]:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(library)
+        for library, found in runtime.engine.status()["libraries"].items():
+            for module in dict.fromkeys((library, *(target.rsplit(".", 2)[0] for target in found["targets"]))):
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(module)
         book = pricebook_source.current()
         age = round((time.time() - book.generated_at_ms / 1000) / 86_400, 1)
         return {**runtime.engine.status(), "book": {"id": book.id, "age_days": age}}

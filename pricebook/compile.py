@@ -8,20 +8,37 @@ engines would refuse.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from merge import merge
 
+from otel_tokenomics.usage import UNITS
+
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
 SCHEMA: Final = "otel-tokenomics/pricebook/1"
 COPIES: Final = ("otel_tokenomics/pricing/pricebook.json", "collector/pricing/pricebook.json")
 _NOT_MODELS: Final = frozenset({"providers", "calendars"})
+#: What stands before a model's own name in an id; Bedrock's geographic profiles have a price of their own.
+_VENDOR: Final = {
+    "aws.bedrock": re.compile(r"^[a-z0-9]+\.(?=[a-z0-9][^/]*$)"),
+    "openrouter": re.compile(r"^[^/]+/(?=[^/:]+$)"),
+}
+_GEOGRAPHIC: Final = ("us.", "eu.", "apac.", "au.", "jp.", "us-gov.", "global.", "regional.")
+#: patches/<file>.yaml of providers whose key has a dot
+_FILES: Final = {
+    key.replace(".", "_"): key for key in ("aws.bedrock", "azure.ai.openai", "gcp.gemini", "gcp.vertex_ai")
+}
+_SHOWN: Final = 20
+_TOKEN_UNITS: Final = list(UNITS[:14])
 
 Key = tuple[str, str]
 
@@ -43,7 +60,7 @@ def read_patches() -> dict[Key, dict[str, Any]]:
     for path in sorted((HERE / "patches").glob("*.yaml")):
         if path.stem not in _NOT_MODELS:
             for entry in read_yaml(f"patches/{path.name}"):
-                patches[path.stem.replace("azure_ai_openai", "azure.ai.openai"), entry["id"]] = entry
+                patches[_FILES.get(path.stem, path.stem), entry["id"]] = entry
     return patches
 
 
@@ -70,40 +87,84 @@ class Book:
             for (provider, model), entry in sorted(source.items()):
                 for name in entry.get("ids", ()):
                     key = (provider, name)
-                    if key not in taken and not (source is self.genai and (key in self.genai or key in self.patches)):
-                        taken.add(key)
-                        self.further_ids.setdefault((provider, model), []).append(name)
+                    if key in taken or (source is self.genai and (key in self.genai or key in self.patches)):
+                        continue
+                    if source is self.genai and self._priced_apart(entry, key):
+                        continue
+                    taken.add(key)
+                    self.further_ids.setdefault((provider, model), []).append(name)
         for key in sorted({*self.genai, *self.litellm, *self.patches} - taken):
             if key[0] not in self.providers:
                 raise SystemExit(f"pricebook/patches/providers.yaml: provider {key[0]!r} is missing")
             self._model(key)
+        for model in self.models:
+            names = self.further_ids.get((model["p"], model["id"]), [])
+            names += [name for name in self._twins().get((model["p"], model["id"]), ()) if name not in names]
+            if names:
+                model["ids"] = names
+
+    def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
+        """Return whether litellm has another price for an id that genai-prices takes for one more name of a model."""
+        apart = self.litellm.get(key)
+        if apart is None or not merge(None, entry, apart).disputes:
+            return False
+        # The id keeps genai-prices' rows, by the order of the merge, and bears the dispute itself.
+        self.genai[key] = {"provider": key[0], "id": key[1], "rows": entry["rows"]}
+        return True
 
     def _model(self, key: Key) -> None:
-        patch, genai, litellm = self.patches.get(key), self.genai.get(key), self.litellm.get(key)
+        patch, genai = self.patches.get(key), self.genai.get(key)
+        litellm = self.litellm.get((key[0], patch["of"]) if patch and "of" in patch else key)
+        if litellm is None and genai is not None:
+            names = [(key[0], name) for name in self.further_ids.get(key, ())]
+            litellm = next((self.litellm[name] for name in names if name in self.litellm), None)
         merged = merge(patch, genai, litellm)
         for source in (genai, litellm):
             self.left_out.update((source or {}).get("left_out", ()))
-        if not any(row["rates"] for row in merged.rows if "when" not in row):
+        if not any(row["rates"] for row in merged.rows):
             self.skipped.append("/".join(key))
             return
         self.noise += merged.noise
         if merged.disputes:
             self.disputes["/".join(key)] = merged.disputes
         model: dict[str, Any] = {"id": key[1], "p": key[0], "rows": merged.rows}
-        if key in self.further_ids:
-            model["ids"] = self.further_ids[key]
-        if patch and "retired_at" in patch:
-            model["retired_at"] = patch["retired_at"]
+        for entry in (patch, self.litellm.get(key)):
+            if entry and "retired_at" in entry:
+                model.setdefault("retired_at", entry["retired_at"])
         self.models.append(model)
 
+    @cache  # noqa: B019  # one book per process
+    def _twins(self) -> dict[Key, list[str]]:
+        """Return ids without their vendor, which some instrumentations cut off, where one model alone bears them."""
+        known = {(model["p"], model["id"]) for model in self.models}
+        known |= {(p, name) for (p, _), names in self.further_ids.items() for name in names}
+        short: dict[Key, set[Key]] = {}
+        for provider, name in known:
+            cut = _VENDOR[provider].sub("", name) if provider in _VENDOR else name
+            if cut != name and not name.startswith(_GEOGRAPHIC):
+                short.setdefault((provider, cut), set()).add((provider, name))
+        owner = {(p, name): model for (p, model), names in self.further_ids.items() for name in names}
+        twins: dict[Key, list[str]] = {}
+        for (provider, cut), names in sorted(short.items()):
+            models = {(provider, owner.get(name, name[1])) for name in names}
+            if (provider, cut) not in known and len(models) == 1:
+                twins.setdefault(models.pop(), []).append(cut)
+        return twins
+
     def multipliers(self) -> list[dict[str, Any]]:
-        """Return Anthropic's US-only inference multiplier, for the models that litellm names."""
-        ids = sorted(
-            i for (p, i), entry in self.litellm.items() if p == "anthropic" and entry.get("us_multiplier") == "1.1"
-        )
-        units = ["input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning"]
-        when = {"inference_geo": ["us"]}
-        return [{"p": "anthropic", "ids": ids, "when": when, "ratio": [11, 10], "units": units}]
+        """Return the factors on token prices that litellm names: by place of inference, by kind of endpoint."""
+        canonical = {(p, name): model for (p, model), names in self.further_ids.items() for name in names}
+        models = {(model["p"], model["id"]) for model in self.models}
+        found: dict[tuple[str, str, str, str], set[str]] = {}
+        for (provider, name), entry in self.litellm.items():
+            owner = canonical.get((provider, name), name)
+            for one in entry.get("multipliers", ()) if (provider, owner) in models else ():
+                ((fact, words),) = one["when"].items()
+                found.setdefault((provider, fact, words[0], one["ratio"]), set()).add(owner)
+        return [
+            {"p": provider, "ids": sorted(ids), "when": {fact: [word]}, "ratio": _ratio(ratio), "units": _TOKEN_UNITS}
+            for (provider, fact, word, ratio), ids in sorted(found.items())
+        ]
 
     def text(self) -> str:
         """Return the book: minified, keys sorted, the header on the first line, then one model per line."""
@@ -150,6 +211,13 @@ class Book:
             for unit, (ours, theirs) in units.items()
         )
         left_out = "\n".join(f"| `{what}` | {count} |" for what, count in sorted(self.left_out.items()))
+        whole: dict[str, dict[str, int]] = json.loads(
+            (HERE / "sources" / "litellm-left-out.json").read_text(encoding="utf-8")
+        )
+        left_out_whole = "\n".join(
+            f"| {reason} | {sum(tags.values())} | {', '.join(f'{tag} {tags[tag]}' for tag in sorted(tags))} |"
+            for reason, tags in sorted(whole.items())
+        )
         return f"""# Price book report
 
 <!-- Written by pricebook/compile.py -->
@@ -177,11 +245,23 @@ The first value is in force; both are pico-USD per unit.
 {left_out}
 
 {len(self.skipped)} models have no rate that the format can express.
+
+## What of litellm's price map is left out whole
+
+A provider that stands here and has no model in the book is left out for the reason given.
+
+| Reason | Entries | Providers, by litellm's tag |
+|---|---|---|
+{left_out_whole}
 """
 
 
 def _minified(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _ratio(text: str) -> list[int]:
+    return list(Decimal(text).as_integer_ratio())
 
 
 def check_disputes(found: dict[str, dict[str, list[str]]]) -> None:
@@ -214,6 +294,8 @@ def main(arguments: Sequence[str]) -> int:
         path = ROOT / name
         if path.exists() and path.read_text(encoding="utf-8") == content:
             continue
+        if name == COPIES[0] and path.exists():
+            print("\n".join(changes(path.read_text(encoding="utf-8"), content)))
         if "--check" in arguments:
             print(f"{name} is stale: run `make generate`", file=sys.stderr)
             stale = 1
@@ -221,6 +303,15 @@ def main(arguments: Sequence[str]) -> int:
             path.write_text(content, encoding="utf-8")
             print(f"wrote {name}")
     return stale
+
+
+def changes(before: str, after: str) -> list[str]:
+    """Return which models are new, removed or priced otherwise, for who reads the pull request."""
+    books = [{f"{model['p']}/{model['id']}": model for model in json.loads(text)["models"]} for text in (before, after)]
+    old, new = books
+    changed = [name for name in sorted(old.keys() & new.keys()) if old[name]["rows"] != new[name]["rows"]]
+    found = {"new": sorted(new.keys() - old.keys()), "removed": sorted(old.keys() - new.keys()), "changed": changed}
+    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}" for what, names in found.items() if names]
 
 
 def _refuse_what_the_engine_refuses(text: str) -> None:

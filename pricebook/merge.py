@@ -1,40 +1,27 @@
 """Merge one model's rows from our patch and the two sources.
 
-Order per model and unit: our patch, then genai-prices (the only source with dates), then litellm, which fills
-what genai-prices does not have. A base rate on which the sources differ by more than 0.5 % and that no patch
-decides keeps the order's winner and is a dispute.
+Order per model, unit, condition and tier: our patch, then genai-prices (the only source with dates), then litellm,
+which fills what genai-prices does not have. A rate on which the sources differ by more than 0.5 % and that no
+patch decides keeps the order's winner and is a dispute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, NamedTuple
 
 PICO: Final = Decimal(10) ** 12
 TOLERANCE: Final = Decimal("0.005")
-#: Units that litellm may add to a row of genai-prices: no rate is ever derived from another one.
-FILLED_UNITS: Final = (
-    "cache_write_1h",
-    "cache_write_12h",
-    "reasoning",
-    "audio_in",
-    "audio_out",
-    "audio_cache_read",
-    "image_in",
-    "image_out",
-    "audio_in_second",
-    "character",
-    "page",
-    "web_search",
-)
+Row = dict[str, Any]
+Disputes = dict[str, list[str]]
 
 
 class Merged(NamedTuple):
     """The rows of one model, what the sources disagree on, and how many rates were rounded."""
 
-    rows: list[dict[str, Any]]
-    disputes: dict[str, list[str]]
+    rows: list[Row]
+    disputes: Disputes
     noise: int
 
 
@@ -55,28 +42,46 @@ class Rounding:
 def merge(
     patch: Mapping[str, Any] | None, genai: Mapping[str, Any] | None, litellm: Mapping[str, Any] | None
 ) -> Merged:
-    """Return the merged rows of one model; at least one of the three is given."""
+    """Return the merged rows of one model; at least one of the three is given.
+
+    A patch has ``rows`` of its own, or takes the rows of one source as they are (``take``), or leaves the merge to the
+    order above; ``before`` states what units cost before an instant, in front of the base row that begins there.
+    """
     rounding = Rounding()
-    if patch is not None and "rows" in patch:
-        return Merged([_patch_row(row, rounding) for row in patch["rows"]], {}, rounding.noise)
+    decided = patch or {}
+    if "rows" in decided:
+        rows = [_patch_row(row, rounding) for row in decided["rows"]]
+        return Merged(_with_own_tiers(rows), {}, rounding.noise)
+    if decided.get("take") == "litellm":
+        genai = None
+    elif decided.get("take") == "genai-prices":
+        litellm = None
     first = [_row(row, "g", rounding) for row in genai["rows"]] if genai else []
     second = [_row(row, "l", rounding) for row in litellm["rows"]] if litellm else []
-    if not first:
-        return Merged(_with_own_tiers(second), {}, rounding.noise)
-    current = _current(first)
-    other = next((row for row in second if "when" not in row), None)
-    disputes = _disputes(current, other) if current and other else {}
-    if current and other:
-        _fill(current, other)
-        if disputes:
-            current["x-disputed"] = {unit: [int(values[0]), int(values[1])] for unit, values in disputes.items()}
-    conditions = [row.get("when") for row in first]
-    first += [row for row in second if "when" in row and row["when"] not in conditions]
-    return Merged(_with_own_tiers(first), disputes, rounding.noise)
+    disputes: Disputes = {}
+    if first:
+        base = _current(first, None)
+        for theirs in second:
+            ours = _current(first, theirs.get("when"))
+            if ours is None:
+                first.append(theirs)
+                continue
+            found = _meet(ours, theirs)
+            disputes |= found
+            # genai-prices began to carry conditions on one day: where both agree, they hold as long as the base row.
+            if not found and "when" in ours and base and "from" in ours and base.get("from", "") < ours["from"]:
+                del ours["from"]
+                ours |= {"from": base["from"]} if "from" in base else {}
+    rows = first or second
+    for step in reversed(decided.get("before", ())):
+        _before(rows, step, rounding)
+    if "mark" in decided:
+        rows = [{**row, "x-mark": decided["mark"]} for row in rows]
+    return Merged(_with_own_tiers(rows), disputes, rounding.noise)
 
 
-def _row(row: Mapping[str, Any], source: str, rounding: Rounding) -> dict[str, Any]:
-    result: dict[str, Any] = {key: row[key] for key in ("from", "until", "when") if key in row}
+def _row(row: Mapping[str, Any], source: str, rounding: Rounding) -> Row:
+    result: Row = {key: row[key] for key in ("from", "until", "when") if key in row}
     result["rates"] = {unit: rounding.pico(rate) for unit, rate in row["rates"].items()}
     if "tiers" in row:
         result["tiers"] = [
@@ -87,37 +92,71 @@ def _row(row: Mapping[str, Any], source: str, rounding: Rounding) -> dict[str, A
     return result
 
 
-def _patch_row(row: Mapping[str, Any], rounding: Rounding) -> dict[str, Any]:
-    result: dict[str, Any] = {key: row[key] for key in ("from", "until", "when") if key in row}
-    rates = {unit: rounding.pico(rate, 10**6) for unit, rate in row.get("usd_per_million", {}).items()}
-    rates |= {unit: rounding.pico(rate) for unit, rate in row.get("usd_each", {}).items()}
-    return {**result, "rates": rates, "src": ["p"]}
+def _patch_row(row: Mapping[str, Any], rounding: Rounding) -> Row:
+    result: Row = {key: row[key] for key in ("from", "until", "when") if key in row}
+    result["rates"] = _patch_rates(row, rounding)
+    if "tiers" in row:
+        result["tiers"] = [{"gt": tier["gt"], "rates": _patch_rates(tier, rounding)} for tier in row["tiers"]]
+    return {**result, "src": ["p"]}
 
 
-def _current(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    return next((row for row in rows if "when" not in row and "until" not in row), None)
+def _patch_rates(entry: Mapping[str, Any], rounding: Rounding) -> dict[str, int]:
+    rates = {unit: rounding.pico(rate, 10**6) for unit, rate in entry.get("usd_per_million", {}).items()}
+    return rates | {unit: rounding.pico(rate) for unit, rate in entry.get("usd_each", {}).items()}
 
 
-def _disputes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for unit, rate in ours["rates"].items():
-        other = theirs["rates"].get(unit)
-        if other is not None and abs(rate - other) > TOLERANCE * max(rate, other):
-            found[unit] = [str(rate), str(other)]
+def _before(rows: list[Row], step: Mapping[str, Any], rounding: Rounding) -> None:
+    """Put a row before the oldest base row: its rates but for those that the patch states, until the instant."""
+    oldest = next(row for row in rows if "when" not in row and "from" not in row)
+    earlier: Row = {"until": step["until"], "rates": {**oldest["rates"], **_patch_rates(step, rounding)}}
+    if "tiers" in oldest:
+        earlier["tiers"] = oldest["tiers"]
+    # What a condition cost before the change, no source says.
+    for row in rows:
+        if "until" not in row and row.get("from", "") < step["until"]:
+            row["from"] = step["until"]
+    rows.insert(0, {**earlier, "src": ["p"]})
+
+
+def _current(rows: Sequence[Row], when: Any) -> Row | None:
+    return next((row for row in rows if row.get("when") == when and "until" not in row), None)
+
+
+def _meet(ours: Row, theirs: Row) -> Disputes:
+    """Fill what a row of ours lacks from the other source's, tier by tier; return what both state differently."""
+    condition = "".join(f";{key}={'|'.join(words)}" for key, words in sorted(ours.get("when", {}).items()))
+    found = _differences(ours["rates"], theirs["rates"], condition)
+    agreed = any(ours["rates"].get(unit) == rate for unit, rate in theirs["rates"].items())
+    filled = _fill(ours["rates"], theirs["rates"])
+    for tier in ours.get("tiers", ()):
+        other = next((one for one in theirs.get("tiers", ()) if one["gt"] == tier["gt"]), None)
+        if other is not None:
+            found |= _differences(tier["rates"], other["rates"], f"{condition};tier={tier['gt']}")
+            filled = _fill(tier["rates"], other["rates"]) or filled
+    if filled or agreed:
+        ours["src"] = ["g", "l"]
+    if found:
+        ours["x-disputed"] = {unit: [int(values[0]), int(values[1])] for unit, values in found.items()}
     return found
 
 
-def _fill(ours: dict[str, Any], theirs: Mapping[str, Any]) -> None:
-    added = {
-        unit: theirs["rates"][unit] for unit in FILLED_UNITS if theirs["rates"].get(unit) and unit not in ours["rates"]
-    }
-    agreed = any(ours["rates"].get(unit) == rate for unit, rate in theirs["rates"].items())
-    ours["rates"] |= added
-    if added or agreed:
-        ours["src"] = ["g", "l"]
+def _differences(ours: Mapping[str, int], theirs: Mapping[str, int], where: str) -> Disputes:
+    found: Disputes = {}
+    for unit, rate in ours.items():
+        other = theirs.get(unit)
+        if other is not None and abs(rate - other) > TOLERANCE * max(rate, other):
+            found[unit + where] = [str(rate), str(other)]
+    return found
 
 
-def _with_own_tiers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _fill(ours: dict[str, int], theirs: Mapping[str, int]) -> bool:
+    """Add the units that only the other source has; a zero there is no price."""
+    added = {unit: rate for unit, rate in theirs.items() if rate and unit not in ours}
+    ours |= added
+    return bool(added)
+
+
+def _with_own_tiers(rows: list[Row]) -> list[Row]:
     """Where the base row has tiers, a conditional row states its own, none if need be."""
     if any("tiers" in row for row in rows if "when" not in row):
         for row in rows:

@@ -48,6 +48,8 @@ PROVIDER_OF: Final = {
     "x-ai": ("x_ai",),
     "openai-decisions": ("openai",),
 }
+#: The source lists these under Google as one; the Gemini API does not sell them, Vertex AI does.
+_VERTEX_ONLY: Final = ("claude-",)
 _LEFT_OUT_CONDITIONS: Final = {"route", "search_type"}
 
 
@@ -150,6 +152,8 @@ def main() -> int:
             rows = [*base_rows(model, left_out), *variant_rows(model, left_out)]
             ids = [found for found in dict.fromkeys(exact_ids(model.match)) if found != model.id.lower()]
             for key in PROVIDER_OF.get(provider.id, (provider.id.replace("-", "_"),)):
+                if key == "gcp.gemini" and model.id.lower().startswith(_VERTEX_ONLY):
+                    continue
                 entry: dict[str, Any] = {"provider": key, "id": model.id.lower(), "rows": rows}
                 if ids:
                     entry["ids"] = ids

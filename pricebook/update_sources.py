@@ -47,11 +47,12 @@ def genai_prices(path: Path, folder: Path) -> str:
     return subprocess.run([str(python), script], check=True, capture_output=True, text=True).stdout
 
 
-def litellm(path: Path) -> str:
-    """Return the extract of litellm's price map, read out of the wheel without installing it."""
+def litellm(path: Path) -> tuple[str, str]:
+    """Return the extract of litellm's price map, read out of the wheel, and what it leaves out by reason."""
     with zipfile.ZipFile(path) as archive:
-        entries = normalise_litellm.normalise(archive.read(PRICE_MAP).decode("utf-8"))
-    return "[\n" + ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries) + "\n]\n"
+        extract = normalise_litellm.normalise(archive.read(PRICE_MAP).decode("utf-8"))
+    lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in extract.finish())
+    return f"[\n{lines}\n]\n", json.dumps(extract.left_out, sort_keys=True, indent=1) + "\n"
 
 
 def main() -> int:
@@ -59,13 +60,15 @@ def main() -> int:
     locked = {source["name"]: source for source in yaml.safe_load((HERE / "sources.lock").read_text(encoding="utf-8"))}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        entries, left_out = litellm(wheel(locked["litellm"], folder))
         extracts = {
             "genai-prices": genai_prices(wheel(locked["genai-prices"], folder), folder),
-            "litellm": litellm(wheel(locked["litellm"], folder)),
+            "litellm": entries,
+            "litellm-left-out": left_out,
         }
     for source, text in extracts.items():
         (HERE / "sources" / f"{source}.json").write_text(text, encoding="utf-8")
-        print(f"wrote pricebook/sources/{source}.json ({len(text.splitlines()) - 2} models)")
+        print(f"wrote pricebook/sources/{source}.json ({len(text.splitlines()) - 2} lines)")
     return 0
 
 

@@ -49,8 +49,10 @@ func (f *file) readIfChanged() (data []byte, changed bool, err error) {
 		f.failed, f.stat = err.Error(), nil
 		return nil, false, err
 	}
+	// A file that is back is reported even where it is what it was: somebody was told that it is gone.
+	back := f.failed != ""
 	f.failed = ""
-	return data, changed, nil
+	return data, changed || back, nil
 }
 
 // read returns the whole content; changed is false where it is what was read before.

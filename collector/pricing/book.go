@@ -151,12 +151,31 @@ func (b *Book) addModels(own, listed []modelEntry) {
 	for target, entry := range entries {
 		target.rows = prepareRows(entry, entry, target.name())
 	}
-	for index := range own {
-		target := b.addModel(&own[index])
-		target.rows = append(prepareRows(&own[index], entries[target], target.name()), target.rows...)
-	}
+	b.addOwn(own, entries)
 	for _, owner := range b.providers {
-		slices.SortFunc(owner.prefixes, func(a, b prefixEntry) int { return cmp.Compare(a.prefix, b.prefix) })
+		// Stable: an overlay's prefix stands behind the same one of the book, and the last that fits is taken.
+		slices.SortStableFunc(owner.prefixes, func(a, b prefixEntry) int { return cmp.Compare(a.prefix, b.prefix) })
+	}
+}
+
+// addOwn lays an overlay's models over the book's. What it says of any id of a model holds for that model.
+func (b *Book) addOwn(own []modelEntry, listed map[*model]*modelEntry) {
+	said := make(map[*model]*modelEntry, len(own))
+	for index := range own {
+		entry := &own[index]
+		if target := b.addModel(entry); said[target] == nil || entry.id == target.id {
+			said[target] = entry
+		}
+	}
+	for index := range own {
+		for _, id := range own[index].ids {
+			if target := b.providers[own[index].provider].models[id]; said[target] == nil {
+				said[target] = &own[index]
+			}
+		}
+	}
+	for target, entry := range said {
+		target.rows = append(prepareRows(entry, listed[target], target.name()), target.rows...)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestParseRefuses(t *testing.T) {
 		"window at midnight": {`["01:00","04:00"]`, `["23:00","01:00"]`, "calendars.peak.windows[0]", "across midnight"},
 		"weekday 8":          {`"weekdays":[1]`, `"weekdays":[8]`, "calendars.peak.weekdays[0]", "between 1 and 7"},
 		"unknown kind":       {`"kind":"host"`, `"kind":"guest"`, "providers.lab.kind", "must be one of"},
-		"stolen name":        {`"laboratory"`, `"openai"`, "providers.openai", "belongs to lab already"},
+		"stolen name":        {`"laboratory"`, `"openai"`, "providers.lab.names[0]", "belongs to openai already"},
 		"zero ratio":         {`[11,10]`, `[0,10]`, "multipliers[0].ratio[0]", "between 1 and 1000000"},
 		"huge ratio":         {`[11,10]`, `[11,1000001]`, "multipliers[0].ratio[1]", "between 1 and 1000000"},
 		"multiplier of none": {`"units":["input"]`, `"units":["inputs"]`, "multipliers[0].units[0]", "unknown unit"},

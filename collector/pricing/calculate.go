@@ -58,7 +58,7 @@ func (c *calculation) run(reason string, r *Result) (unpriced string) {
 		return ReasonMissingRate
 	}
 	if !c.fill(row, table, &sums, r) {
-		r.Total, r.Parts, r.List, r.HasList = 0, [PartCount]int64{}, 0, false
+		r.Total, r.Parts, r.List, r.HasList, r.Basis = 0, [PartCount]int64{}, 0, false, ""
 		return ReasonOverflow
 	}
 	r.HasTotal, r.Source = true, SourceComputed
@@ -185,7 +185,7 @@ func (c *calculation) listPrice(row *row, facts *factSet) (list int64, complete,
 // status returns the status of a price, and of several reasons the first of the list.
 func (c *calculation) status(row *row, sums *amounts, reason string) (status, why string) {
 	switch {
-	case sums.missing:
+	case sums.missing || reason == ReasonMissingRate:
 		return StatusPartial, ReasonMissingRate
 	case c.asksForMore(row):
 		return StatusPartial, ReasonTierUnpriced

@@ -2,6 +2,7 @@ package pricing
 
 import (
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -70,15 +71,18 @@ func floorDay(atMillis int64) (day, inDay int64) {
 // isoWeekday returns 1 (Monday) to 7. 1970-01-01 was a Thursday.
 func isoWeekday(day int64) int64 { return ((day+3)%7+7)%7 + 1 }
 
+// instantForm and dayForm are stricter than package time: both languages take the same texts.
+var (
+	instantForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$`)
+	dayForm     = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+)
+
 var errNoInstant = errors.New("must be an RFC 3339 instant with time, in UTC (...Z)")
 
 // parseInstant returns an RFC 3339 UTC instant as milliseconds since 1970.
 func parseInstant(text string) (int64, error) {
 	parsed, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return 0, errNoInstant
-	}
-	if _, offset := parsed.Zone(); offset != 0 {
+	if err != nil || !instantForm.MatchString(text) || parsed.Year() < 1 {
 		return 0, errNoInstant
 	}
 	return parsed.UnixMilli(), nil
@@ -87,7 +91,7 @@ func parseInstant(text string) (int64, error) {
 // parseDay returns a date (2026-10-01) as days since 1970.
 func parseDay(text string) (int64, error) {
 	parsed, err := time.Parse(time.DateOnly, text)
-	if err != nil {
+	if err != nil || !dayForm.MatchString(text) || parsed.Year() < 1 {
 		return 0, errors.New("must be a date such as 2026-10-01")
 	}
 	day, _ := floorDay(parsed.UnixMilli())

@@ -54,8 +54,8 @@ func (c *checker) sources(value any) {
 	for index, item := range c.list(value, "sources") {
 		path := at("sources", index)
 		source := c.closed(item, path, sourceKeys)
-		for _, key := range sorted(source) {
-			if !strings.HasPrefix(key, "x-") {
+		for _, key := range sourceKeys {
+			if _, stated := source[key]; stated || key != "sha256" {
 				c.text(source[key], join(path, key))
 			}
 		}
@@ -135,9 +135,7 @@ func (c *checker) providers(entries object) map[string]*provider {
 	providers := make(map[string]*provider, len(entries))
 	for _, key := range sorted(entries) {
 		path := "providers." + key
-		if key != lowerASCII(key) {
-			c.refuse(path, "must be lower case")
-		}
+		c.lower(key, path)
 		entry := c.closed(entries[key], path, providerKeys)
 		result := &provider{
 			key:     key,
@@ -176,6 +174,7 @@ func (c *checker) words(value any, path string) map[string]string {
 	entries := c.object(value, path)
 	words := make(map[string]string, len(entries))
 	for _, key := range sorted(entries) {
+		c.lower(key, path)
 		words[key] = c.lower(entries[key], join(path, key))
 	}
 	return words
@@ -247,11 +246,11 @@ func (c *checker) uniqueProviders(providers map[string]*provider) {
 	keys := make([]string, 0, len(providers))
 	for key := range providers {
 		keys = append(keys, key)
+		names[key] = key
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
 		path := "providers." + key
-		c.claim(names, key, key, path)
 		for index, name := range providers[key].names {
 			c.claim(names, name, key, at(join(path, "names"), index))
 		}

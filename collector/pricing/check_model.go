@@ -209,7 +209,15 @@ func (c *checker) uniqueModels(models []modelEntry) {
 		}
 		taken[name] = index
 	}
+	prefixes := make(map[key]int)
 	for index := range models {
+		for place, prefix := range models[index].prefixes {
+			name := key{models[index].provider, prefix}
+			if other, ok := prefixes[name]; ok {
+				c.refuse(at(models[index].path+".prefixes", place), "%q stands in models[%d] already", shorten(prefix), other)
+			}
+			prefixes[name] = index
+		}
 		claim(index, models[index].id, models[index].path+".id")
 		for place, id := range models[index].ids {
 			claim(index, id, at(models[index].path+".ids", place))

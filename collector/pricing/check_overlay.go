@@ -135,13 +135,15 @@ func (c *checker) aliases(value any, providers map[string]*provider) map[string]
 	result := make(map[string]map[string]alias, len(entries))
 	for _, owner := range sorted(entries) {
 		path := "aliases." + owner
+		c.providerKey(owner, path, providers)
 		names := c.object(entries[owner], path)
 		own := make(map[string]alias, 2*len(names))
 		for _, name := range sorted(names) {
-			own[name] = c.alias(names[name], join(path, name), providers)
+			own[trimASCII(name)] = c.alias(names[name], join(path, name), providers)
 		}
 		for _, name := range sorted(names) {
 			// The name as written wins over another one that only looks the same in lower case.
+			name = trimASCII(name)
 			if _, taken := own[lowerASCII(name)]; !taken {
 				own[lowerASCII(name)] = own[name]
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,26 @@ func (c *checker) decode(data []byte) object {
 		c.refuse("line "+strconv.Itoa(lineOf(data, decoder.InputOffset())), "is no JSON (more text after the object)")
 		return nil
 	}
+	c.noNulls(content, "")
 	return c.object(content, "book")
+}
+
+// noNulls refuses null, which is neither a value nor its absence; what stands under x-* is free.
+func (c *checker) noNulls(value any, path string) {
+	switch inner := value.(type) {
+	case nil:
+		c.refuse(path, "must not be null")
+	case object:
+		for _, key := range sorted(inner) {
+			if !strings.HasPrefix(key, "x-") {
+				c.noNulls(inner[key], join(path, key))
+			}
+		}
+	case []any:
+		for index, item := range inner {
+			c.noNulls(item, at(path, index))
+		}
+	}
 }
 
 func lineOf(data []byte, offset int64) int {
@@ -77,14 +97,11 @@ func (c *checker) object(value any, path string) object {
 
 // known refuses keys that the format does not have; x-* is free.
 func (c *checker) known(entry object, path string, keys []string) {
-	unknown := ""
-	for key := range entry {
-		if !slices.Contains(keys, key) && !strings.HasPrefix(key, "x-") && (unknown == "" || key < unknown) {
-			unknown = key
+	for _, key := range sorted(entry) {
+		if !slices.Contains(keys, key) && !strings.HasPrefix(key, "x-") {
+			c.refuse(join(path, key), "unknown key")
+			return
 		}
-	}
-	if unknown != "" {
-		c.refuse(join(path, unknown), "unknown key")
 	}
 }
 
@@ -145,7 +162,7 @@ func (c *checker) integer(value any, path string, low, high int64) int64 {
 	number, ok := value.(json.Number)
 	if !ok {
 		c.refuse(path, "must be an integer")
-		return 0
+		return low
 	}
 	parsed, err := strconv.ParseInt(string(number), 10, 64)
 	switch {
@@ -153,8 +170,11 @@ func (c *checker) integer(value any, path string, low, high int64) int64 {
 		c.refuse(path, "must be an integer, is %s", shorten(string(number)))
 	case err != nil || parsed < low || parsed > high:
 		c.refuse(path, "must be between %d and %d, is %s", low, high, shorten(string(number)))
+	default:
+		return parsed
 	}
-	return parsed
+	// Whoever goes on with a refused number shifts or divides by it: it must lie in the range all the same.
+	return low
 }
 
 func (c *checker) instant(value any, path string) int64 {
@@ -181,18 +201,19 @@ func (c *checker) span(entry object, path string) (from, until int64) {
 	return from, until
 }
 
-// money returns USD written as text, times 10^digits, as a non-negative integer of at most maxRate.
+// amountForm is how overlays write money: a plain decimal, with or without an exponent, never with a sign or a space.
+var amountForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// money returns USD written as text, times 10^digits, as a non-negative integer of int64.
 func (c *checker) money(value any, path string, digits int) int64 {
 	text, ok := value.(string)
-	if !ok {
+	if !ok || !amountForm.MatchString(text) {
 		c.refuse(path, `must be USD as text, such as "2.50"`)
 		return 0
 	}
 	amount, err := parseDecimal(text, digits)
 	if err != nil {
 		c.refuse(path, "%v", err)
-	} else if amount < 0 {
-		c.refuse(path, "must not be negative, is %s", shorten(text))
 	}
 	return amount
 }

@@ -10,7 +10,13 @@ func (c *calculation) hasFactor(row *row) bool {
 	if len(c.model.discounts) > 0 && !row.contracted {
 		return true
 	}
-	return slices.ContainsFunc(c.model.multipliers, func(rule multiplier) bool { return allHold(rule.when, &c.facts) })
+	// By index: a copy of each rule would take as long as a small price.
+	for index := range c.model.multipliers {
+		if allHold(c.model.multipliers[index].when, &c.facts) {
+			return true
+		}
+	}
+	return false
 }
 
 // multiplied returns a unit's factor under the multipliers and how many ratios it has; false where they are too many.
@@ -65,10 +71,10 @@ func (c *calculation) factored(row *row, table *rateTable, sums *amounts, r *Res
 		}
 		final.add(unit, factor)
 	}
-	if list, ok = listed.total(nil, nil); !ok {
-		return 0, false, false
+	if r.Total, ok = final.total(table, r); !ok || !discounted {
+		return r.Total, discounted, ok
 	}
-	r.Total, ok = final.total(table, r)
+	list, ok = listed.total(nil, nil)
 	return list, discounted, ok
 }
 

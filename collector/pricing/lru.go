@@ -36,7 +36,8 @@ type lru struct {
 	size    int
 	entries map[string]*list.Element
 	// order holds the newest first; values are *cached.
-	order *list.List
+	order        *list.List
+	hits, misses int64
 }
 
 type cached struct {
@@ -52,9 +53,11 @@ func (l *lru) get(key []byte) *match {
 	l.mu.Lock()
 	element := l.entries[string(key)]
 	if element == nil {
+		l.misses++
 		l.mu.Unlock()
 		return nil
 	}
+	l.hits++
 	l.order.MoveToFront(element)
 	answer := element.Value.(*cached).answer
 	l.mu.Unlock()
@@ -75,6 +78,17 @@ func (l *lru) put(key []byte, answer *match) {
 		oldest := l.order.Back()
 		delete(l.entries, l.order.Remove(oldest).(*cached).key)
 	}
+}
+
+// CacheStats are counts of the resolutions of model names that a book answered from memory and anew, and how many it
+// keeps.
+type CacheStats struct{ Hits, Misses, Size int64 }
+
+// CacheStats returns what the book's memory of model names did so far.
+func (b *Book) CacheStats() CacheStats {
+	b.cache.mu.Lock()
+	defer b.cache.mu.Unlock()
+	return CacheStats{b.cache.hits, b.cache.misses, int64(b.cache.order.Len())}
 }
 
 func (l *lru) len() int {

@@ -47,7 +47,7 @@ func (b *Book) find(key matchKey) *match {
 	}
 	response, request := cleanID(key.response), cleanID(key.request)
 	for _, text := range []string{response, request} {
-		if found := b.findAlias(owner, key.provider, text); found != nil {
+		if found := b.findAlias(owner, text); found != nil {
 			return found
 		}
 	}
@@ -80,16 +80,14 @@ func cleanID(text string) string {
 }
 
 // findAlias returns the target of a name of the user's own, or nil.
-func (b *Book) findAlias(owner *provider, name, text string) *match {
-	if b.aliases == nil || text == "" {
+func (b *Book) findAlias(owner *provider, text string) *match {
+	if b.aliases == nil || owner == nil || text == "" {
 		return nil
 	}
-	if owner != nil {
-		name = owner.key
-	}
-	target, ok := b.aliases[name][text]
+	names := b.aliases[owner.key]
+	target, ok := names[text]
 	if !ok {
-		target, ok = b.aliases[name][lowerASCII(text)]
+		target, ok = names[lowerASCII(text)]
 	}
 	if !ok {
 		return nil
@@ -97,14 +95,7 @@ func (b *Book) findAlias(owner *provider, name, text string) *match {
 	if target.provider != "" {
 		owner = b.providers[target.provider]
 	}
-	found := &match{provider: owner, reason: ReasonUnknownModel}
-	id := lowerASCII(target.model)
-	if owner != nil {
-		found = b.findUnder(owner, id)
-	}
-	if head, rest, cut := strings.Cut(id, "/"); found.model == nil && cut && b.providers[head] != nil {
-		found = b.findUnder(b.providers[head], rest)
-	}
+	found := b.findUnder(owner, lowerASCII(cleanID(target.model)))
 	if found.model != nil {
 		found.how, found.fixed = MatchAlias, target.facts.over(found.fixed)
 	}

@@ -48,7 +48,7 @@ type Query struct {
 	StatedPico int64
 	HasStated  bool
 	// Reason is the usage reader's: pending, billing_unknown, no_usage and invalid_usage leave the call unpriced,
-	// incomplete_usage makes it partial.
+	// incomplete_usage and missing_rate make it partial.
 	Reason string
 	// Flags are the usage reader's; the result repeats them.
 	Flags Flags

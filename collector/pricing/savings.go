@@ -1,5 +1,7 @@
 package pricing
 
+import "math/big"
+
 // cacheUnits are the units that caching put in the place of plain input.
 const cacheUnits unitSet = 1<<CacheRead | 1<<CacheWrite | 1<<CacheWrite1h | 1<<CacheWrite12h | 1<<AudioCacheRead
 
@@ -12,41 +14,87 @@ func (c *calculation) savings(row *row, table *rateTable, r *Result) {
 	if c.facts[factProcessing] != "batch" || row.asks>>factProcessing&1 == 0 {
 		return
 	}
-	standard := c.facts
-	standard[factProcessing] = ""
-	if other := c.choose(&standard, false); other != nil {
-		if price, complete, ok := c.listPrice(other, &standard); ok && complete {
-			r.SavingsBatch, r.HasSavingsBatch = price-r.Total, true
-		}
+	// The same call without batch, under the same terms: own rows and discounts too.
+	standard := *c
+	standard.facts[factProcessing] = ""
+	other := standard.choose(&standard.facts, false)
+	if other == nil {
+		return
+	}
+	var sums amounts
+	var usual Result
+	sums.fill(other.tableFor(&standard), &standard)
+	if !sums.missing && standard.fill(other, other.tableFor(&standard), &sums, &usual) {
+		r.SavingsBatch = usual.Total - r.Total
+		r.HasSavingsBatch = r.SavingsBatch != 0
 	}
 }
 
+// cacheSavings returns the sum over the cached units; 0 where it leaves int64.
 func (c *calculation) cacheSavings(used unitSet, row *row, table *rateTable) int64 {
 	saved := int64(0)
 	for rest := used; rest != 0; {
-		var unit, plain Unit
+		var unit Unit
 		unit, rest = rest.pop()
-		if unit == AudioCacheRead {
-			plain = AudioIn
-		}
-		if c.counts[unit] == 0 || table.missing.has(unit) || table.missing.has(plain) {
+		difference, factor, ok := c.spared(unit, row, table)
+		if !ok {
 			continue
 		}
-		factor, _, ok := c.multiplied(unit, &c.facts)
-		if cut := c.discounted(row, unit); ok && cut != nil {
-			factor = factor.times(cut.ratio)
-		}
-		difference := table.rates[plain] - table.rates[unit]
-		sign := int64(1)
-		if difference < 0 {
-			difference, sign = -difference, -1
-		}
-		amount, fits := mulCount(c.counts[unit], difference)
+		magnitude := max(difference, -difference)
+		amount, fits := mulCount(c.counts[unit], magnitude)
 		rounded, fine := factor.halfEven(amount)
-		if !fits || !fine {
-			return 0
+		if difference < 0 {
+			rounded = -rounded
 		}
-		saved += sign * rounded
+		sum := saved + rounded
+		if !fits || !fine || (saved >= 0) == (rounded >= 0) && (sum >= 0) != (saved >= 0) {
+			return c.cacheSavingsExact(used, row, table)
+		}
+		saved = sum
 	}
 	return saved
+}
+
+// spared returns what one of a cached unit costs less than the plain unit, and the factor on it; false where there is
+// nothing to compare.
+func (c *calculation) spared(unit Unit, row *row, table *rateTable) (difference int64, factor ratio, ok bool) {
+	plain := Input
+	if unit == AudioCacheRead {
+		plain = AudioIn
+	}
+	if c.counts[unit] == 0 || table.missing.has(unit) || table.missing.has(plain) {
+		return 0, one, false
+	}
+	factor, _, fits := c.multiplied(unit, &c.facts)
+	if cut := c.discounted(row, unit); fits && cut != nil {
+		factor = factor.times(cut.ratio)
+	}
+	return table.rates[plain] - table.rates[unit], factor, true
+}
+
+// cacheSavingsExact is the way of amounts that no call has: a part may leave int64 while the sum does not.
+func (c *calculation) cacheSavingsExact(used unitSet, row *row, table *rateTable) int64 {
+	sum, half := new(big.Int), new(big.Int)
+	for rest := used; rest != 0; {
+		var unit Unit
+		unit, rest = rest.pop()
+		difference, factor, ok := c.spared(unit, row, table)
+		if !ok {
+			continue
+		}
+		amount := new(big.Int).Mul(big.NewInt(c.counts[unit]), big.NewInt(difference))
+		amount.Mul(amount, new(big.Int).SetUint64(factor.num))
+		divisor := new(big.Int).SetUint64(factor.den)
+		// Division and rest of Euclid: the rest is never negative, so half-even reads alike on both sides of 0.
+		quotient, left := new(big.Int).DivMod(amount, divisor, new(big.Int))
+		order := half.Lsh(left, 1).Cmp(divisor)
+		if order > 0 || order == 0 && quotient.Bit(0) == 1 {
+			quotient.Add(quotient, big.NewInt(1))
+		}
+		sum.Add(sum, quotient)
+	}
+	if !sum.IsInt64() {
+		return 0
+	}
+	return sum.Int64()
 }

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import Any, Final
 
-from otel_tokenomics.cli.main import console
 from otel_tokenomics.cli.price import load_book
+from otel_tokenomics.cli.terminal import console, plain
 from otel_tokenomics.cli.usage_line import BadLineError, PricedLine, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricing import Explanation
 from otel_tokenomics.pricing import explain as explain_cost
 from otel_tokenomics.report.money_text import money_text
 from otel_tokenomics.usage import Usage, pico_to_text
+
+_TEXTS: Final = ("provider", "host", "model", "request_model", "api")
+_OBJECTS: Final = ("usage", "units", "facts")
+_WIDE: Final = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,65 +40,117 @@ def run(arguments: argparse.Namespace) -> int:
     """Explain one price."""
     book = load_book(arguments)
     try:
-        entry = parse(arguments.line) if arguments.line else _entry(arguments)
+        entry = _entry(arguments)
         priced = price_line(book, entry)
     except BadLineError as error:
-        raise BadInputError(str(error)) from None
+        # A timestamp was given as --at, unless a line said it.
+        said = str(error) if arguments.line else str(error).replace("timestamp: ", "--at: ", 1)
+        raise BadInputError(said) from None
     explanation = explain_cost(
         priced.book, priced.cost, priced.usage or Usage({}), priced.facts, priced.at_ms,
         provider=entry.get("provider"), model=entry.get("model"),
         request_model=entry.get("request_model"), host=entry.get("host"),
     )  # fmt: skip
+    result = answer(1, priced)
     if arguments.json:
-        print(json.dumps({**answer(1, priced), "explanation": _as_json(explanation)}, indent=2))
+        print(json.dumps({**result, "explanation": _as_json(explanation, priced)}, indent=2))
     else:
-        _show(priced, explanation)
+        _show(priced, explanation, result["at"])
     return 0
 
 
 def _entry(arguments: argparse.Namespace) -> dict[str, Any]:
-    entry: dict[str, Any] = {}
-    for key in ("provider", "host", "model", "request_model", "api"):
-        if (value := getattr(arguments, key)) is not None:
-            entry[key] = value
+    if arguments.line is not None:
+        options = [key for key in (*_TEXTS, *_OBJECTS, "at") if getattr(arguments, key) is not None]
+        if options:
+            raise BadInputError(f"--{options[0].replace('_', '-')}: a line was given too; say it in one of them")
+        return parse(arguments.line)
+    entry: dict[str, Any] = {key: value for key in _TEXTS if (value := getattr(arguments, key)) is not None}
     if arguments.at is not None:
         entry["timestamp"] = arguments.at
-    for key in ("usage", "units", "facts"):
+    for key in _OBJECTS:
         if (text := getattr(arguments, key)) is not None:
             try:
                 entry[key] = parse(text)
             except BadLineError as error:
-                raise BadInputError(f"--{key} {error}") from None
+                raise BadInputError(f"--{key}: {error}") from None
     if not entry:
         raise BadInputError("nothing to explain: give a line, or --provider, --model and --usage")
     return entry
 
 
-def _as_json(explanation: Explanation) -> dict[str, Any]:
+def _as_json(explanation: Explanation, priced: PricedLine) -> dict[str, Any]:
     return {
         "model_rule": explanation.model_rule,
+        "names_tried": [name._asdict() for name in explanation.names],
+        "suggestions": _suggestions(priced),
         "tier": explanation.tier,
         "rows": [row._asdict() for row in explanation.rows],
     }
 
 
-def _show(priced: PricedLine, explanation: Explanation) -> None:
+def _suggestions(priced: PricedLine) -> list[str]:
+    """Return what would give an unresolved model a price: who sells that id, or the alias to write into an overlay."""
+    cost, entry = priced.cost, priced.entry
+    asked = str(entry.get("model") or entry.get("request_model") or "")
+    if cost.reason == "ambiguous_model":
+        sellers = [provider for provider, name in sorted(priced.book.ids()) if name == asked.strip().lower()]
+        return [f"say who bills, with --provider: {', '.join(sellers)}"] if sellers else []
+    if cost.reason != "unknown_model":
+        return []
+    alias = {"aliases": {cost.provider or "PROVIDER": {asked: {"model": "ID-IN-THE-BOOK"}}}}
+    return [
+        f"name it in an overlay (--overrides, OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES): {json.dumps(alias)}",
+        "`otel-tokenomics models WORD` finds the id that the book has",
+    ]
+
+
+def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
     cost, out = priced.cost, console()
     from rich.table import Table
 
-    total = money_text(cost.total) if cost.total is not None else cost.status
-    out.print(f"[bold]{total}[/]  {cost.status}{f' ({cost.reason})' if cost.reason else ''}  {cost.sku or ''}")
-    out.print(f"model  {cost.provider or '?'}/{cost.model or '?'}: {explanation.model_rule}")
-    out.print(f"book   {cost.book}   basis {cost.basis or '-'}   flags {', '.join(cost.flags) or '-'}")
+    total = f"{money_text(cost.total)}  " if cost.total is not None else ""
+    reason = f" ({cost.reason})" if cost.reason else ""
+    out.print(f"{total}{cost.status}{reason}  {plain(cost.sku or '')}", style="bold")
+    out.print(f"call   at {at}, read with {cost.book}, basis {cost.basis or '-'}, flags {', '.join(cost.flags) or '-'}")
+    out.print(f"model  {plain(cost.provider or '?')}/{plain(cost.model or '?')}: {explanation.model_rule}")
+    if len(explanation.names) > 1 or cost.model is None:
+        for name in explanation.names:
+            found = "in the book" if name.found else "not in the book"
+            out.print(f"       {name.step}: {plain(name.name)} is {found}")
+    for suggestion in _suggestions(priced):
+        out.print(f"fix    {suggestion}")
     if explanation.tier:
         out.print(f"tier   {explanation.tier}")
-    bill = Table("unit", "count", "USD per million", "amount", "factor", box=None, pad_edge=False)
-    for row in explanation.breakdown:
-        rate = pico_to_text(row.rate_pico * 10**6)
-        bill.add_row(row.unit, f"{row.count:,}", rate, money_text(row.amount_pico), row.factor or "")
-    out.print(bill)
-    rows = Table("", "row asks for", "from", "until", "why", box=None, pad_edge=False)
-    for row in explanation.rows:
-        asks = ", ".join(f"{key}={'|'.join(words)}" for key, words in row.when.items()) or "nothing"
-        rows.add_row("->" if row.taken else "", asks, row.start or "", row.until or "", row.why)
-    out.print(rows)
+    if cost.source == "provider":
+        computed = "-" if cost.computed is None else money_text(cost.computed)
+        out.print(f"stated by the provider: that is the price; ours would be {computed}")
+    if explanation.breakdown:
+        bill = Table("unit", box=None, pad_edge=False)
+        for title in ("count", "USD per million", "amount", "factor"):
+            bill.add_column(title, justify="right")
+        for row in explanation.breakdown:
+            rate = pico_to_text(row.rate_pico * 10**6)
+            bill.add_row(row.unit, f"{row.count:,}", rate, money_text(row.amount_pico), row.factor or "")
+        out.print()
+        out.print(bill)
+    if explanation.rows:
+        sources = {entry["id"]: entry["name"] for entry in priced.book.written()[0].get("sources", ())}
+        titles = ("", "row asks for", "in force", "why", *(["source"] if out.width >= _WIDE else []))
+        rows = Table(box=None, pad_edge=False)
+        for title in titles:
+            rows.add_column(title, overflow="fold")
+        for row in explanation.rows:
+            asks = ", ".join(f"{key}={'|'.join(words)}" for key, words in row.when.items()) or "nothing"
+            seen = f", checked {row.verified}" if row.verified else ""
+            source = ", ".join(sources.get(key, key) for key in row.sources) + seen
+            cells = ("->" if row.taken else "", asks, _in_force(row.start, row.until), row.why, source)
+            rows.add_row(*cells[: len(titles)])
+        out.print()
+        out.print(rows)
+
+
+def _in_force(start: str | None, until: str | None) -> str:
+    """Return a row's dates; midnight is left out."""
+    first, end = ((instant or "").removesuffix("T00:00:00Z") for instant in (start, until))
+    return " ".join(filter(None, (f"from {first}" if first else "", f"until {end}" if end else ""))) or "always"

@@ -9,8 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from otel_tokenomics.errors import TokenomicsError
 
@@ -25,21 +26,28 @@ COMMANDS: Final = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every error of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} -h` lists what there is\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the top-level parser."""
-    top = argparse.ArgumentParser("otel-tokenomics", description="LLM cost for OpenTelemetry, at the terminal.")
+    top = _Parser("otel-tokenomics", description="LLM cost for OpenTelemetry, at the terminal.")
     listed = "\n".join(f"  {name:9s} {text}" for name, text in COMMANDS.items())
     top.formatter_class = argparse.RawDescriptionHelpFormatter
     top.epilog = f"commands:\n{listed}\n\n`otel-tokenomics COMMAND -h` tells a command's options."
+    top.add_argument("--version", action="store_true", help="say which version this is and exit")
     top.add_argument("command", choices=list(COMMANDS), metavar="COMMAND", help="one of those below")
-    top.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return top
 
 
 def command_parser(name: str) -> tuple[argparse.ArgumentParser, Any]:
     """Return a command's parser and its module."""
     module = importlib.import_module(f"otel_tokenomics.cli.{name}")
-    made = argparse.ArgumentParser(f"otel-tokenomics {name}", description=module.__doc__)
+    made = _Parser(f"otel-tokenomics {name}", description=module.__doc__)
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     module.add_arguments(made)
     made.add_argument("--json", action="store_true", help="machine-readable output")
@@ -52,46 +60,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["--write-reference"]:
         Path(given[1]).write_text(reference(), encoding="utf-8")
         return 0
+    if given[:1] == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"otel-tokenomics {version('otel-tokenomics')}")
+        return 0
     top = parser()
     if not given:
         top.print_help()
         return 2
-    chosen = top.parse_args(given[:1])
-    made, module = command_parser(chosen.command)
+    command = top.parse_args(given[:1]).command
+    # A name that the terminal cannot show is shown as far as it can be, and is no crash.
+    reconfigure: Any = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
     try:
+        made, module = command_parser(command)
         code = module.run(made.parse_args(given[1:]))
         # A reader that has gone shows here, not when the interpreter ends.
         sys.stdout.flush()
         return code
     except TokenomicsError as error:
-        print(f"otel-tokenomics {chosen.command}: {error}", file=sys.stderr)
+        print(f"otel-tokenomics {command}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader has gone (`| head`): nothing is left to be said on standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return 0
+    except OSError as error:
+        # A full disk, no folder for temporary files.
+        _leave_stdout()
+        print(f"otel-tokenomics {command}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
+        print(f"otel-tokenomics {command}: interrupted", file=sys.stderr)
         return 130
 
 
-def console() -> Any:
-    """Return rich's console; raise TokenomicsError saying how to install it where it is missing."""
-    try:
-        from rich.console import Console
-    except ImportError:
-        raise TokenomicsError("tables need rich: pip install 'otel-tokenomics[cli]', or use --json") from None
-    width = None if sys.stdout.isatty() else 118
-    return Console(width=width, highlight=False, soft_wrap=False)
+def _leave_stdout() -> None:
+    """Send what is still buffered nowhere: the interpreter would fail over it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def reference() -> str:
     """Return docs/reference/cli.md: the help of every command."""
-    os.environ["COLUMNS"] = "100"
     lines = ["# Command line", "", "<!-- GENERATED from the commands' help; `make generate` writes it anew. -->", ""]
     for name in COMMANDS:
-        text = io.StringIO()
+        text, shown = io.StringIO(), command_parser(name)[0]
+        shown.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=98)  # pyright: ignore[reportAttributeAccessIssue]
         with redirect_stdout(text):
-            command_parser(name)[0].print_help()
+            shown.print_help()
         lines += [f"## otel-tokenomics {name}", "", "```", text.getvalue().rstrip(), "```", ""]
     return "\n".join(lines)
 

@@ -10,17 +10,23 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from otel_tokenomics.cli.terminal import progress
 from otel_tokenomics.cli.usage_line import BadLineError, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricing import PriceBook, load_embedded
 
+_STDIN: Final = "-"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("files", nargs="*", metavar="FILE", help="JSON lines; standard input where none is named")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="JSON lines; standard input where none is named, or for -"
+    )
     parser.add_argument("--book", metavar="FILE", help="price book to use instead of the embedded one")
     parser.add_argument("--overrides", metavar="FILE", help="overlay: own prices, discounts, aliases")
 
@@ -35,29 +41,55 @@ def load_book(arguments: argparse.Namespace) -> PriceBook:
 
 
 def _text(name: str) -> str:
-    return Path(name).read_text(encoding="utf-8", errors="replace")
+    return Path(name).read_text(encoding="utf-8-sig", errors="replace")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Price every line; return 2 where one could not be read."""
+    """Price every line; return 2 where a line or a file could not be read."""
     book = load_book(arguments)
-    bad = total = 0
-    for number, line in enumerate(_lines(arguments.files), 1):
-        total += 1
-        identity: Any = None
+    number = bad = 0
+    first = ""
+    unreadable: list[BadInputError] = []
+    if not arguments.files and sys.stdin.isatty():
+        progress("reading JSON lines from the keyboard; Ctrl-D ends them")
+    for name in arguments.files or [_STDIN]:
         try:
-            entry = parse(line)
-            _text_of(entry.get("id"))
-            identity = entry.get("id")
-            text = _text_of(answer(number, price_line(book, entry)))
-        except BadLineError as error:
-            bad += 1
-            text = _text_of({"line": number, "id": identity, "error": {"code": error.code, "message": str(error)}})
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+            for place, line in enumerate(_lines(name), 1):
+                number += 1
+                text, error = _answer(book, number, line)
+                if error is not None:
+                    bad += 1
+                    first = first or f"{'standard input' if name == _STDIN else name}: line {place}: {error}"
+                sys.stdout.write(text + "\n")
+                sys.stdout.flush()
+        except BadInputError as error:
+            unreadable.append(error)
+    for error in unreadable:
+        print(f"otel-tokenomics price: {error}", file=sys.stderr)
     if bad:
-        print(f'otel-tokenomics price: {bad} of {total} lines could not be read; see their "error"', file=sys.stderr)
-    return 2 if bad else 0
+        rest = "" if bad == 1 else ", the first is"
+        print(f"otel-tokenomics price: {bad} of {number} lines could not be read{rest}: {first}", file=sys.stderr)
+    return 2 if bad or unreadable else 0
+
+
+def _answer(book: PriceBook, number: int, line: bytes) -> tuple[str, BadLineError | None]:
+    """Return the line that answers, and what is wrong with the one that asks."""
+    identity: Any = None
+    try:
+        entry = parse(_decoded(line))
+        _text_of(entry.get("id"))
+        identity = entry.get("id")
+        return _text_of(answer(number, price_line(book, entry))), None
+    except BadLineError as error:
+        said = {"line": number, "id": identity, "error": {"code": error.code, "message": str(error)}}
+        return _text_of(said), error
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise BadLineError("bad_json", f"is no UTF-8: byte {error.start + 1} is {line[error.start]:#04x}") from None
 
 
 def _text_of(content: object) -> str:
@@ -68,14 +100,11 @@ def _text_of(content: object) -> str:
         raise BadLineError("bad_field", "id: no JSON value, or nested too deeply") from None
 
 
-def _lines(files: list[str]) -> Iterator[str]:
-    if not files:
-        for line in sys.stdin.buffer:
-            yield line.decode("utf-8", "replace").rstrip("\n")
-    for name in files:
-        try:
-            with Path(name).open(encoding="utf-8", errors="replace") as opened:
-                for line in opened:
-                    yield line.rstrip("\n")
-        except OSError as error:
-            raise BadInputError(f"{name}: cannot be read: {error.strerror}") from None
+def _lines(name: str) -> Iterator[bytes]:
+    """Yield the lines of a file: what a newline ends, and nothing else."""
+    try:
+        with nullcontext(sys.stdin.buffer) if name == _STDIN else Path(name).open("rb") as opened:
+            for number, line in enumerate(opened):
+                yield line.removeprefix(b"\xef\xbb\xbf" if number == 0 else b"").rstrip(b"\r\n")
+    except OSError as error:
+        raise BadInputError(f"{name}: cannot be read: {error.strerror}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
@@ -39,6 +40,11 @@ _FIELDS: Final = (
 )
 
 
+_KINDS: Final[Mapping[type, str]] = {str: "text", list: "a list", dict: "an object"}
+_MAX_DIGITS: Final = 4_000
+_MAX_QUOTED: Final = 60
+
+
 class BadLineError(ValueError):
     """A line that cannot be priced; ``code`` is ``bad_json`` or ``bad_field``."""
 
@@ -62,14 +68,37 @@ class PricedLine(NamedTuple):
 def parse(line: str) -> dict[str, Any]:
     """Return the object of a line; raise BadLineError where it is none."""
     try:
-        content: Any = json.loads(line)
-    except ValueError as error:
-        raise BadLineError("bad_json", f"is no JSON: {error}") from None
+        content = _loaded(line)
+    except json.JSONDecodeError as error:
+        what = f"{error.msg} at character {error.pos + 1}" if line.strip() else "is empty"
+        raise BadLineError("bad_json", f"is no JSON object: {what}") from None
     except RecursionError:
         raise BadLineError("bad_json", "is nested too deeply") from None
     if not isinstance(content, dict):
-        raise BadLineError("bad_json", "is no JSON object")
+        raise BadLineError("bad_json", f"is no JSON object but {_kind(content)}")
     return cast("dict[str, Any]", content)
+
+
+def _loaded(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # A number of thousands of digits, which Python refuses to read: a count that cannot be true, but JSON.
+        return json.loads(line, parse_int=lambda digits: int(digits) if len(digits) < _MAX_DIGITS else math.inf)
+
+
+def _kind(value: object) -> str:
+    """Return what a JSON value is, in the words of JSON."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return "a number" if isinstance(value, (int, float)) else _KINDS.get(type(value), "another value")
+
+
+def _shown(value: str) -> str:
+    """Return a text as an error quotes it: a line may be megabytes long."""
+    return repr(value if len(value) <= _MAX_QUOTED else value[:_MAX_QUOTED] + "...")
 
 
 def price_line(book: PriceBook, entry: Mapping[str, Any]) -> PricedLine:
@@ -78,7 +107,7 @@ def price_line(book: PriceBook, entry: Mapping[str, Any]) -> PricedLine:
     overlay = entry.get("overrides")
     if overlay is not None:
         if not isinstance(overlay, dict):
-            raise BadLineError("bad_field", f"overrides: must be an object, is {type(overlay).__name__}")
+            raise BadLineError("bad_field", f"overrides: must be an object, is {_kind(overlay)}")
         try:
             book = book.with_overlay(json.dumps(overlay), "overrides")
         except PriceBookError as error:
@@ -154,26 +183,26 @@ def _instant(value: Any) -> int:
     if value is None:
         return time.time_ns() // 1_000_000
     if not isinstance(value, str):
-        raise BadLineError("bad_field", f"timestamp: must be text, is {type(value).__name__}")
+        raise BadLineError("bad_field", f"timestamp: must be text, is {_kind(value)}")
     try:
         return instant(value)
     except (TypeError, ValueError, OverflowError):
-        raise BadLineError("bad_field", f"timestamp: {value!r} is no RFC 3339 instant with a time zone") from None
+        raise BadLineError("bad_field", f"timestamp: {_shown(value)} is no RFC 3339 instant with a time zone") from None
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str | None:
     value = entry.get(key)
     if value is not None and not isinstance(value, str):
-        raise BadLineError("bad_field", f"{key}: must be text, is {type(value).__name__}")
+        raise BadLineError("bad_field", f"{key}: must be text, is {_kind(value)}")
     return value
 
 
 def _reading(entry: Mapping[str, Any], provider: str | None) -> Reading:
     raw, api = entry.get("usage"), _text(entry, "api")
     if raw is not None and not isinstance(raw, dict):
-        raise BadLineError("bad_field", f"usage: must be an object, is {type(raw).__name__}")
+        raise BadLineError("bad_field", f"usage: must be an object, is {_kind(raw)}")
     if api is not None and api not in APIS:
-        raise BadLineError("bad_field", f"api: {api!r} is not available; available are {', '.join(APIS)}")
+        raise BadLineError("bad_field", f"api: {_shown(api)} is not available; available are {', '.join(APIS)}")
     reading = Reading()
     if raw is not None:
         usage = cast("dict[str, Any]", raw)
@@ -192,9 +221,12 @@ def _reading(entry: Mapping[str, Any], provider: str | None) -> Reading:
     stated = _text(entry, "stated_cost")
     if stated is not None:
         try:
-            reading = reading._replace(stated_cost=parse_usd(stated))
-        except ValueError as error:
-            raise BadLineError("bad_field", f"stated_cost: {error}") from None
+            amount = parse_usd(stated)
+        except ValueError:
+            amount = -1
+        if amount < 0:
+            raise BadLineError("bad_field", f'stated_cost: {_shown(stated)} is no amount of USD such as "0.0125"')
+        reading = reading._replace(stated_cost=amount)
     return reading
 
 
@@ -202,13 +234,13 @@ def _units(units: Any) -> dict[str, int]:
     if units is None:
         return {}
     if not isinstance(units, dict):
-        raise BadLineError("bad_field", f"units: must be an object, is {type(units).__name__}")
+        raise BadLineError("bad_field", f"units: must be an object, is {_kind(units)}")
     counts = cast("dict[str, int]", units)
     for unit, count in counts.items():
         if unit not in UNITS:
-            raise BadLineError("bad_field", f"units: unknown unit {unit!r}")
+            raise BadLineError("bad_field", f"units: unknown unit {_shown(unit)}; units are {', '.join(UNITS)}")
         if type(count) is not int or not 0 <= count <= MAX_COUNT:
-            raise BadLineError("bad_field", f"units: {unit} must be an integer between 0 and {MAX_COUNT}")
+            raise BadLineError("bad_field", f"units: {unit}: must be an integer between 0 and {MAX_COUNT}")
     return counts
 
 
@@ -216,21 +248,21 @@ def _facts(facts: Any) -> dict[str, str]:
     if facts is None:
         return {}
     if not isinstance(facts, dict):
-        raise BadLineError("bad_field", f"facts: must be an object, is {type(facts).__name__}")
+        raise BadLineError("bad_field", f"facts: must be an object, is {_kind(facts)}")
     result: dict[str, str] = {}
     for key, value in cast("dict[str, Any]", facts).items():
         name, word = key, value
         if key == "batch":
             if not isinstance(value, bool):
-                raise BadLineError("bad_field", f"facts: batch must be true or false, is {type(value).__name__}")
+                raise BadLineError("bad_field", f"facts: batch: must be true or false, is {_kind(value)}")
             if not value:
                 continue
             name, word = "processing", "batch"
         elif key == "geo":
             name = "inference_geo"
         if name not in _FACT_KEYS:
-            raise BadLineError("bad_field", f"facts: unknown fact {key!r}; facts are {', '.join(_FACT_KEYS)}")
+            raise BadLineError("bad_field", f"facts: unknown fact {_shown(key)}; facts are {', '.join(_FACT_KEYS)}")
         if not isinstance(word, str):
-            raise BadLineError("bad_field", f"facts: {key} must be text, is {type(word).__name__}")
+            raise BadLineError("bad_field", f"facts: {key}: must be text, is {_kind(word)}")
         result[name] = word
     return result

@@ -95,7 +95,6 @@ def main() -> None:
                 assistant.answer(question)
         with tk.tags(team="support", customer="initech", feature="suggest"):
             assistant.suggest(QUESTIONS[-1][2])
-    tk.flush()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import tempfile
@@ -27,8 +28,7 @@ def collector(
     Raises:
         TokenomicsError: the binary is missing, or refuses to start; its last line is quoted.
     """
-    if not binary.is_file():
-        raise TokenomicsError(f"{binary}: no such collector; build it with `make collector`")
+    need_binary(binary)
     port = _free_port()
     config = _config(port, forward_to, {"endpoints": list(endpoints), **(settings or {})})
     with tempfile.TemporaryDirectory(prefix="tokenomics-collector-") as name:
@@ -46,6 +46,12 @@ def collector(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def need_binary(binary: Path) -> None:
+    """Raise TokenomicsError where there is no collector to run."""
+    if not os.access(binary, os.X_OK) or not binary.is_file():
+        raise TokenomicsError(f"{binary}: no such collector; build it with `make collector`")
 
 
 def _config(port: int, forward_to: str, processor: dict[str, Any]) -> dict[str, Any]:

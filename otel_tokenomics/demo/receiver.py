@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ from otel_tokenomics.report import otlp_files
 
 _FILES: Final = {"/v1/traces": otlp_files.TRACES, "/v1/metrics": otlp_files.METRICS}
 _MAX_BODY: Final = 64 * 2**20
+_GZIP_OR_ZLIB: Final = 47  # zlib's word for "with either header"
 
 
 class LocalReceiver:
@@ -56,25 +56,37 @@ class _Handler(BaseHTTPRequestHandler):
         del format, args
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("content-length") or 0)
-        if length > _MAX_BODY:
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal():
+            self.close_connection = True
+            self._reply(411)
+        elif int(length) > _MAX_BODY:
+            self.close_connection = True
             self._reply(413)
-            return
-        content = self.rfile.read(length)
-        try:
-            encoding = self.headers.get("content-encoding", "")
-            if encoding == "gzip":
-                content = gzip.decompress(content)
-            elif encoding == "deflate":
-                content = zlib.decompress(content)
-        except (OSError, zlib.error):
-            self._reply(400)
-            return
+        else:
+            self._reply(self._keep(self.rfile.read(int(length))))
+
+    def _keep(self, content: bytes) -> int:
+        """Append one request to its file; return the status to answer with."""
         name = _FILES.get(self.path)
-        if name is not None:
-            with self.lock:
-                otlp_files.append(self.directory / name, content)
-        self._reply(200 if name is not None or self.path == "/v1/logs" else 404)
+        if name is None:
+            return 200 if self.path == "/v1/logs" else 404
+        if self.headers.get_content_type() != "application/x-protobuf":
+            return 415
+        encoding = self.headers.get("content-encoding", "identity")
+        if encoding in ("gzip", "deflate"):
+            packed = zlib.decompressobj(_GZIP_OR_ZLIB)
+            try:
+                content = packed.decompress(content, _MAX_BODY)
+            except zlib.error:
+                return 400
+            if not packed.eof:
+                return 413 if packed.unconsumed_tail else 400
+        elif encoding != "identity":
+            return 415
+        with self.lock:
+            otlp_files.append(self.directory / name, content)
+        return 200
 
     def _reply(self, status: int) -> None:
         self.send_response(status)

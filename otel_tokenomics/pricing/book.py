@@ -27,9 +27,9 @@ _ROWS = ',"rows":'
 class Model:
     """One model with its rows in the order in which they are tried; overlay rows stand first.
 
-    ``factless`` are the rows that a call without facts can have; ``adjusted`` says that there are multipliers or
-    discounts. ``search_context`` is the provider's default size
-    where a row asks for one.
+    ``factless`` are the rows that a call without facts can have; ``adjusted`` says that something acts on every
+    call: a discount, or a multiplier without a condition. ``search_context`` is the provider's default size where a
+    row asks for one.
     """
 
     provider: str
@@ -195,7 +195,7 @@ class PriceBook:
             tuple(row for row in rows if not row.when),
             tuple(multipliers),
             tuple(discounts),
-            bool(multipliers or discounts),
+            bool(discounts) or any(not one.when for one in multipliers),
             SEARCH_CONTEXT.get(provider) if asks else None,
         )
 

@@ -91,6 +91,7 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
         )  # fmt: skip
         return with_stated(ours, stated_cost)
     match = resolve(book, provider, model, request_model, host, unknown_host)
+    found = match.model
     if match.flags:
         flags += match.flags
     if facts or match.facts:
@@ -107,7 +108,6 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
             break
     if usage.source != "provider":
         reason = reason or "incomplete_usage"
-    found = match.model
     if found is None:
         return _unpriced(book, match, facts, flags, match.reason)
     if found.search_context is not None and "search_context_size" not in facts:
@@ -115,7 +115,10 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
     # `choose` and `table_of`, without their calls.
     for row in found.rows if facts else found.factless:
         if row.start <= at_ms < row.until and (row.plain or row.applies(facts, at_ms)):
-            table = table_of(row, counts) if row.tiers else row.table
+            table = row.table
+            # All counts together bound the input from above: most requests end here.
+            if row.tiers and sum(counts.values()) > row.tiers[0].gt:
+                table = table_of(row, counts)
             return _from_table(book, match, found, row, table, counts, facts, at_ms, reason, flags)
     return _unpriced(book, match, facts, flags, "no_row_for_date")
 
@@ -159,7 +162,7 @@ def _from_table(  # noqa: C901  # one loop written out: a call per unit would do
     flags: tuple[str, ...],
 ) -> Cost:
     """Return the cost of believed counts under the rates in force."""
-    rate_of, missing, used, total, spared = table.units.get, False, False, 0, 0
+    rate_of, missing, used, total, spared = table.plain.get, False, False, 0, 0
     parts: dict[str, int] = {}
     for unit, count in counts.items():
         if count:
@@ -182,8 +185,8 @@ def _from_table(  # noqa: C901  # one loop written out: a call per unit would do
     if total > MAX_PICO:
         return _unpriced(book, match, facts, flags, "overflow", table.sku)
     listed, basis, nothing_owed = None, row.basis, used and not total
-    savings = {"cache": spared} if spared else _NO_AMOUNTS
-    if row.contracted or (model.adjusted and total and something_acts(model, facts)):
+    savings = {"cache": spared} if spared and -MAX_PICO <= spared <= MAX_PICO else _NO_AMOUNTS
+    if row.contracted or model.adjusted or (facts and model.multipliers and something_acts(model, facts)):
         adjusted = terms(model, row, table, counts, facts, at_ms)
         if adjusted is None:
             return _unpriced(book, match, facts, flags, "overflow", table.sku)
@@ -217,9 +220,12 @@ def _unpriced(
     book: PriceBook, match: Match, facts: Facts, flags: tuple[str, ...], reason: str | None, sku: str | None = None
 ) -> Cost:
     model_id = match.model.id if match.model else None
-    return Cost(
-        "unpriced", reason, None, _NO_AMOUNTS, None, None, None, None, _in_order(flags),
-        match.provider, model_id, match.match, sku, book.id, facts, _NO_AMOUNTS,
+    return _new_cost(
+        Cost,
+        (
+            "unpriced", reason, None, _NO_AMOUNTS, None, None, None, None, _in_order(flags) if flags else flags,
+            match.provider, model_id, match.match, sku, book.id, facts, _NO_AMOUNTS,
+        ),
     )  # fmt: skip
 
 

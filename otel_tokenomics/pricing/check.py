@@ -22,11 +22,16 @@ HEADER_KEYS: Final = (
     "schema", "id", "version", "generated_at", "currency", "scale", "sources", "calendars", "providers", "models",
     "multipliers",
 )  # fmt: skip
+_FIXED: Final[Mapping[str, Any]] = {"schema": SCHEMA, "currency": "USD", "scale": 12}
 _PROVIDER: Final = ("kind", "names", "hosts", "accounting", "neutral_tiers", "tier_aliases")
 _CALENDAR: Final = ("tz", "windows", "weekdays", "except_dates")
 _MULTIPLIER: Final = ("p", "ids", "when", "ratio", "units")
 _SOURCE: Final = ("id", "name", "version", "sha256", "license")
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+#: Stricter than what Python reads: both languages take the same texts.
+_INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
+_SOURCE_NEEDS: Final = ("id", "name", "version", "license")
 _SHOWN: Final = 80
 
 
@@ -49,11 +54,30 @@ class Checker:
     def decode(self, text: str) -> Mapping[str, Any]:
         """Return the object of a JSON text, or refuse it with its line and column."""
         try:
-            return self.mapping(json.loads(text), "")
+            content = json.loads(text, parse_constant=self._no_number)
+        except PriceBookError:
+            raise
         except json.JSONDecodeError as error:
             raise self.refuse(f"line {error.lineno} column {error.colno}", f"is no JSON: {error.msg}") from None
         except (RecursionError, ValueError):
             raise self.refuse("", "is no JSON that can be read: too deep, or a number too long") from None
+        self._no_nulls(content, "")
+        return self.mapping(content, "")
+
+    def _no_number(self, word: str) -> float:
+        raise self.refuse("", f"is no JSON: {word}")
+
+    def _no_nulls(self, value: Any, path: str) -> None:
+        """Refuse null, which is neither a value nor its absence; what stands under ``x-*`` is free."""
+        if value is None:
+            raise self.refuse(path, "must not be null")
+        if isinstance(value, dict):
+            for key, inner in cast("dict[str, Any]", value).items():
+                if not key.startswith("x-"):
+                    self._no_nulls(inner, f"{path}.{shown(key)[1:-1]}".lstrip("."))
+        elif isinstance(value, list):
+            for index, inner in enumerate(cast("list[Any]", value)):
+                self._no_nulls(inner, f"{path}[{index}]")
 
     def known(self, entry: Mapping[str, Any], keys: Iterable[str], path: str) -> None:
         """Refuse keys that the format does not know; ``x-*`` is free."""
@@ -97,9 +121,11 @@ class Checker:
     def instant(self, value: Any, path: str) -> int:
         """Return an RFC 3339 instant in ms UTC, or refuse it."""
         try:
-            return instant(value)
-        except (AttributeError, TypeError, ValueError, OverflowError):
-            raise self.refuse(path, f"must be an RFC 3339 instant with a time zone, is {shown(value)}") from None
+            if isinstance(value, str) and _INSTANT.fullmatch(value):
+                return instant(value)
+        except (ValueError, OverflowError):
+            pass  # a day that no calendar has
+        raise self.refuse(path, f"must be an RFC 3339 instant with time, in UTC (...Z), is {shown(value)}")
 
     def span(self, entry: Mapping[str, Any], path: str) -> tuple[int, int]:
         """Return from when until when (ms UTC) an entry holds; refuse one that ends before it begins."""
@@ -120,23 +146,46 @@ class Checker:
     def header(self, book: Mapping[str, Any]) -> None:
         """Refuse a header of another format, currency or scale, and all that stands in it and breaks a rule."""
         self.known(book, HEADER_KEYS, "")
-        for key, wanted in (("schema", SCHEMA), ("currency", "USD"), ("scale", 12)):
-            if book.get(key) != wanted:
-                raise self.refuse(key, f"must be {wanted!r}, is {shown(book.get(key))}")
-        for key in ("id", "version"):
-            self.text(book.get(key), key)
-        self.instant(book.get("generated_at"), "generated_at")
-        for index, source in enumerate(self.sequence(book.get("sources", []), "sources")):
-            self.known(self.mapping(source, f"sources[{index}]"), _SOURCE, f"sources[{index}]")
-        self.lowers(book.get("x-accepted-jumps", []), "x-accepted-jumps")
+        self.head(book, ("schema", "currency", "scale", "id", "version", "generated_at"))
+        for index, name in enumerate(self.sequence(book.get("x-accepted-jumps", []), "x-accepted-jumps")):
+            self.text(name, f"x-accepted-jumps[{index}]")
         providers = self.providers(book.get("providers"))
+        self.one_owner(providers)
         self.calendars(book.get("calendars", {}))
         self.multipliers(book.get("multipliers", []), providers)
 
+    def head(self, book: Mapping[str, Any], keys: Iterable[str]) -> None:
+        """Refuse what is wrong in these keys of a header, and in its sources."""
+        for key in keys:
+            value = book.get(key)
+            if key in _FIXED:
+                wanted = _FIXED[key]
+                if type(value) is not type(wanted) or value != wanted:
+                    raise self.refuse(key, f"must be {wanted!r}, is {shown(value)}")
+            elif key == "generated_at":
+                self.instant(value, key)
+            else:
+                self.text(value, key)
+        for index, one in enumerate(self.sequence(book.get("sources", []), "sources")):
+            path = f"sources[{index}]"
+            source = self.mapping(one, path)
+            self.known(source, _SOURCE, path)
+            for key in (*_SOURCE_NEEDS, *(("sha256",) if "sha256" in source else ())):
+                self.text(source.get(key), f"{path}.{key}")
+
+    def one_owner(self, providers: Mapping[str, Any]) -> None:
+        """Refuse a name (or key) and a host that two providers claim."""
+        claimed: dict[tuple[str, str], str] = {("names", key): key for key in providers}
+        for key in sorted(providers):
+            for kind in ("names", "hosts"):
+                for word in providers[key].get(kind, ()):
+                    if claimed.setdefault((kind, word), key) != key:
+                        rule = f"{word!r} belongs to {claimed[kind, word]} already"
+                        raise self.refuse(f"providers.{key}.{kind}", rule)
+
     def providers(self, value: Any) -> Mapping[str, Any]:
-        """Return the providers; refuse unknown kinds and names or hosts that two of them claim."""
+        """Return the providers; refuse unknown kinds, and words that are not lower case."""
         entries = self.mapping(value, "providers")
-        claimed: dict[tuple[str, str], str] = {}
         for key, one in entries.items():
             path = f"providers.{key}"
             entry = self.mapping(one, path)
@@ -148,12 +197,10 @@ class Checker:
                 self.lower(alias, f"{path}.tier_aliases")
                 self.lower(word, f"{path}.tier_aliases.{alias}")
             self.lowers(entry.get("neutral_tiers", []), f"{path}.neutral_tiers")
-            for kind in ("names", "hosts"):
-                for word in self.lowers(entry.get(kind, []), f"{path}.{kind}"):
-                    if claimed.setdefault((kind, word), key) != key:
-                        raise self.refuse(f"{path}.{kind}", f"{word!r} belongs to {claimed[kind, word]} already")
-            if any("*" in host[1:] for host in entry.get("hosts", ())):
-                raise self.refuse(f"{path}.hosts", "a * may stand at the beginning of a host only")
+            self.lowers(entry.get("names", []), f"{path}.names")
+            for host in self.lowers(entry.get("hosts", []), f"{path}.hosts"):
+                if host == "*" or "*" in host[1:]:
+                    raise self.refuse(f"{path}.hosts", "must be a host, or a suffix after one leading *")
         return entries
 
     def calendars(self, value: Any) -> Mapping[str, Any]:
@@ -164,7 +211,9 @@ class Checker:
             entry = self.mapping(one, path)
             self.known(entry, _CALENDAR, path)
             self.word(entry.get("tz"), ("UTC",), f"{path}.tz")
-            for index, window in enumerate(self.sequence(entry.get("windows"), f"{path}.windows")):
+            if not self.sequence(entry.get("windows"), f"{path}.windows"):
+                raise self.refuse(f"{path}.windows", "must not be empty")
+            for index, window in enumerate(entry["windows"]):
                 place = f"{path}.windows[{index}]"
                 clocks = self.sequence(window, place)
                 if len(clocks) != 2 or not all(isinstance(clock, str) and _CLOCK.fullmatch(clock) for clock in clocks):
@@ -179,7 +228,7 @@ class Checker:
 
     def day(self, value: Any, path: str) -> None:
         """Refuse what is no date YYYY-MM-DD."""
-        if len(self.text(value, path)) != len("2026-11-24"):
+        if not _DAY.fullmatch(self.text(value, path)):
             raise self.refuse(path, f"must be a date YYYY-MM-DD, is {shown(value)}")
         self.instant(f"{value}T00:00:00Z", path)
 
@@ -210,16 +259,19 @@ class Checker:
             self.integer(part, 1, 10**6, path)
 
     def units(self, value: Any, path: str) -> None:
-        """Refuse a list that names an unknown unit."""
-        for unit in self.sequence(value, path):
+        """Refuse a list that is empty or names an unknown unit."""
+        if not self.sequence(value, path):
+            raise self.refuse(path, "must not be empty")
+        for unit in value:
             if unit not in UNITS:
                 raise self.refuse(path, f"unknown unit {shown(unit)}")
 
     def when(self, value: Any, calendars: Mapping[str, Any], path: str) -> Mapping[str, Any]:
         """Return conditions; refuse those that are unknown, empty, not lower case, or name no calendar."""
         entries = self.mapping(value, path)
-        self.known(entries, WHEN_KEYS, path)
         for key, values in entries.items():
+            if key not in WHEN_KEYS:
+                raise self.refuse(f"{path}.{shown(key)[1:-1]}", "unknown key")
             words = self.lowers(values, f"{path}.{key}")
             if not words:
                 raise self.refuse(f"{path}.{key}", "must not be empty")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, zip_longest
 from typing import Any, Final
 
 from otel_tokenomics.pricing.check import Checker
-from otel_tokenomics.pricing.rates import span
+from otel_tokenomics.pricing.rates import calendar, instant, span
 from otel_tokenomics.usage import UNITS
 
 MAX_RATE: Final = 10**15
 #: A rate that moves further than this between two books is refused unless the new book says that it is meant.
 _LARGEST_MOVE: Final = 10
 BASIS_WORDS: Final = ("list", "contracted", "billed", "allocated", "list_equivalent")
+_DIGITS: Final = frozenset("0123456789")
 _CLASSES: Final = ("small", "medium", "large", "frontier")
 _MODEL: Final = ("p", "id", "ids", "prefixes", "class", "retired_at", "rows")
 _ROW: Final = ("from", "until", "when", "rates", "tiers", "src", "verified", "basis")
@@ -27,6 +28,7 @@ class ModelChecker(Checker):
         self._calendars = calendars
         self._providers = providers
         self._names: set[tuple[str, str]] = set()
+        self._prefixes: set[tuple[str, str]] = set()
 
     def model(self, value: Any, path: str) -> Mapping[str, Any]:
         """Return one model; refuse one whose rows overlap or leave two answers, or whose id is taken."""
@@ -37,7 +39,10 @@ class ModelChecker(Checker):
             if (model["p"], name) in self._names:
                 raise self.refuse(f"{path}.id", f"{model['p']}/{name} stands twice")
             self._names.add((model["p"], name))
-        self.lowers(model.get("prefixes", []), f"{path}.prefixes")
+        for prefix in self.lowers(model.get("prefixes", []), f"{path}.prefixes"):
+            if (model["p"], prefix) in self._prefixes:
+                raise self.refuse(f"{path}.prefixes", f"{prefix!r} of {model['p']} stands twice")
+            self._prefixes.add((model["p"], prefix))
         if "class" in model:
             self.word(model["class"], _CLASSES, f"{path}.class")
         if "retired_at" in model:
@@ -89,12 +94,21 @@ class ModelChecker(Checker):
                 raise self.refuse(f"{path}.rows[{j}]", f"overlaps rows[{i}]")
             # Rows that ask for other keys, or begin at another time, have an order.
             same = spans[i][0] == spans[j][0] and one.keys() == other.keys()
-            if same and all(set(one[key]) & set(other[key]) for key in one):
+            if same and all(self._can_meet(key, one[key], other[key]) for key in one):
                 raise self.refuse(f"{path}.rows[{j}]", f"is as good a choice as rows[{i}]")
         if any(row.get("tiers") for row in rows if not row.get("when")):
             for index, row in enumerate(rows):
                 if row.get("when") and "tiers" not in row:
                     raise self.refuse(f"{path}.rows[{index}].tiers", "must be stated, the base row has tiers")
+
+    def _can_meet(self, key: str, one: Sequence[str], other: Sequence[str]) -> bool:
+        """Return whether some call satisfies both: a word in common, or a moment of two calendars."""
+        if key != "calendar":
+            return bool(set(one) & set(other))
+        first, second = (calendar(self._calendars[names[0]]) for names in (one, other))
+        return bool(first.weekdays & second.weekdays) and any(
+            ours[0] < theirs[1] and theirs[0] < ours[1] for ours in first.windows for theirs in second.windows
+        )
 
 
 def refuse_a_step_back(
@@ -114,9 +128,10 @@ def refuse_a_step_back(
             tenfold without standing in ``x-accepted-jumps``.
     """
     header, models = new
-    for key in ("version", "generated_at"):
-        if header[key] < old[0][key]:
-            raise check.refuse(key, f"{header[key]} goes back behind {old[0][key]}")
+    if _older(header["version"], old[0]["version"]):
+        raise check.refuse("version", f"{header['version']} goes back behind {old[0]['version']}")
+    if instant(header["generated_at"]) < instant(old[0]["generated_at"]):
+        raise check.refuse("generated_at", f"{header['generated_at']} goes back behind {old[0]['generated_at']}")
     if len(models) * 2 < len(old[1]):
         raise check.refuse("models", f"has {len(models)} models, the book in use {len(old[1])}")
     accepted = frozenset(header.get("x-accepted-jumps", ()))
@@ -124,16 +139,36 @@ def refuse_a_step_back(
         before = old[1].get((model["p"], model["id"]))
         if before is None or f"{model['p']}/{model['id']}" in accepted:
             continue
-        rates = _latest(before)
-        for key, latest in _latest(model).items():
-            for unit, rate in latest.items():
-                was = rates.get(key, {}).get(unit, rate)
-                if max(rate, was) > _LARGEST_MOVE * min(rate, was):
-                    place = f"models[{index}] ({model['p']}/{model['id']}): rates.{unit}"
-                    raise check.refuse(place, f"moved from {was} to {rate}, more than tenfold; see x-accepted-jumps")
+        known = _rates(before)
+        for key, rate in _rates(model).items():
+            was = known.get(key, rate)
+            if max(rate, was) > _LARGEST_MOVE * min(rate, was):
+                place = f"models[{index}] ({model['p']}/{model['id']}): rates.{key[-1]}"
+                raise check.refuse(place, f"moved from {was} to {rate}, more than tenfold; see x-accepted-jumps")
 
 
-def _latest(model: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
-    """Return the newest rates by condition."""
+def _older(version: str, than: str) -> bool:
+    """Return whether a dotted version comes before another one; numbers count by value."""
+    for one, other in zip_longest(version.split("."), than.split("."), fillvalue=""):
+        ours, theirs = one, other
+        if _DIGITS.issuperset(one) and _DIGITS.issuperset(other):
+            ours, theirs = one.lstrip("0"), other.lstrip("0")
+            if len(ours) != len(theirs):
+                return len(ours) < len(theirs)
+        if ours != theirs:
+            return ours < theirs
+    return False
+
+
+def _rates(model: Mapping[str, Any]) -> Mapping[tuple[str, int | None, int, str], int]:
+    """Return every rate by conditions, start, tier and unit; start None is the latest row of its conditions."""
+    found: dict[tuple[str, int | None, int, str], int] = {}
     rows = sorted(model["rows"], key=lambda row: span(row)[0])
-    return {repr(sorted(row.get("when", {}).items())): row["rates"] for row in rows}
+    for row in rows:
+        conditions = repr(sorted(row.get("when", {}).items()))
+        for start in (span(row)[0], None):
+            if start is None:
+                found = {key: rate for key, rate in found.items() if key[:2] != (conditions, None)}
+            for gt, rates in ((-1, row["rates"]), *((tier["gt"], tier["rates"]) for tier in row.get("tiers", ()))):
+                found |= {(conditions, start, gt, unit): rate for unit, rate in rates.items()}
+    return found

@@ -171,7 +171,7 @@ def _why_not(row: Row, facts: Facts, at_ms: int) -> str:
             return f"asks for {key}={'|'.join(sorted(values))}, the call has {facts.get(key, 'none')}"
     if row.calendar is not None and not row.calendar.holds(at_ms):
         return "the instant is outside its calendar"
-    return "a row of one's own, with more conditions, or newer, holds too"
+    return "another row that holds comes first: one of your overlay, one with more conditions, or a newer one"
 
 
 def _date(at_ms: int) -> str | None:

@@ -35,8 +35,13 @@ def effective(facts: Facts, fixed: Facts, provider: Provider) -> Facts:
     ``fixed`` (by the model's name or alias) beats what was reported. Aliases of service words are applied, neutral
     ones count as unset, and a service tier named ``batch`` is the fact ``processing=batch``.
     """
-    if not facts and not fixed:
-        return NO_FACTS
+    if not fixed:
+        if not facts:
+            return NO_FACTS
+        # What nearly every response says: the ordinary tier, and nothing else.
+        tier = facts.get("service_tier") if len(facts) == 1 else None
+        if type(tier) is str and tier in provider.neutral and tier not in provider.tier_aliases:
+            return NO_FACTS
     found: dict[str, str] = {}
     for key, value in ({**facts, **fixed} if fixed else facts).items():
         # A client's object in place of a word is no fact.

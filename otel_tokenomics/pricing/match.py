@@ -40,6 +40,8 @@ _TAIL: Final = re.compile(
 )
 _GEO: Final = re.compile(r"(us-gov|us|eu|apac|au|jp|global)\.")
 _FINE_TUNED: Final = "ft:"
+#: The rest of such an id names no model: only an alias can.
+_APPLICATION_PROFILE: Final = "application-inference-profile/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +164,16 @@ def _alias(book: PriceBook, provider: str | None, text: str | None) -> Match | N
 
 
 def _of_provider(book: PriceBook, provider: str, text: str) -> Match:
-    name = text
+    name, facts = text, NO_FACTS
     for step, name, facts in probes(provider, text):
         if provider == _OPENROUTER and step == "suffix" and name.endswith(":free"):
             return Match(free_model(name), provider, "normalized", facts)
         found = book.model(provider, name)
         if found is not None:
             return Match(found, provider, "exact" if step == "exact" else "normalized", facts)
-    found = None if name.startswith(_FINE_TUNED) else book.by_prefix(provider, name)
-    return Match(found, provider, "pattern") if found else Match(None, provider, reason="unknown_model")
+    named = name.startswith(_FINE_TUNED) or _APPLICATION_PROFILE in name
+    found = None if named else book.by_prefix(provider, name)
+    return Match(found, provider, "pattern", facts) if found else Match(None, provider, reason="unknown_model")
 
 
 def _of_one_maker(book: PriceBook, text: str) -> Match:
@@ -205,7 +208,7 @@ def probes(provider: str, text: str) -> Iterator[Probe]:
             yield Probe("fine-tuned base", base, NO_FACTS)
         return
     if text.startswith("arn:"):
-        if "application-inference-profile/" in text:
+        if _APPLICATION_PROFILE in text:
             return
         text = text.rpartition("/")[2]
         yield Probe("unwrap", text, NO_FACTS)

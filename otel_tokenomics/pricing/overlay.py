@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
 from typing import Any, Final, NamedTuple, cast
 
-from otel_tokenomics.pricing.check import HEADER_KEYS, SCHEMA, WHEN_KEYS, Checker, shown
+from otel_tokenomics.pricing.check import HEADER_KEYS, WHEN_KEYS, Checker, shown
 from otel_tokenomics.pricing.check_models import MAX_RATE, ModelChecker
 from otel_tokenomics.pricing.factors import Discount, Multiplier
 from otel_tokenomics.pricing.names import ascii_lower, ascii_trim
 from otel_tokenomics.usage import MAX_COUNT, PICO_PER_USD, TOKEN_UNITS, UNITS
 
+_HEAD: Final = ("schema", "id", "version", "generated_at", "currency", "scale")
+_AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DISCOUNT: Final = ("p", "match", "ratio", "from", "until", "units", "account")
 _ALIAS: Final = ("model", "provider", *(key for key in WHEN_KEYS if key != "calendar"))
 _HOURLY: Final = ("p", "ids", "kind", "usd_per_hour", "units_per_hour", "allocate")
@@ -55,12 +58,12 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
     check = Checker(origin)
     entry = check.decode(text)
     check.known(entry, (*HEADER_KEYS, "discounts", "aliases", "capacity", "static", "adjacent"), "")
-    for key, wanted in (("schema", SCHEMA), ("currency", "USD"), ("scale", 12)):
-        if entry.get(key, wanted) != wanted:
-            raise check.refuse(key, f"must be {wanted!r}, is {shown(entry[key])}")
+    check.head(entry, [key for key in _HEAD if key in entry])
     all_calendars = {**calendars, **check.calendars(entry.get("calendars", {}))}
     own_providers = check.providers(entry.get("providers", {}))
     all_providers = {**providers, **own_providers}
+    if own_providers:
+        check.one_owner(all_providers)
     models = ModelChecker(origin, all_calendars, all_providers)
     check.multipliers(entry.get("multipliers", []), all_providers)
     _form_of_the_rest(check, entry)
@@ -108,12 +111,14 @@ def _row(check: ModelChecker, value: Any, path: str) -> Mapping[str, Any]:
 def _pico(check: Checker, amount: Any, per: int, most: int, path: str) -> int:
     """Return an amount of USD for ``per`` units as pico-USD for one, half-even."""
     text = check.text(amount, path)
+    if not _AMOUNT.fullmatch(text):
+        raise check.refuse(path, f'must be USD as text such as "2.50", from 0 on, is {shown(text)}')
     try:
         with localcontext() as context:
-            context.prec = 60
+            context.prec = len(text) + 60
             value = Decimal(text)
-            if not value.is_finite() or value < 0 or value.adjusted() > 30:
-                raise check.refuse(path, f'must be USD as text such as "2.50", from 0 on, is {shown(text)}')
+            if value and value.adjusted() > 30:
+                raise check.refuse(path, f"must be at most {most} pico-USD, is {shown(text)}")
             pico = int((value * PICO_PER_USD / per).to_integral_value(rounding=ROUND_HALF_EVEN))
     except InvalidOperation:
         raise check.refuse(path, f'must be USD as text such as "2.50", is {shown(text)}') from None

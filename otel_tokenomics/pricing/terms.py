@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from otel_tokenomics.pricing.book import Model
 from otel_tokenomics.pricing.factors import ONE, Charge, Discount, Multiplier, Ratio, charge, half_even, ratio_of
 from otel_tokenomics.pricing.rates import RateTable, Row
-from otel_tokenomics.usage import Facts
+from otel_tokenomics.usage import MAX_PICO, Facts
 
 #: Units whose counts make up one request's whole input: what context tiers are compared with.
 INPUT_UNITS: Final = frozenset(
@@ -60,12 +60,10 @@ def choose(model: Model, facts: Facts, at_ms: int, *, book_only: bool = False) -
 def table_of(row: Row, counts: Mapping[str, int]) -> RateTable:
     """Return the rates of the context tier that the request's whole input reaches."""
     table = row.table
-    # All counts together bound the input from above: most requests end here.
-    if row.tiers and sum(counts.values()) > row.tiers[0].gt:
-        total_in = sum([count for unit, count in counts.items() if unit in INPUT_UNITS])
-        for tier in row.tiers:
-            if total_in > tier.gt:
-                table = tier
+    total_in = sum([count for unit, count in counts.items() if unit in INPUT_UNITS])
+    for tier in row.tiers:
+        if total_in > tier.gt:
+            table = tier
     return table
 
 
@@ -78,9 +76,7 @@ def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Acting:
 
 
 def something_acts(model: Model, facts: Facts) -> bool:
-    """Return whether a multiplier or discount may change the plain sum of a book row."""
-    if model.discounts:
-        return True
+    """Return whether the facts of a call meet a multiplier's conditions."""
     for one in model.multipliers:  # noqa: SIM110  # a generator costs as much as a small price
         if one.holds(facts):
             return True
@@ -114,8 +110,13 @@ def terms(
         if unit_spared:
             num, den = ratios[unit] or ONE
             spared += half_even(counts[unit] * unit_spared * num, den)
-    discounted = any(unit in cut.units for cut in rules.discounts for unit in amounts)
-    return Terms(final.total, listed, parts, discounted, {"cache": spared} if spared else {})
+    # On an amount of 0 nothing acts.
+    discounted = any(amount and unit in cut.units for cut in rules.discounts for unit, amount in amounts.items())
+    return Terms(final.total, listed, parts, discounted, _cache_savings(spared))
+
+
+def _cache_savings(spared: int) -> Mapping[str, int]:
+    return {"cache": spared} if spared and abs(spared) <= MAX_PICO else {}
 
 
 def amounts_of(table: RateTable, counts: Mapping[str, int]) -> dict[str, int]:
@@ -145,9 +146,17 @@ def list_of_book(model: Model, counts: Mapping[str, int], facts: Facts, at_ms: i
 def with_batch(
     savings: Mapping[str, int], model: Model, counts: Mapping[str, int], facts: Facts, at_ms: int, total: int
 ) -> Mapping[str, int]:
-    """Return the savings with what batch processing saved against the standard list price, where that is known."""
+    """Return the savings with what batch processing saved against the standard price, under the same terms."""
     if facts["processing"] != "batch":
         return savings
     usual = {key: value for key, value in facts.items() if key != "processing"}
-    _, listed = list_of_book(model, counts, usual, at_ms)
-    return savings if listed is None or listed == total else {**savings, "batch": listed - total}
+    row = choose(model, usual, at_ms)
+    if row is None:
+        return savings
+    table = table_of(row, counts)
+    if any(count and unit not in table.units and unit != "request" for unit, count in counts.items()):
+        return savings
+    standard = terms(model, row, table, counts, usual, at_ms)
+    if standard is None or standard.total == total:
+        return savings
+    return {**savings, "batch": standard.total - total}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.report.otlp_files import SpanRecord
-from otel_tokenomics.usage import parse_usd
+from otel_tokenomics.usage import MAX_COUNT, parse_usd
 
 
 class Node(NamedTuple):
@@ -36,7 +37,38 @@ class Owner(NamedTuple):
 def own_cost(span: SpanRecord) -> int | None:
     """Return a span's own cost in pico-USD; None where it bears none."""
     total = span.attributes.get(names.TOKENOMICS_COST_TOTAL)
-    return parse_usd(total) if isinstance(total, (int, float)) and not isinstance(total, bool) else None
+    if not isinstance(total, (int, float)) or isinstance(total, bool):
+        return None
+    try:
+        return parse_usd(total)
+    except ValueError:
+        return None
+
+
+def tokens(span: SpanRecord, side: Literal["input", "output"]) -> int | None:
+    """Return a token count under the first spelling that a span bears; None where there is none to believe."""
+    count = _first(span, names.READ_AS[side])
+    if isinstance(count, str) and count.isdecimal() and len(count) <= len(str(MAX_COUNT)):
+        count = int(count)
+    if isinstance(count, float) and math.isfinite(count):
+        count = int(count)
+    return count if type(count) is int and 0 <= count <= MAX_COUNT else None
+
+
+def model_of(span: SpanRecord) -> str:
+    """Return the model that was priced, else the one that answered or was asked for; an empty text without any."""
+    spellings = (names.TOKENOMICS_PRICE_MODEL, *names.READ_AS["response_model"], *names.READ_AS["request_model"])
+    return str(_first(span, spellings) or "")
+
+
+def _first(span: SpanRecord, spellings: Iterable[str]) -> Any:
+    return next((value for key in spellings if (value := span.attributes.get(key)) not in (None, "")), None)
+
+
+def tags(span: SpanRecord) -> dict[str, str]:
+    """Return the business tags of a span."""
+    prefix, given = names.TOKENOMICS_TAG_PREFIX, span.attributes.items()
+    return {key.removeprefix(prefix): str(v) for key, v in given if key.startswith(prefix) and v is not None}
 
 
 def is_call(span: SpanRecord) -> bool:
@@ -48,9 +80,10 @@ def is_call(span: SpanRecord) -> bool:
 
 
 def is_unpriced(span: SpanRecord) -> bool:
-    """Return whether a span may cost something that nobody knows."""
+    """Return whether a span may cost something that nobody knows; an amount that cannot be read is none."""
     status = span.attributes.get(names.TOKENOMICS_COST_STATUS)
-    return status == "unpriced" or (status is None and is_call(span) and own_cost(span) is None)
+    may_cost = is_call(span) or names.TOKENOMICS_COST_TOTAL in span.attributes
+    return status == "unpriced" or (status != "not_applicable" and may_cost and own_cost(span) is None)
 
 
 def traces(spans: Iterable[SpanRecord]) -> dict[str, list[Node]]:
@@ -112,24 +145,19 @@ def walk(node: Node, depth: int = 0) -> Iterator[tuple[int, Node]]:
         stack.extend((level + 1, child) for child in reversed(current.children))
 
 
-def tag(span: SpanRecord, key: str) -> str:
-    """Return a business tag of a span, or an empty text."""
-    return str(span.attributes.get(names.TOKENOMICS_TAG_PREFIX + key, ""))
-
-
 def owners(spans: Iterable[SpanRecord]) -> list[Owner]:
-    """Return calls, tokens and cost by team, customer and model, the dearest first."""
+    """Return charged calls, their tokens and cost by team, customer and model, the dearest first."""
     rows: dict[tuple[str, str, str], list[Any]] = {}
     for span in spans:
         cost = own_cost(span)
-        if cost is None and not is_call(span):
+        if cost is None and not is_unpriced(span):
             continue
-        model = span.attributes.get(names.TOKENOMICS_PRICE_MODEL) or span.attributes.get(names.GEN_AI_REQUEST_MODEL)
-        key = (tag(span, "team"), tag(span, "customer"), str(model or span.name))
+        owned = tags(span)
+        key = (owned.get("team", ""), owned.get("customer", ""), model_of(span) or span.name)
         row = rows.setdefault(key, [0, 0, 0, 0, 0])
         row[0] += 1
-        row[1] += span.attributes.get(names.GEN_AI_USAGE_INPUT_TOKENS, 0)
-        row[2] += span.attributes.get(names.GEN_AI_USAGE_OUTPUT_TOKENS, 0)
+        row[1] += tokens(span, "input") or 0
+        row[2] += tokens(span, "output") or 0
         row[3] += cost or 0
         row[4] += is_unpriced(span)
     found = [Owner(*key, *row) for key, row in rows.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import metrics, trace
@@ -14,6 +15,10 @@ from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.tag_processor import TagProcessor
 
 _GRPC: Final = "grpc"
+_OTLP: Final = "otlp"
+_UNASKED_S: Final = 1.0
+
+_logger = logging.getLogger("otel_tokenomics")
 
 
 class _OneLine(logging.Filter):
@@ -86,6 +91,9 @@ def settle_providers(default_tags: Mapping[str, str], processor: TagProcessor | 
 def _attempt(make: Callable[[], str]) -> str:
     try:
         return make()
+    except LookupError as error:
+        _logger.warning("otel_tokenomics: %s; nothing is exported", error.args[0])
+        return "failed: unknown exporter"
     except Exception as error:  # noqa: BLE001  # the caller is entering a block of tags, or calls a model
         failures.report("export", error)
         return f"failed: {type(error).__name__}"
@@ -105,35 +113,76 @@ def _has_meter_provider() -> bool:
 
 
 def _make_tracer_provider() -> str:
-    if os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() != "otlp":
-        return "none, by OTEL_TRACES_EXPORTER"
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    if _protocol("TRACES") == _GRPC:
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-    else:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    logging.getLogger(OTLPSpanExporter.__module__).addFilter(_one_line)
+    exporters = [_trace_exporter(name) for name in _exporter_names("TRACES")]
+    if not exporters:
+        return "none, by OTEL_TRACES_EXPORTER"
     provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    for exporter in exporters:
+        provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return "set up"
 
 
 def _make_meter_provider() -> str:
-    if os.environ.get("OTEL_METRICS_EXPORTER", "otlp").strip() != "otlp":
-        return "none, by OTEL_METRICS_EXPORTER"
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
+    readers = [_metric_reader(name) for name in _exporter_names("METRICS")]
+    if not readers:
+        return "none, by OTEL_METRICS_EXPORTER"
+    metrics.set_meter_provider(MeterProvider(readers))
+    return "set up"
+
+
+def _trace_exporter(name: str) -> Any:
+    if name != _OTLP:
+        return _plugin("opentelemetry_traces_exporter", name)()
+    if _protocol("TRACES") == _GRPC:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    else:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    logging.getLogger(OTLPSpanExporter.__module__).addFilter(_one_line)
+    return OTLPSpanExporter(timeout=_patience("TRACES"))
+
+
+def _metric_reader(name: str) -> Any:
+    from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+
+    if name != _OTLP:
+        made = _plugin("opentelemetry_metrics_exporter", name)()
+        return made if isinstance(made, MetricReader) else PeriodicExportingMetricReader(made)
     if _protocol("METRICS") == _GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
     else:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     logging.getLogger(OTLPMetricExporter.__module__).addFilter(_one_line)
-    metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]))
-    return "set up"
+    return PeriodicExportingMetricReader(OTLPMetricExporter(timeout=_patience("METRICS")))
+
+
+def _exporter_names(signal: str) -> list[str]:
+    """Return the exporters that the standard variable names; ``none`` is none."""
+    words = (os.environ.get(f"OTEL_{signal}_EXPORTER") or _OTLP).split(",")
+    return [name for word in words if (name := word.strip()) and name != "none"]
+
+
+def _plugin(group: str, name: str) -> Any:
+    """Return the class of an exporter that a package offers under a name, as the SDK's own start would."""
+    found = next(iter(entry_points(group=group, name=name)), None)
+    if found is None:
+        known = ", ".join(sorted({entry.name for entry in entry_points(group=group)}))
+        raise LookupError(f"OTEL_*_EXPORTER names {name[:60]!r}, which no package offers; installed are {known}")
+    return found.load()
+
+
+def _patience(signal: str) -> float | None:
+    """Return for how many seconds an export may be tried; None leaves it to the standard variables.
+
+    Where nobody named a backend, a service must not wait at its end for one that is not there.
+    """
+    kinds = ("ENDPOINT", "TIMEOUT", f"{signal}_ENDPOINT", f"{signal}_TIMEOUT")
+    return None if any(os.environ.get(f"OTEL_EXPORTER_OTLP_{kind}") for kind in kinds) else _UNASKED_S
 
 
 def _protocol(signal: str) -> str:

@@ -159,3 +159,41 @@ except ValueError as error:
         "root None 0.1016125",
         "refused",
     ], done.stderr
+
+
+def test_the_standard_variable_chooses_the_exporters() -> None:
+    script = "import otel_tokenomics as tk\ntk.instrument()\ncall()\nprint(tk.status()['providers']['meter'])"
+    with LocalProvider() as provider:
+        done = run(script, provider, OTEL_TRACES_EXPORTER="console")
+        both = run(script, provider, OTEL_TRACES_EXPORTER="none, console")
+    assert '"name": "chat gpt-5.4"' in done.stdout
+    assert "none, by OTEL_METRICS_EXPORTER" in done.stdout
+    assert '"name": "chat gpt-5.4"' in both.stdout
+    assert done.stderr == both.stderr == ""
+
+
+def test_an_exporter_that_nobody_offers_is_one_line_that_names_it() -> None:
+    script = "import otel_tokenomics as tk\ntk.instrument()\ncall()\nprint(tk.status()['failures'])"
+    with LocalProvider() as provider:
+        done = run(script, provider, OTEL_TRACES_EXPORTER="bogus")
+    assert (done.returncode, done.stdout.strip()) == (0, "{}")
+    (line,) = done.stderr.splitlines()
+    assert "'bogus'" in line
+    assert "console" in line
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["nobody named a backend", "a backend was named"])
+def test_only_a_backend_that_somebody_named_is_waited_for(named: bool) -> None:
+    script = (
+        "import otel_tokenomics as tk\ntk.instrument()\ncall()\n"
+        "from opentelemetry import trace\n"
+        "exporter = trace.get_tracer_provider()._active_span_processor._span_processors[0].span_exporter\n"
+        "seen = {getattr(exporter, name, None) for name in ('_timeout',)}\n"
+        "seen |= {getattr(getattr(exporter, '_client', None), '_timeout', None)}\n"
+        "print(1.0 in seen)\n"
+        "trace.get_tracer_provider()._active_span_processor._span_processors = ()\n"
+    )
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if named else {}
+    with LocalProvider() as provider:
+        done = run(script, provider, **environment)
+    assert done.stdout.strip() == str(not named), done.stderr

@@ -10,6 +10,7 @@ import copy
 import http.client
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -17,18 +18,32 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_tokenomics.client_api import Operation, Request
+from otel_tokenomics.config import Settings
+from otel_tokenomics.pricing import load_embedded
+from otel_tokenomics.telemetry.metrics import Instruments
+from otel_tokenomics.telemetry.recorder import Outcome, Recorder
+from otel_tokenomics.usage import MAX_COUNT, Reading, Usage
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DISTRIBUTION: Final = ROOT / "collector" / "distribution"
 BINARY: Final = Path(os.environ.get("OTELCOL_TOKENOMICS", DISTRIBUTION / "build" / "otelcol-tokenomics"))
 START_SECONDS: Final = 20.0
 STEP_SECONDS: Final = 0.05
-MAX_BODY: Final = 1 << 20
+MAX_BODY: Final = 4 << 20
+BATCH: Final = 500
+CHAT: Final = Operation("chat", "chat")
 
 pytestmark = pytest.mark.collector
 
@@ -90,27 +105,33 @@ def _environment(port: int, forward: str, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def _running(tmp_path: Path, extra: Json, **environment: str) -> Generator[tuple[int, _Sink]]:
-    """Run the collector with the demo's config and ``extra`` merged over it; yield its port and the sink."""
+def _running(
+    tmp_path: Path, extra: Json, config: str = "config.demo.yaml", expected: str = "", **environment: str
+) -> Generator[tuple[int, _Sink]]:
+    """Run the collector, ``extra`` merged over its config; yield port and sink. Only ``expected`` may be warned of."""
     override = tmp_path / "extra.json"
-    override.write_text(json.dumps({**extra, "exporters": {"otlp_http": {"encoding": "json"}}}))
+    override.write_text(json.dumps({**extra, "exporters": {"otlp_http": {"encoding": "json", "compression": "none"}}}))
     port, sink = _free_port(), _Sink()
     log = tmp_path / "collector.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [_require_binary(), "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(override)],
-            env=_environment(port, sink.endpoint, **environment),
+            [_require_binary(), "--config", str(DISTRIBUTION / config), "--config", str(override)],
+            env={**_environment(port, sink.endpoint), **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
         try:
-            _wait_for(port, process, log)
+            _wait_for(int(environment.get("PORT", port)), process, log)
             yield port, sink
         finally:
             process.terminate()
             assert process.wait(START_SECONDS) == 0, log.read_text()
             sink.close()
-    assert "is deprecated" not in log.read_text()
+    said = log.read_text()
+    assert "is deprecated" not in said
+    warnings = [line for line in said.splitlines() if "\twarn\t" in line]
+    assert [line for line in warnings if not expected or expected not in line] == []
+    assert bool(warnings) == bool(expected), said
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -153,7 +174,8 @@ def _attributes(traces: Json) -> list[dict[str, Any]]:
     return found
 
 
-BOOK: Final[Json] = {"max_age": "0", "book": {"files": [{"path": str(ROOT / "tests" / "vectors" / "book.json")}]}}
+BOOK_FILE: Final = ROOT / "tests" / "vectors" / "book.json"
+BOOK: Final[Json] = {"max_age": "0", "book": {"files": [{"path": str(BOOK_FILE)}]}}
 
 
 @pytest.mark.parametrize(
@@ -168,6 +190,132 @@ def test_spans_are_priced_to_the_last_bit_and_only_once(tmp_path: Path, name: st
 
         _post(port, first)
         assert sink.wait() == first, "a second pass changed the span"
+
+
+def _sdk_spans(monkeypatch: pytest.MonkeyPatch, calls: list[_Call], *, price: bool) -> list[Json]:
+    """Let the SDK's recorder settle calls; return its spans as OTLP/JSON."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    book = load_embedded()
+    recorder = Recorder(Settings(price=price, cost_parts=True), lambda: book, Instruments("", lambda: (book.id, 0.0)))
+    for call in calls:
+        request = Request(call.reading.response_model, call.provider, facts=call.reading.facts)
+        choice = recorder.provider(request)
+        span = recorder.start(CHAT, request, choice)
+        recorder.settle(span, CHAT, request, choice, call.outcome(), own=True, tags={})
+    return [
+        {
+            "traceId": f"{number + 1:032x}",
+            "spanId": f"{number + 1:016x}",
+            "name": span.name,
+            "kind": 3,
+            "startTimeUnixNano": str(call.at_ns),
+            "endTimeUnixNano": str(call.at_ns + 1),
+            "attributes": [{"key": key, "value": _otlp(value)} for key, value in (span.attributes or {}).items()],
+        }
+        for number, (call, span) in enumerate(zip(calls, exporter.get_finished_spans(), strict=True))
+    ]
+
+
+def _otlp(value: object) -> Json:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case str():
+            return {"stringValue": value}
+        case _:
+            return {"arrayValue": {"values": [_otlp(item) for item in cast("tuple[object, ...]", value)]}}
+
+
+class _Call(NamedTuple):
+    """One call as the SDK saw it."""
+
+    name: str
+    provider: str
+    at_ns: int
+    reading: Reading
+    end: str
+
+    def outcome(self) -> Outcome:
+        estimated = self.end == "estimated"
+        output = Usage({"output": 77}, "estimated") if self.end == "mixed" else None
+        return Outcome(
+            None if estimated else self.reading,
+            "completed" if self.end == "completed" else "abandoned",
+            self.at_ns,
+            0.5,
+            estimated=Usage({"input": 1200, "output": 77}, "estimated") if estimated else output,
+        )
+
+
+def _calls() -> list[_Call]:
+    """Return the generated cases of the price vectors as calls, most of them complete."""
+    ends = ("completed",) * 7 + ("abandoned", "mixed", "estimated")
+    calls: list[_Call] = []
+    for number, line in enumerate((ROOT / "tests" / "vectors" / "generated.jsonl").read_text().splitlines()):
+        case = json.loads(line)
+        # A fee per request is the recorder's to add.
+        units = {unit: int(count) for unit, count in case["units"].items() if unit != "request"}
+        if min(units.values(), default=0) < 0 or sum(units.values()) > MAX_COUNT:
+            # No reader of ours returns a negative count; the standard counts are sums, and one above the limit would
+            # not be believed.
+            continue
+        facts: dict[str, str] = case["facts"]
+        if "processing" in facts:
+            # A call is a batch or has a tier; one attribute carries both.
+            facts.pop("service_tier", None)
+        stated = case.get("stated_cost")
+        usage = Usage(units) if units else None
+        reading = Reading(usage, facts, case["model"], stated_cost=int(stated) if stated is not None else None)
+        at_ns = round(datetime.fromisoformat(case["at"]).timestamp() * 1000) * 1_000_000
+        calls.append(_Call(case["name"], case["provider"], at_ns, reading, ends[number % len(ends)]))
+    return calls
+
+
+def _in_scope(spans: list[Json]) -> Json:
+    scope = {"scope": {"name": "otel_tokenomics", "version": "0.1.0"}, "spans": spans}
+    return {"resourceSpans": [{"resource": {}, "scopeSpans": [scope]}]}
+
+
+def test_what_the_sdk_saw_is_priced_the_same_behind_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every generated call, priced by the SDK, or settled with ``price=false`` and priced by the collector."""
+    calls = _calls()
+    assert len(calls) > 5000
+    priced = _attributes(_in_scope(_sdk_spans(monkeypatch, calls, price=True)))
+    bare = _sdk_spans(monkeypatch, calls, price=False)
+    settings: Json = {"processors": {"tokenomics": {"max_age": "0", "cost_parts": True}}}
+    wrong: list[str] = []
+    with _running(tmp_path, settings) as (port, sink):
+        for start in range(0, len(bare), BATCH):
+            _post(port, _in_scope(bare[start : start + BATCH]))
+            for number, got in enumerate(_attributes(sink.wait()), start):
+                want = dict(priced[number])
+                for span in (got, want):
+                    span.pop("tokenomics.cost.total_micros", None)
+                    _without(span, "stale_book")
+                if want.get("tokenomics.cost.source") == {"stringValue": "sdk"}:
+                    want["tokenomics.cost.source"] = {"stringValue": "collector"}
+                if got != want:
+                    keys = sorted(key for key in got.keys() | want.keys() if got.get(key) != want.get(key))
+                    wrong.append(
+                        f"{calls[number].name} {calls[number].end}: {[(k, got.get(k), want.get(k)) for k in keys]}"
+                    )
+    assert not wrong, f"{len(wrong)} of {len(bare)}:\n" + "\n".join(wrong[:20])
+
+
+def _without(span: dict[str, Any], flag: str) -> None:
+    flags = span.get("tokenomics.cost.flags")
+    if flags is not None:
+        flags["arrayValue"]["values"] = [
+            value for value in flags["arrayValue"]["values"] if value["stringValue"] != flag
+        ]
+        if not flags["arrayValue"]["values"]:
+            del span["tokenomics.cost.flags"]
 
 
 def test_a_local_provider_is_named_by_the_environment(tmp_path: Path) -> None:
@@ -193,16 +341,74 @@ def test_a_local_provider_is_named_by_the_environment(tmp_path: Path) -> None:
     assert json.dumps(assumed["tokenomics.cost.flags"]).count("assumed_provider") == 1
 
 
-def test_the_default_config_is_valid_without_a_warning() -> None:
+@pytest.mark.parametrize("config", ["config.yaml", "config.demo.yaml"])
+def test_the_shipped_configs_are_valid_without_a_warning(config: str) -> None:
     done = subprocess.run(
-        [_require_binary(), "validate", "--config", str(DISTRIBUTION / "config.yaml")],
-        env={"PATH": os.environ["PATH"]},
+        [_require_binary(), "validate", "--config", str(DISTRIBUTION / config)],
+        env=_environment(_free_port(), "http://127.0.0.1:9"),
         capture_output=True,
         text=True,
         check=False,
         timeout=START_SECONDS,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_examples_of_the_processor_are_valid_as_printed(tmp_path: Path) -> None:
+    text = (ROOT / "collector" / "processor" / "tokenomicsprocessor" / "README.md").read_text()
+    examples = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 3
+    for number, example in enumerate(examples):
+        config = tmp_path / f"example{number}.yaml"
+        # The one path of a price book that a reader has and this machine has not.
+        config.write_text(example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE)))
+        # The demo's config brings what an example leaves out: receiver, exporter, pipeline.
+        done = subprocess.run(
+            [
+                _require_binary(),
+                "validate",
+                *(f"--config={path}" for path in (DISTRIBUTION / "config.demo.yaml", config)),
+            ],
+            env=_environment(_free_port(), "http://127.0.0.1:9"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), example
+
+
+def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
+    """As it is shipped, but for the ports, which may be taken where the tests run."""
+    grpc, own = _free_port(), _free_port()
+    port = _free_port()
+    extra: Json = {
+        "receivers": {
+            "otlp": {
+                "protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}, "grpc": {"endpoint": f"127.0.0.1:{grpc}"}}
+            }
+        },
+        "processors": {"tokenomics": BOOK},
+        "service": {
+            "telemetry": {
+                "metrics": {"readers": [{"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": own}}}}]}
+            }
+        },
+    }
+    vector = _vector("otel_openai")
+    with _running(tmp_path, extra, "config.yaml", PORT=str(port)) as (_, sink):
+        _post(port, vector["in"])
+        assert _attributes(sink.wait()) == _attributes(vector["out"])
+        connection = http.client.HTTPConnection("127.0.0.1", own, timeout=START_SECONDS)
+        connection.request("GET", "/metrics")
+        metrics = connection.getresponse().read().decode()
+        connection.close()
+    # Telemetry of its own says the same: one span, 7 thousandths of a dollar, from this book.
+    assert re.search(r'^otelcol_processor_tokenomics_spans\w*\{.*outcome="priced".*\} 1$', metrics, re.MULTILINE)
+    assert re.search(r'^otelcol_processor_tokenomics_cost\w*\{.*source="collector".*\} 0\.007$', metrics, re.MULTILINE)
+    assert re.search(
+        r'^otelcol_processor_tokenomics_book_info\w*\{.*version="vectors@2026\.11\.22".*\} 1$', metrics, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,3 +454,41 @@ def test_a_refused_price_book_keeps_the_collector_from_starting(tmp_path: Path) 
     assert done.returncode == 1
     assert str(book) in done.stderr
     assert "surprise" in done.stderr
+
+
+def test_a_changed_price_book_is_taken_and_a_damaged_one_refused(tmp_path: Path) -> None:
+    book, good = tmp_path / "book.json", BOOK_FILE.read_text()
+    newer = good.replace('"2026.11.22"', '"2026.11.23"').replace("2026-11-22T05:00:00Z", "2026-11-23T05:00:00Z")
+    newer = newer.replace(
+        '"id": "gpt-4o", "rows": [{"rates": {"input": 2500000', '"id": "gpt-4o", "rows": [{"rates": {"input": 3000000'
+    )
+    book.write_text(good)
+    settings: Json = {"max_age": "0", "book": {"files": [{"path": str(book), "reload_interval": "1s"}]}}
+    vector = _vector("server_side_priced")
+    settings["price_server_spans"] = True
+    with _running(tmp_path, {"processors": {"tokenomics": settings}}, expected="price book refused") as (port, sink):
+
+        def total() -> object:
+            _post(port, vector["in"])
+            return _attributes(sink.wait())[0]["tokenomics.cost.total"]["doubleValue"]
+
+        # 1000 input and 500 output tokens: 1000 x 2500000 + 500 x 10000000 pico, then 1000 x 3000000.
+        assert total() == _bits(0.0075)
+        _replace(book, newer)
+        deadline = time.monotonic() + START_SECONDS
+        while total() != _bits(0.008):
+            assert time.monotonic() < deadline, "the newer book was not taken"
+            time.sleep(STEP_SECONDS)
+        _replace(book, newer[: len(newer) // 2])
+        while "price book refused" not in (tmp_path / "collector.log").read_text():
+            assert time.monotonic() < deadline, "the damaged book was not noticed"
+            assert total() == _bits(0.008), "the last good book stays"
+            time.sleep(STEP_SECONDS)
+        assert total() == _bits(0.008)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Let another file take the name at once, as a mounted volume does."""
+    newer = path.with_suffix(".new")
+    newer.write_text(text)
+    newer.replace(path)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,13 +23,21 @@ COLLECTOR = ROOT / "collector" / "distribution" / "build" / "otelcol-tokenomics"
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """One run of the demo: where its files are, and what it said."""
+    out, said = tmp_path_factory.mktemp("demo"), io.StringIO()
+    with redirect_stdout(said):
+        assert main(["demo", "--out", str(out), "--json"]) == 0
+    return out, json.loads(said.getvalue())
 
 
-def test_tree_and_metric_totals_agree(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--out", str(out), "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
+@pytest.fixture
+def out(run: tuple[Path, dict[str, Any]]) -> Path:
+    return run[0]
+
+
+def test_tree_and_metric_totals_agree(run: tuple[Path, dict[str, Any]]) -> None:
+    answer = run[1]
     assert answer["checks"] == {"tree total = metric total": True}
     # three answers with one unknown model each, and one abandoned stream
     assert answer["unpriced_calls"] == 4
@@ -35,21 +52,99 @@ def test_tree_and_metric_totals_agree(out: Path, capsys: pytest.CaptureFixture[s
     assert float(answer["tree_total"]) == pytest.approx(micro / 1e6, abs=1e-12)
 
 
-def test_the_terminal_shows_what_matters(capsys: pytest.CaptureFixture[str], out: Path) -> None:
+@pytest.mark.parametrize("columns", [80, 126])
+def test_the_terminal_shows_what_matters(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     assert main(["trace", str(out / "sdk")]) == 0
     text = capsys.readouterr().out
-    assert max(map(len, text.splitlines())) <= 120
-    for word in (
-        "invoke_agent support",
-        "unpriced",
-        "unknown_model",
-        "abandoned",
-        "search / acme",
-        "inclusive",
-        "$0.083",
-    ):
+    assert max(map(len, text.splitlines())) <= columns
+    words = ["invoke_agent support", "unpriced", "unknown_model", "no_usage abandoned", "inclusive", "$0.083"]
+    words += ["team=search customer=acme", "product=support-assistant", "feature=suggest", "claude-sonnet-5-5"]
+    for word in words:
         assert word in text
     assert "…" not in text
+
+
+def masked(text: str) -> list[str]:
+    """Return the lines of an output without what no two runs share."""
+    return [re.sub(r"^trace [0-9a-f]{8} ", "trace ID ", line.rstrip()) for line in text.splitlines()]
+
+
+def test_the_picture_in_the_readme_is_what_the_demo_prints(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    # A shell behind a proxy, with settings of its own: the demo is neither stopped nor changed by them.
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_TOKENOMICS_PRICE", "false")
+    monkeypatch.setenv("OPENAI_API_KEY", "of-the-user")
+    assert main(["demo"]) == 0
+    answer = capsys.readouterr()
+    printed = masked(answer.out)
+    assert answer.err.startswith("==> support assistant on openai ")
+    picture = masked((ROOT / "README.md").read_text(encoding="utf-8").split("```\n")[1])
+    # What stands between two lines with an ellipsis is one piece of the output; the pieces follow each other.
+    pieces = "\n".join(picture).split("\n")
+    at = 0
+    for number, line in enumerate(pieces):
+        if line.strip(" │") == "…":
+            continue
+        follows = number > 0 and pieces[number - 1].strip(" │") != "…"
+        found = at if follows or number == 0 else printed.index(line, at)
+        assert printed[found] == line
+        at = found + 1
+    assert at == len(printed)
+
+
+def test_a_second_run_into_the_same_folder_is_one_run(
+    run: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, first = run
+    assert main(["demo", "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+
+
+def test_the_table_of_owners_adds_up(run: tuple[Path, dict[str, Any]]) -> None:
+    first = run[1]
+    owners = {(row["team"], row["customer"], row["model"]): row for row in first["owners"]}
+    assert len(owners) == 3 * 5
+    # The abandoned stream is a call of initech's gpt-5.4 that nobody can price; embeddings cost $0.02 per million.
+    assert (owners["support", "initech", "gpt-5.4"]["calls"], owners["support", "initech", "gpt-5.4"]["unpriced"]) == (
+        2,
+        1,
+    )
+    assert owners["search", "acme", "text-embedding-3-small"]["cost"] == "0.0000396"
+    assert sum(Decimal(row["cost"]) for row in first["owners"]) == Decimal(first["tree_total"])
+    assert sum(row["calls"] for row in first["owners"]) == first["calls"] == 16
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--out", str(tmp_path / "file")]) == 2
+    error = capsys.readouterr().err
+    assert error == f"otel-tokenomics demo: --out {tmp_path / 'file' / 'sdk'}: cannot be written: Not a directory\n"
+
+
+def test_an_interrupt_ends_the_application_too(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otel_tokenomics.cli.main", "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        # As a terminal does it: to every process of the group.
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr.read() == "otel-tokenomics demo: interrupted\n"
+        assert process.wait(10) == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_of_the_content_leaves(out: Path) -> None:

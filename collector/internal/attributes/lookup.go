@@ -62,6 +62,7 @@ const (
 	slotAccounting
 	slotChargeKind
 	slotCredential
+	slotUsageSource
 	slotEstimatedInput
 	slotEstimatedOutput
 	slotBilled
@@ -270,6 +271,7 @@ func (t *keyTable) addOurs() {
 	t.add(slotAccounting, false, TokenomicsUsageAccounting)
 	t.add(slotChargeKind, true, TokenomicsChargeKind)
 	t.add(slotCredential, false, TokenomicsCredentialHash)
+	t.add(slotUsageSource, false, TokenomicsUsageSource)
 	t.add(slotEstimatedInput, false, TokenomicsUsageEstimatedInputTokens)
 	t.add(slotEstimatedOutput, false, TokenomicsUsageEstimatedOutputTokens)
 	for unit, name := range pricing.UnitNames {

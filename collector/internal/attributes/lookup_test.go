@@ -170,3 +170,32 @@ func TestAddress(t *testing.T) {
 		t.Errorf("%q %q", got.Query.Host, got.Path)
 	}
 }
+
+func TestCutAddress(t *testing.T) {
+	for address, want := range map[string]struct {
+		host string
+		port int
+		path string
+	}{
+		"https://api.openai.com/v1/?x=/y#z":    {"api.openai.com", 0, "/v1/"},
+		"http://user:key@gw.example:8080":      {"gw.example", 8080, ""},
+		"http://[::1]:8000/v1":                 {"::1", 8000, "/v1"},
+		"http://[fe80::1]/v1":                  {"fe80::1", 0, "/v1"},
+		"https://x.example:/v1":                {"x.example", 0, "/v1"},
+		"https://x.example:99999/v1":           {"", 0, ""},
+		"https://x.example:port":               {"", 0, ""},
+		"api.openai.com/v1":                    {"", 0, ""},
+		"https://":                             {"", 0, ""},
+		"https:///v1":                          {"", 0, "/v1"},
+		"https://y.example?next=http://a/b":    {"y.example", 0, ""},
+		"https://api.openai.com@evil.example/": {"evil.example", 0, "/"},
+	} {
+		host, port, path := cutAddress(address)
+		if host != want.host || port != want.port || path != want.path {
+			t.Errorf("%s: %q %d %q", address, host, port, path)
+		}
+	}
+	if count := testing.AllocsPerRun(100, func() { cutAddress("https://api.openai.com:443/v1/") }); count != 0 {
+		t.Errorf("%v allocations", count)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 )
 
@@ -71,5 +72,38 @@ func TestBadConfigs(t *testing.T) {
 			require.ErrorIs(t, err, want[name])
 			assert.Regexp(t, `"[a-z_:]+"`, err.Error())
 		})
+	}
+}
+
+// TestAnEmptyListIsAList: what is written empty must not fall back to the default.
+func TestAnEmptyListIsAList(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	require.NoError(t, confmap.NewFromStringMap(map[string]any{"dialects": []any{}, "max_age": "0"}).Unmarshal(cfg))
+	require.NoError(t, cfg.Validate())
+	assert.Empty(t, cfg.Dialects)
+	got := attributesOf(run(t, cfg, oneSpan(chat("gpt-4o", 1000, 500))))
+	assert.NotContains(t, got, "gen_ai.usage.cost")
+	assert.Equal(t, "priced", got["tokenomics.cost.status"])
+}
+
+// TestRulesNameThemselves: no rule's message can be taken for another's, and each names its key.
+func TestRulesNameThemselves(t *testing.T) {
+	rules := []error{
+		errOnExisting, errConvention, errUnknownHost, errReprice, errDialects, errMaxAge, errEndpoints, errBilledElsewhere,
+		errBookFiles, errBookPath, errOverlayFiles, errOverlayPath, errReloadInterval, errTwoOverlays, errOverride, errAlias,
+	}
+	seen := map[string]bool{}
+	for _, rule := range rules {
+		key := strings.Split(rule.Error(), `"`)[1]
+		assert.False(t, seen[rule.Error()], rule)
+		seen[rule.Error()] = true
+		assert.Regexp(t, `^[a-z_]+(::[a-z_]+)*$`, key)
+	}
+	// Every trouble is said at once, not one per start.
+	cfg := createDefaultConfig().(*Config)
+	cfg.OnExisting, cfg.Reprice, cfg.MaxAge, cfg.Dialects = "x", "x", -1, []string{"semconv443"}
+	err := cfg.Validate()
+	for _, rule := range []error{errOnExisting, errReprice, errMaxAge, errDialects} {
+		require.ErrorIs(t, err, rule)
 	}
 }

@@ -2,6 +2,7 @@ package tokenomicsprocessor
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,18 @@ func newEndpoints(cfg *Config, book *pricing.Book) (*endpoints, error) {
 		table.named[place{host, port, canonical(book, providerOf(entry))}] = struct{}{}
 	}
 	return table, nil
+}
+
+// strangers returns the providers that the settings name and the price book does not know: calls to them stay unpriced.
+func (e *endpoints) strangers(book *pricing.Book) []string {
+	var names []string
+	for place := range e.named {
+		if _, known := book.ProviderByName(place.provider); !known && !slices.Contains(names, place.provider) {
+			names = append(names, place.provider)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func providerOf(entry string) string {

@@ -1,6 +1,7 @@
 package tokenomicsprocessor
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
@@ -35,6 +38,30 @@ func TestHostileSpans(t *testing.T) {
 }
 
 func rawOf(attributes map[string]any) map[string]any { return attributesOf(oneSpan(attributes)) }
+
+// TestAFailureOfOursStopsNothing: the span that nobody foresaw passes as it is, the next one is priced, and the log
+// holds nothing of it.
+func TestAFailureOfOursStopsNothing(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	set := nopSettings()
+	set.Logger = zap.New(core)
+	pricer, err := newProcessor(set, vectorConfig())
+	require.NoError(t, err)
+	whole := pricer.endpoints
+	pricer.endpoints = nil
+	call := chat("gpt-4o", 1000, 500)
+	call["server.address"] = "secret.example"
+	out, err := pricer.processTraces(t.Context(), oneSpan(call))
+	require.NoError(t, err)
+	assert.Equal(t, rawOf(call), attributesOf(out))
+	assert.Equal(t, int64(1), pricer.counters.total.outcomes[outcomeMalformed])
+	require.Equal(t, 1, logs.Len())
+	assert.NotContains(t, fmt.Sprint(logs.All()[0].ContextMap()), "secret.example")
+	pricer.endpoints = whole
+	out, err = pricer.processTraces(t.Context(), oneSpan(chat("gpt-4o", 1000, 500)))
+	require.NoError(t, err)
+	assert.Equal(t, 0.0075, attributesOf(out)["tokenomics.cost.total"])
+}
 
 // TestLongTexts: a name of a megabyte is no name, and what it costs does not grow with it.
 func TestLongTexts(t *testing.T) {

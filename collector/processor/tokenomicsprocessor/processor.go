@@ -3,6 +3,7 @@ package tokenomicsprocessor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -53,7 +54,7 @@ func newProcessor(set processor.Settings, cfg *Config) (*tokenomicsProcessor, er
 	}
 	settings.OnReload = p.reloaded
 	if p.books, err = booksource.New(settings); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("\"book\": %w", err)
 	}
 	if p.endpoints, err = newEndpoints(cfg, p.books.Book()); err != nil {
 		return nil, err
@@ -88,6 +89,10 @@ func (p *tokenomicsProcessor) start(ctx context.Context, host component.Host) er
 	p.host = host
 	if err := p.counters.register(p.builder, p.books.Book); err != nil {
 		return err
+	}
+	if names := p.endpoints.strangers(p.books.Book()); len(names) > 0 {
+		// Not refused: a provider without prices is a fact, and its calls show as unpriced.
+		p.logger.Warn("\"endpoints\" names providers that the price book does not know", zap.Strings("providers", names))
 	}
 	p.logger.Info("price book in use", zap.String("book", p.books.Book().ID()), zap.Int("models", p.books.Book().Len()))
 	p.books.Start(ctx)
@@ -130,32 +135,51 @@ type batch struct {
 	result  pricing.Result
 	tally   tally
 	guess   guess
+	// tags are those of the resource whose spans are at hand.
+	tags []tag
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
-	// One book for the whole batch, whatever is swapped meanwhile.
-	work := batch{book: p.books.Book()}
-	if p.maxAge > 0 {
-		work.stale = time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
-	}
+	// Made for the first span that is worth it: most batches of most pipelines hold no model call.
+	var work *batch
+	var passed int64
 	for _, resource := range traces.ResourceSpans().All() {
+		arrived := false
 		for _, scope := range resource.ScopeSpans().All() {
 			entered := false
 			for _, span := range scope.Spans().All() {
 				if !worthReading(span) {
-					work.tally.outcomes[outcomePassed]++
+					passed++
 					continue
+				}
+				if work == nil {
+					work = p.newBatch()
+				}
+				if !arrived {
+					work.tags, arrived = resourceTags(resource.Resource().Attributes()), true
 				}
 				if !entered {
 					work.span.Enter(attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()})
 					entered = true
 				}
-				work.tally.outcomes[p.safely(&work, span)]++
+				work.tally.outcomes[p.safely(work, span)]++
 			}
 		}
 	}
+	if work == nil {
+		p.counters.passed(passed)
+		return traces, nil
+	}
+	work.tally.outcomes[outcomePassed] += passed
 	p.counters.add(&work.tally)
 	return traces, nil
+}
+
+// newBatch takes the book in use: one for the whole batch, whatever is swapped meanwhile.
+func (p *tokenomicsProcessor) newBatch() *batch {
+	work := &batch{book: p.books.Book()}
+	work.stale = p.maxAge > 0 && time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
+	return work
 }
 
 // worthReading says whether any attribute can make the span a model call. Most spans of a pipeline end here.
@@ -176,7 +200,8 @@ func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outc
 	defer func() {
 		if failure := recover(); failure != nil {
 			result = outcomeMalformed
-			p.logger.Error("internal failure", zap.Error(errPanic), zap.Any("panic", failure), zap.Stack("stack"))
+			// The kind of the failure, not its text, which may hold what the span held.
+			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
 		}
 	}()
 	return p.process(work, span)
@@ -205,6 +230,7 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 		return outcomeNotApplicable
 	}
 	p.price(work)
+	putTags(found, work.tags)
 	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
 	return work.tally.settled(reading, &work.result)
 }

@@ -75,9 +75,51 @@ func TestSelfTelemetry(t *testing.T) {
 		Value:      0.015,
 		Attributes: attribute.NewSet(attribute.String("currency", "USD"), attribute.String("source", "collector"), attribute.String("basis", "list")),
 	}}, metricdatatest.IgnoreTimestamp())
+	count := func(value int64) []metricdata.DataPoint[int64] { return []metricdata.DataPoint[int64]{{Value: value}} }
+	// gpt-4o, gpt-7-turbo and lab's free model are looked for once each; the second gpt-4o is remembered.
+	metadatatest.AssertEqualProcessorTokenomicsModelCacheMisses(t, telemetry, count(3), metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualProcessorTokenomicsModelCacheSize(t, telemetry, count(3), metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualProcessorTokenomicsBookInfo(t, telemetry, []metricdata.DataPoint[int64]{{
 		Value: 1, Attributes: attribute.NewSet(attribute.String("version", "vectors@2026.11.22")),
 	}}, metricdatatest.IgnoreTimestamp())
+}
+
+// TestEveryDifferenceIsCounted: ours is 7500000000 pico; one percent of the other figure is still agreement.
+func TestEveryDifferenceIsCounted(t *testing.T) {
+	telemetry := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, telemetry.Shutdown(context.Background())) }()
+	set := nopSettings()
+	set.TelemetrySettings = telemetry.NewTelemetrySettings()
+	traces, _ := start(t, vectorConfig(), set)
+	for key, figures := range map[string][]float64{
+		// 0.0075 / 0.99 = 0.00757575..., of which one percent is what lies between them.
+		"gen_ai.usage.cost": {0.0075, 0.00757, 0.00758, 0.9, 0}, "llm.cost.total": {0.00743, 0.00742},
+		// The bill of a party that does not bill here is an estimate like any other.
+		"gen_ai.usage.total_cost": {0.0075, 0.5},
+	} {
+		for _, figure := range figures {
+			call := chat("gpt-4o", 1000, 500)
+			call[key] = figure
+			require.NoError(t, traces.ConsumeTraces(t.Context(), oneSpan(call)))
+		}
+	}
+	bill := chat("gpt-4o", 1000, 500)
+	bill["gen_ai.usage.cost.amount"], bill["gen_ai.usage.cost.source"] = 0.5, "provider"
+	require.NoError(t, traces.ConsumeTraces(t.Context(), oneSpan(bill)))
+	point := func(word string, count int64) metricdata.DataPoint[int64] {
+		return metricdata.DataPoint[int64]{Value: count, Attributes: attribute.NewSet(attribute.String("difference", word))}
+	}
+	metadatatest.AssertEqualProcessorTokenomicsForeignCosts(t, telemetry, []metricdata.DataPoint[int64]{
+		point("within_one_percent", 4), point("above_one_percent", 5),
+	}, metricdatatest.IgnoreTimestamp())
+	// Nine of ours at 0.0075 and one bill.
+	cost := func(source, basis string, usd float64) metricdata.DataPoint[float64] {
+		return metricdata.DataPoint[float64]{Value: usd, Attributes: attribute.NewSet(
+			attribute.String("currency", "USD"), attribute.String("source", source), attribute.String("basis", basis))}
+	}
+	metadatatest.AssertEqualProcessorTokenomicsCost(t, telemetry, []metricdata.DataPoint[float64]{
+		cost("collector", "list", 0.0675), cost("provider", "billed", 0.5),
+	}, metricdatatest.IgnoreTimestamp())
 }
 
 func TestStaleBookIsFlagged(t *testing.T) {
@@ -246,4 +288,5 @@ func TestMissingBookStopsTheStart(t *testing.T) {
 	cfg.Book.Files = []FileConfig{{Path: filepath.Join(t.TempDir(), "absent.json")}}
 	_, err := NewFactory().CreateTraces(t.Context(), nopSettings(), cfg, consumertest.NewNop())
 	require.ErrorContains(t, err, "absent.json")
+	require.ErrorContains(t, err, `"book"`)
 }

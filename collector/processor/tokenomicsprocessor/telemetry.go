@@ -125,6 +125,32 @@ type counters struct {
 	mu      sync.Mutex
 	total   tally
 	reloads map[reloadKey]int64
+	names   nameCache
+}
+
+// nameCache adds up what the memories of all books did that were in use: each book begins with an empty one.
+type nameCache struct {
+	book         *pricing.Book
+	seen         pricing.CacheStats
+	hits, misses int64
+}
+
+// look takes the counts of the book in use.
+func (n *nameCache) look(book *pricing.Book) {
+	if n.book != book {
+		n.book, n.seen = book, pricing.CacheStats{}
+	}
+	now := book.CacheStats()
+	n.hits += now.Hits - n.seen.Hits
+	n.misses += now.Misses - n.seen.Misses
+	n.seen = now
+}
+
+// passed counts a batch without any model call.
+func (c *counters) passed(spans int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.total.outcomes[outcomePassed] += spans
 }
 
 func (c *counters) add(batch *tally) {
@@ -171,6 +197,15 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pri
 		{builder.RegisterProcessorTokenomicsBookEntriesCallback, func(o metric.Int64Observer) {
 			o.Observe(int64(book().Len()))
 		}},
+		{builder.RegisterProcessorTokenomicsModelCacheHitsCallback, func(o metric.Int64Observer) {
+			o.Observe(c.looked(book()).hits)
+		}},
+		{builder.RegisterProcessorTokenomicsModelCacheMissesCallback, func(o metric.Int64Observer) {
+			o.Observe(c.looked(book()).misses)
+		}},
+		{builder.RegisterProcessorTokenomicsModelCacheSizeCallback, func(o metric.Int64Observer) {
+			o.Observe(c.looked(book()).seen.Size)
+		}},
 		{builder.RegisterProcessorTokenomicsBookInfoCallback, func(o metric.Int64Observer) {
 			o.Observe(1, metric.WithAttributes(attribute.String("version", book().ID())))
 		}},
@@ -188,6 +223,13 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pri
 		c.observeCost(o)
 		return nil
 	})
+}
+
+func (c *counters) looked(book *pricing.Book) nameCache {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names.look(book)
+	return c.names
 }
 
 func (c *counters) observeSpans(o metric.Int64Observer) {

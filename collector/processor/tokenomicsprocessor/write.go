@@ -120,8 +120,8 @@ func (w *writer) amounts(target pcommon.Map, result *pricing.Result) {
 	for part, amount := range result.Parts {
 		putMoney(target, partKeys[part], amount, amount != 0)
 	}
-	putMoney(target, attributes.TokenomicsCostSavingsCache, result.SavingsCache, result.HasSavingsCache)
-	putMoney(target, attributes.TokenomicsCostSavingsBatch, result.SavingsBatch, result.HasSavingsBatch)
+	putMoney(target, attributes.TokenomicsCostSavingsCache, result.SavingsCache, result.SavingsCache != 0)
+	putMoney(target, attributes.TokenomicsCostSavingsBatch, result.SavingsBatch, result.SavingsBatch != 0)
 	target.PutInt(attributes.TokenomicsCostTotalMicros, result.Total/picoPerMicro)
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +39,50 @@ def test_explain_says_which_row_and_why_not_the_others(capsys: pytest.CaptureFix
     assert any("service_tier=flex" in row["why"] for row in rows if not row["taken"])
 
 
-def test_explain_a_miss(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "--provider", "openai", "--model", "gpt-4o-my-own", "--usage", USAGE]) == 0
-    out = capsys.readouterr().out
-    assert "unpriced" in out
-    assert "no step of the resolution finds the id" in out
+def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(list(arguments)) == 0
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_explain_at_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    line = {"provider": "openai", "model": "gpt-5.4-2026-03-05", "timestamp": "2026-11-22T10:00:00Z"}
+    line |= {"usage": {"prompt_tokens": 300_000, "completion_tokens": 80}, "facts": {"service_tier": "flex"}}
+    out = lines(capsys, "explain", json.dumps(line))
+    # Above 272,000 input tokens: 300000 x $2.50 + 80 x $11.25 per million
+    assert out[0] == "$0.7509  priced  openai/gpt-5.4;service_tier=flex;tier=272000"
+    assert out[1].startswith("call   at 2026-11-22T10:00:00Z, read with otel-tokenomics@")
+    assert "tier   above 272000 input tokens" in out
+    (taken,) = [text for text in out if text.startswith("->")]
+    assert taken.startswith("->  service_tier=flex ")
+    assert " in force " in taken
+    assert any("asks for processing=batch, the call has none" in text for text in out)
+
+
+def test_explain_says_which_names_were_tried_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    out = lines(capsys, "explain", "--provider", "azure.ai.openai", "--model", "my-prod[1m]", "--usage", USAGE)
+    assert out[0] == "unpriced (unknown_model)"
+    assert "no step of the resolution finds the id" in "".join(out)
+    assert any(text.strip() == "exact: my-prod[1m] is not in the book" for text in out)
+    # The overlay to write, ready but for the id: no rich markup has eaten the brackets.
+    alias = "".join(out).partition("OVERRIDES): ")[2].partition("fix    `")[0]
+    assert json.loads(alias) == {"aliases": {"azure.ai.openai": {"my-prod[1m]": {"model": "ID-IN-THE-BOOK"}}}}
+    assert not any("USD per million" in text or "row asks for" in text for text in out)
+
+
+def test_explain_says_who_sells_an_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--model", "gpt-5.4", "--usage", USAGE, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["reason"] == "ambiguous_model"
+    (suggestion,) = answer["explanation"]["suggestions"]
+    assert {"openai", "azure.ai.openai"} <= set(suggestion.partition(": ")[2].split(", "))
+
+
+def test_explain_a_cost_that_the_provider_stated(capsys: pytest.CaptureFixture[str]) -> None:
+    line = {"provider": "openai", "model": "gpt-5.4", "usage": json.loads(USAGE), "stated_cost": "0.005"}
+    out = lines(capsys, "explain", json.dumps(line))
+    # Ours: 1000 x $2.50 + 100 x $15 per million
+    assert out[0].startswith("$0.005  priced")
+    assert "stated by the provider: that is the price; ours would be $0.004" in out
 
 
 @pytest.mark.parametrize(
@@ -54,6 +94,10 @@ def test_explain_a_miss(capsys: pytest.CaptureFixture[str]) -> None:
         (["models", "--at", "noon"], "--at"),
         (["trace", "no-such-file"], "no such file"),
         (["demo", "--collector", "no-such-binary"], "make collector"),
+        (["explain", "{}", "--model", "m"], "--model: a line was given too"),
+        (["explain", "--model", "m", "--at", "noon"], "--at: 'noon' is no RFC 3339 instant"),
+        (["explain", "--model", "m", "--facts", "[]"], "--facts: is no JSON object but a list"),
+        (["explain", '{"units": {"tokens": 1}}'], "units: unknown unit 'tokens'; units are input, "),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -73,17 +117,99 @@ def test_models_lists_rates_in_force(capsys: pytest.CaptureFixture[str]) -> None
     assert "openai/gpt-5.6-sol" in capsys.readouterr().out
 
 
-def test_doctor_reports_clients_and_strangers(
+def test_models_are_found_by_words_and_never_cut(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OTEL_TOKENOMICS_PRISE", "1")
-    assert main(["doctor", "--json"]) == 1
-    report = json.loads(capsys.readouterr().out)
-    assert set(report["libraries"]) == {"openai", "anthropic"}
-    assert any("OTEL_TOKENOMICS_PRISE" in problem for problem in report["problems"])
-    monkeypatch.delenv("OTEL_TOKENOMICS_PRISE")
+    for search in (["openai/gpt-5.4-mini"], ["GPT-5.4", "mini"], ["5.4 mini", "openai"]):
+        out = lines(capsys, "models", "--provider", "openai", *search)
+        assert out[1].split()[:4] == ["openai/gpt-5.4-mini", "0.75", "0.075", "4.5"]
+        assert re.match(r"\d+ models? in otel-tokenomics@", out[-1])
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = lines(capsys, "models", "gpt-5.4-mini-2026-03-17", "--provider", "azure.ai.openai")
+    assert max(map(len, narrow[:-1])) <= 60
+    cells = [text.split("  ")[0] for text in narrow[1:-2]]
+    assert "".join(cells).startswith("azure.ai.openai/gpt-5.4-mini-2026-03-17")
+    out = lines(capsys, "models", "gpt-9")
+    assert out[0].startswith("0 models")
+
+
+def test_doctor_reports_clients_and_every_wrong_setting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert main(["doctor"]) == 0
-    assert "otel-tokenomics@" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "otel-tokenomics@" in out
+    assert "exporter  traces: otlp, http/protobuf, http://localhost:4318" in out
+    overlay = tmp_path / "own.json"
+    overlay.write_text('{"colour": 1}')
+    wrong = {
+        "PRISE": "1",
+        "SEMCONV": "9",
+        "PRICEBOOK_OVERRIDES": str(overlay),
+        "CONFIG_FILE": str(tmp_path / "none"),
+        "CREDENTIAL_SALT": "hush-salt",
+        "PRICEBOOK_URL": "https://u:hush-book@books.example/b.json?sig=hush-signature",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(f"OTEL_TOKENOMICS_{name}", value)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hush-password@h.example:4318/x?key=hush-query")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hush-header,x-team = a")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m.example")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")
+    assert main(["doctor", "--json"]) == 1
+    answer = capsys.readouterr()
+    report = json.loads(answer.out)
+    assert set(report["libraries"]) == {"openai", "anthropic"}
+    for part in ("OTEL_TOKENOMICS_PRISE", "'semconv' has value '9'", "own.json", "cannot be read"):
+        assert sum(part in problem for problem in report["problems"]) == 1, part
+    assert report["exporter"]["traces"] == {
+        "exporter": "otlp",
+        "protocol": "http/protobuf",
+        "endpoint": "http://***@h.example:4318/x?***",
+        "headers": "authorization, x-team",
+    }
+    assert (report["exporter"]["metrics"]["endpoint"], report["exporter"]["metrics"]["protocol"]) == (
+        "http://m.example",
+        "grpc",
+    )
+    assert report["settings"]["credential_salt"] == "***"
+    # Said once, in the report; no secret anywhere.
+    assert answer.err == ""
+    assert main(["doctor"]) == 1
+    assert "hush" not in answer.out + capsys.readouterr().out
+
+
+def test_doctor_without_a_client() -> None:
+    script = (
+        "import sys; sys.modules['openai'] = None; sys.modules['anthropic'] = None\n"
+        "from otel_tokenomics.cli.main import main\nsys.exit(main(['doctor']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "client    openai: not installed (tested >=" in done.stdout
+    assert "problem   no client library is installed here: anthropic, openai" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["models", "gpt-5.4"], ["price", "examples/price/usage.jsonl"], ["doctor"]])
+def test_a_full_disk_is_one_line(command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "otel_tokenomics.cli.main", *command],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, f"otel-tokenomics {command[0]}: output: No space left on device\n")
+
+
+def test_the_version_and_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("otel-tokenomics 0.")
+    for arguments in (["nosuch"], ["price", "--nosuch"]):
+        with pytest.raises(SystemExit) as done:
+            main(arguments)
+        assert done.value.code == 2
+        error = capsys.readouterr().err
+        assert "nosuch" in error
+        assert error.count("\n") == 1
 
 
 def test_a_command_without_rich_says_how_to_install_it() -> None:

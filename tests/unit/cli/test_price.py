@@ -88,12 +88,22 @@ def test_the_worked_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ('{"units": {"input": -1}}', "bad_field", "input"),
         ('{"facts": {"tier": "flex"}}', "bad_field", "tier"),
         ('{"stated_cost": "cheap"}', "bad_field", "stated_cost"),
-        ('{"stated_cost": 0.5}', "bad_field", "stated_cost: must be text, is float"),
+        ('{"stated_cost": 0.5}', "bad_field", "stated_cost: must be text, is a number"),
+        ('{"stated_cost": "-1"}', "bad_field", "stated_cost: '-1' is no amount of USD"),
+        ('{"stated_cost": "NaN"}', "bad_field", "stated_cost"),
+        ("null", "bad_json", "is no JSON object but null"),
+        ('{"id": NaN}', "bad_field", "id"),
+        ('{"id": 1' + "0" * 5000 + "}", "bad_field", "id"),
+        ('{"facts": {"region": null}}', "bad_field", "facts: region: must be text, is null"),
+        ('{"units": {"input": 1.5}}', "bad_field", "units: input: must be an integer"),
+        ('{"units": {"input": true}}', "bad_field", "units: input: must be an integer"),
+        ('{"api": "' + "x" * 100_000 + '"}', "bad_field", "xxx...' is not available"),
+        ('{"overrides": ' + '{"a":' * 300 + "1" + "}" * 301, "bad_field", "overrides"),
         ('{"overrides": {"colour": 1}}', "bad_field", "colour"),
         ('{"overrides": []}', "bad_field", "overrides: must be an object"),
         ('{"timestamp": 1795341600}', "bad_field", "timestamp: must be text"),
         ('{"timestamp": "0001-01-01T00:00:00+14:00"}', "bad_field", "timestamp"),
-        ('{"facts": {"batch": "yes"}}', "bad_field", "batch must be true or false"),
+        ('{"facts": {"batch": "yes"}}', "bad_field", "batch: must be true or false, is text"),
         ('{"id": 1e400}', "bad_field", "id"),
         ('{"provider": "aws.bedrock", "usage": {"inputTokens": 5}}', "bad_field", "available are chat, completions"),
         ('{"id": ' + "[" * 100_000 + "]" * 100_000 + "}", "bad_json", "too deeply"),
@@ -110,6 +120,9 @@ def test_a_bad_line_is_answered_and_the_others_are_priced(
     assert part in answers[1]["error"]["message"]
     assert errors.count("\n") == 1
     assert "1 of 3 lines" in errors
+    assert "standard input: line 2: " in errors
+    # What is quoted of a line is short, however long the line is.
+    assert len(errors) < 600
 
 
 def test_bad_counts_and_unknown_models_are_no_error(
@@ -232,3 +245,108 @@ def test_ten_thousand_lines_are_answered_in_order_and_each_at_once() -> None:
             assert (answer["line"], answer["id"], answer["total"]) == (number + 1, number, "0.31125")
         asked.close()
         assert (process.wait(30), answered.read()) == (0, "")
+
+
+LINE = json.dumps(FLEX).encode()
+
+
+def totals(out: str) -> list[str | None]:
+    return [json.loads(line).get("total") for line in out.splitlines()]
+
+
+def test_files_as_other_systems_write_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    # A mark at the start, carriage returns, no newline at the end; a separator that is a newline to Python alone.
+    file.write_bytes(
+        b"\xef\xbb\xbf" + LINE + b"\r\n" + LINE.replace(b'"flex"', '"fl\u2028ex"'.encode()) + b"\r\n" + LINE
+    )
+    assert main(["price", str(file)]) == 0
+    # Without the tier flex: 100000 x $5/M + 200000 x $0.5/M + 1000 x $22.5/M
+    assert totals(capsys.readouterr().out) == ["0.31125", "0.6225", "0.31125"]
+
+
+def test_several_files_are_one_stream_and_a_missing_one_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    good.write_bytes(LINE + b"\n")
+    bad.write_bytes(LINE + b"\n\xff\n\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(LINE + b"\n")))
+    assert main(["price", str(good), str(tmp_path / "none.jsonl"), "-", str(bad)]) == 2
+    out = capsys.readouterr()
+    answers = [json.loads(line) for line in out.out.splitlines()]
+    assert [answer["line"] for answer in answers] == [1, 2, 3, 4, 5]
+    assert totals(out.out) == ["0.31125", "0.31125", "0.31125", None, None]
+    assert "byte 1 is 0xff" in answers[3]["error"]["message"]
+    missing, summary = out.err.splitlines()
+    assert missing.endswith("none.jsonl: cannot be read: No such file or directory")
+    # The place of the file, not of the stream.
+    assert "2 of 5 lines could not be read, the first is: " in summary
+    assert "bad.jsonl: line 2: is no UTF-8" in summary
+
+
+@pytest.mark.parametrize(
+    ("count", "status", "reason"),
+    [
+        ("NaN", "unpriced", "invalid_usage"),
+        ("Infinity", "unpriced", "invalid_usage"),
+        ("1e400", "unpriced", "invalid_usage"),
+        ("1" + "0" * 5000, "unpriced", "invalid_usage"),
+        ("1000000000001", "unpriced", "invalid_usage"),
+        ('"1200"', "priced", None),
+        ("1200.0", "priced", None),
+        ("true", "unpriced", "invalid_usage"),
+        ("[" * 500 + "]" * 500, "unpriced", "invalid_usage"),
+    ],
+)
+def test_hostile_counts_are_answered_with_a_status(
+    count: str, status: str, reason: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = '{"provider": "openai", "model": "gpt-5.4", "usage": {"prompt_tokens": ' + count + "}}"
+    code, (answer,), errors = price([line], monkeypatch, capsys)
+    assert (code, errors) == (0, "")
+    assert tuple(answer) == KEYS
+    assert (answer["status"], answer["reason"]) == (status, reason)
+    # 1200 x $2.50/M
+    assert answer["total"] == ("0.003" if status == "priced" else None)
+
+
+def test_odd_but_valid_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    long = {"provider": "openai", "model": "m" * 10_000_000, "usage": {"prompt_tokens": 1}}
+    twice = '{"model": "gpt-4o", ' + json.dumps(FLEX)[1:]
+    echoed = {**FLEX, "id": {"\u00e9": ["\U0001f389", None, 1.5, "\ud800"]}}
+    code, answers, _ = price([long, twice, echoed, "{}"], monkeypatch, capsys)
+    assert code == 0
+    assert (answers[0]["status"], answers[0]["reason"]) == ("unpriced", "no_model")
+    # Of a key that stands twice, JSON's last one holds.
+    assert answers[1]["total"] == "0.31125"
+    assert answers[2]["id"] == echoed["id"]
+    assert (answers[3]["status"], answers[3]["reason"], answers[3]["total"]) == ("unpriced", "no_usage", None)
+
+
+def test_a_book_of_ones_own_and_overrides_above_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    overlay = tmp_path / "own.json"
+    # As some editors save it: with a mark at the start.
+    overlay.write_bytes(b"\xef\xbb\xbf" + b'{"discounts": [{"p": "openai", "match": "*", "ratio": [9, 10]}]}')
+    of_line = {"discounts": [{"p": "openai", "match": "gpt-5.4", "ratio": [1, 2]}]}
+    _, (file, line), _ = price([FLEX, {**FLEX, "overrides": of_line}], monkeypatch, capsys, "--overrides", str(overlay))
+    assert (file["total"], file["list"]) == ("0.280125", "0.31125")
+    # The line stands above the file: its discount holds.
+    assert (line["total"], line["list"]) == ("0.155625", "0.31125")
+    book = Path(__file__).resolve().parents[2] / "vectors" / "book.json"
+    _, (other,), _ = price([FLEX], monkeypatch, capsys, "--book", str(book))
+    assert other["price_book"] != file["price_book"].partition("+")[0]
+    for option in ("--book", "--overrides"):
+        assert main(["price", option, str(tmp_path / "none")]) == 2
+        assert "none: cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_a_hundred_thousand_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "many.jsonl"
+    file.write_bytes((LINE + b"\n") * 100_000)
+    assert main(["price", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 100_000
+    assert (json.loads(lines[-1])["line"], json.loads(lines[-1])["total"]) == (100_000, "0.31125")

@@ -29,6 +29,7 @@ def module(name: str) -> Any:
     return loaded
 
 
+sys.path.insert(0, str(PRICEBOOK))
 merge = module("merge")
 litellm = module("normalise_litellm")
 
@@ -36,11 +37,6 @@ litellm = module("normalise_litellm")
 def validator(name: str) -> jsonschema.Draft202012Validator:
     registry = Registry().with_resources([(s["$id"], Resource.from_contents(s)) for s in SCHEMAS.values()])
     return jsonschema.Draft202012Validator(SCHEMAS[name], registry=registry)
-
-
-def base(provider: str, model: str) -> list[dict[str, Any]]:
-    (entry,) = [m for m in BOOK["models"] if m["p"] == provider and (m["id"] == model or model in m.get("ids", ()))]
-    return [row for row in entry["rows"] if "when" not in row]
 
 
 def source(rates: dict[str, str], **row: Any) -> dict[str, Any]:
@@ -80,6 +76,46 @@ def test_the_second_source_fills_units_and_conditions_but_derives_nothing() -> N
     assert rows[1] == {"rates": {"input": 500_000}, "when": {"processing": ["batch"]}, "tiers": [], "src": ["l"]}
 
 
+def test_a_condition_on_which_both_agree_holds_as_long_as_the_base_row() -> None:
+    """genai-prices began to carry conditions on one day; litellm has them without a date."""
+    first = {"provider": "p", "id": "m", "rows": [
+        {"rates": {"input": "0.000009"}, "until": "2026-01-01T00:00:00Z"},
+        {"rates": {"input": "0.000002"}, "from": "2026-01-01T00:00:00Z"},
+        {"rates": {"input": "0.000001"}, "from": "2026-10-14T00:00:00Z", "when": {"processing": ["batch"]}},
+    ]}  # fmt: skip
+    second = {"provider": "p", "id": "m", "rows": [
+        {"rates": {"input": "0.000002"}},
+        {"rates": {"input": "0.000001"}, "when": {"processing": ["batch"]}},
+    ]}  # fmt: skip
+    assert merge.merge(None, first, second).rows[2]["from"] == "2026-01-01T00:00:00Z"
+    second["rows"][1]["rates"]["input"] = "0.000003"
+    merged = merge.merge(None, first, second)
+    assert merged.rows[2]["from"] == "2026-10-14T00:00:00Z"
+    assert merged.disputes == {"input;processing=batch": ["1000000", "3000000"]}
+
+
+def test_tiers_are_filled_and_compared_tier_by_tier() -> None:
+    first = source({"input": "0.000001"}, tiers=[{"gt": 10, "rates": {"input": "0.000002"}}])
+    second = source(
+        {"input": "0.000001"}, tiers=[{"gt": 10, "rates": {"input": "0.000003", "cache_write_12h": "0.000004"}}]
+    )
+    merged = merge.merge(None, first, second)
+    assert merged.rows[0]["tiers"] == [{"gt": 10, "rates": {"input": 2_000_000, "cache_write_12h": 4_000_000}}]
+    assert merged.disputes == {"input;tier=10": ["2000000", "3000000"]}
+
+
+def test_a_patch_takes_one_source_or_puts_a_row_before() -> None:
+    first, second = source({"input": "0.000001"}), source({"input": "0.000002"})
+    taken = merge.merge({"id": "m", "take": "litellm", "mark": "why"}, first, second)
+    assert taken.rows == [{"rates": {"input": 2_000_000}, "src": ["l"], "x-mark": "why"}]
+    assert taken.disputes == {}
+    step = {"until": "2026-01-01T00:00:00Z", "usd_per_million": {"input": "5"}}
+    assert merge.merge({"id": "m", "before": [step]}, first, None).rows == [
+        {"until": "2026-01-01T00:00:00Z", "rates": {"input": 5_000_000}, "src": ["p"]},
+        {"from": "2026-01-01T00:00:00Z", "rates": {"input": 1_000_000}, "src": ["g"]},
+    ]
+
+
 @pytest.mark.parametrize(
     ("usd", "per", "pico", "noise"),
     [("0.15", 10**6, 150_000, 0), ("0.0000005", 10**6, 0, 1), ("0.0000015", 10**6, 2, 1)],
@@ -100,33 +136,6 @@ def test_rates_are_rounded_half_even_and_noise_is_counted(usd: str, per: int, pi
 )
 def test_keys_of_the_flat_map_are_taken_apart(key: str, expected: object) -> None:
     assert litellm.split_key(key) == expected
-
-
-# Decisions between the sources; figures in pico-USD per token, sources in pricebook/patches/.
-@pytest.mark.parametrize(
-    ("provider", "model", "rows"),
-    [
-        (
-            "mistral_ai",
-            "mistral-large-latest",
-            [("2025-12-02T00:00:00Z", 2_000_000, 6_000_000), (None, 500_000, 1_500_000)],
-        ),
-        ("together", "meta-llama/llama-3.3-70b-instruct-turbo", [(None, 1_040_000, 1_040_000)]),
-        ("x_ai", "grok-code-fast-1", [("2026-05-15T00:00:00Z", 200_000, 1_500_000), (None, 1_000_000, 2_000_000)]),
-        ("deepseek", "deepseek-chat", [("2026-07-24T00:00:00Z", 280_000, 420_000)]),
-        ("openai", "gpt-5.6-sol", [("2026-08-21T00:00:00Z", 5_000_000, 30_000_000), (None, 4_000_000, 20_000_000)]),
-    ],
-)
-def test_decisions_stand_in_the_book(provider: str, model: str, rows: list[tuple[str | None, int, int]]) -> None:
-    found = [(row.get("until"), row["rates"]["input"], row["rates"]["output"]) for row in base(provider, model)]
-    assert found == rows
-
-
-def test_the_deepseek_tariff_begins_at_an_hour_and_has_peaks() -> None:
-    (entry,) = [m for m in BOOK["models"] if (m["p"], m["id"]) == ("deepseek", "deepseek-v4-pro")]
-    peak = [row for row in entry["rows"] if row.get("when") == {"calendar": ["deepseek-peak"]}]
-    assert [row["from"] for row in peak] == ["2026-08-16T16:00:00Z"]
-    assert BOOK["calendars"]["deepseek-peak"]["windows"] == [["01:00", "04:00"], ["06:00", "10:00"]]
 
 
 def test_the_book_follows_its_schema() -> None:
@@ -241,6 +250,20 @@ def test_compiling_again_changes_nothing() -> None:
         [sys.executable, str(PRICEBOOK / "compile.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_build_tells_what_changed() -> None:
+    def book(**rates: int) -> str:
+        return json.dumps(
+            {"models": [{"p": "lab", "id": name, "rows": [{"rates": {"input": rate}}]} for name, rate in rates.items()]}
+        )
+
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import compile as c\nprint(c.changes(sys.argv[2], sys.argv[3]))"
+    )
+    arguments = [str(PRICEBOOK), book(a=1, b=1, c=1), book(b=1, c=2, d=1)]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['1 new: lab/d', '1 removed: lab/a', '1 changed: lab/c']"
 
 
 def test_an_unlisted_dispute_fails_the_build() -> None:

@@ -46,7 +46,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (own_model(usd_per_million={"input": "two"}), "usd_per_million.input", "USD as text"),
     (own_model(usd_per_million={"input": "-2"}), "usd_per_million.input", "USD as text"),
     (own_model(usd_per_million={"input": "NaN"}), "usd_per_million.input", "USD as text"),
-    (own_model(usd_per_million={"input": "1e999999999"}), "usd_per_million.input", "USD as text"),
+    (own_model(usd_per_million={"input": "1e999999999"}), "usd_per_million.input", "at most"),
     (own_model(usd_per_million={"input": "1000000001"}), "usd_per_million.input", "between"),
     (own_model(usd_per_million={"web_search": "1"}), "usd_per_million.web_search", "other way"),
     (own_model(usd_each={"input": "1"}), "usd_each.input", "other way"),
@@ -111,7 +111,10 @@ def test_a_second_overlay_lies_above_the_first() -> None:
 def test_own_provider_calendar_and_multiplier() -> None:
     book = laid(
         providers={"inhouse": {"kind": "self_hosted", "hosts": ["llm.acme.example"]}},
-        calendars={"night": {"tz": "UTC", "windows": [["00:00", "06:00"]]}, "day": {"tz": "UTC", "windows": []}},
+        calendars={
+            "night": {"tz": "UTC", "windows": [["00:00", "06:00"]]},
+            "day": {"tz": "UTC", "windows": [["06:00", "18:00"]]},
+        },
         multipliers=[{"p": "inhouse", "ratio": [2, 1], "units": ["output"]}],
         models=[
             {

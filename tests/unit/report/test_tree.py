@@ -1,21 +1,16 @@
-"""OTLP files and the cost tree: sums of own costs, whatever the order, duplication or damage."""
+"""The cost tree: sums of own costs, whatever the order, duplication or damage."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.report import otlp_files
 from otel_tokenomics.report.money_text import money_text
 from otel_tokenomics.report.otlp_files import SpanRecord
-from otel_tokenomics.report.tree import Node, owners, traces, walk
+from otel_tokenomics.report.tree import Node, owners, tokens, traces, walk
 
 
 def span(identity: str, parent: str = "", cost: float | None = None, **attributes: Any) -> SpanRecord:
@@ -64,59 +59,50 @@ def test_unpriced_is_counted_and_never_zero() -> None:
     assert [(row.model, row.cost, row.unpriced) for row in owners(spans)] == [("n", 100_000_000_000, 0), ("m", 0, 1)]
 
 
-def request(*names: str) -> bytes:
-    message = ExportTraceServiceRequest()
-    scope = message.resource_spans.add().scope_spans.add()
-    for number, name in enumerate(names):
-        scope.spans.add(trace_id=b"\x01" * 16, span_id=bytes([number]) * 8, name=name)
-    return message.SerializeToString()
+@pytest.mark.parametrize(
+    "total",
+    [float("nan"), float("inf"), 1e300, "0.5", True, ["x"], None],
+    ids=["nan", "inf", "huge", "text", "bool", "list", "none"],
+)
+def test_an_amount_that_cannot_be_read_is_unpriced_and_not_zero(total: Any) -> None:
+    hostile = {"tokenomics.cost.total": total, "tokenomics.cost.status": "priced", "tokenomics.call.end": "completed"}
+    (root,) = traces([span("1", "", None, **hostile), span("2", "1", 0.25)])["t1"]
+    assert (root.own, root.inclusive, root.unpriced) == (None, 250_000_000_000, 1)
 
 
-def test_records_are_read_back_and_a_cut_one_is_reported(tmp_path: Path) -> None:
-    file = tmp_path / otlp_files.TRACES
-    otlp_files.append(file, request("a" * 300, "b"))
-    otlp_files.append(file, request("c"))
-    assert [found.name[0] for found in otlp_files.read_spans(tmp_path)] == ["a", "b", "c"]
-    file.write_bytes(file.read_bytes()[:-3])
-    read: list[str] = []
-    with pytest.raises(BadInputError, match=r"traces\.otlp: byte \d+: .* cut off"):
-        read.extend(found.name[0] for found in otlp_files.read_spans(file))
+@pytest.mark.parametrize(
+    ("count", "read"),
+    [
+        (7, 7), ("7", 7), (7.9, 7), ("\u0667", 7), (True, None), (-1, None), ("-7", None), (10**13, None),
+        ("9" * 5000, None), ([7], None), (float("nan"), None),
+    ],
+)  # fmt: skip
+def test_counts_of_any_type(count: Any, read: int | None) -> None:
+    key = "gen_ai.usage.input_tokens"
+    found = span("1", "", 0.5, **{key: count, "gen_ai.request.model": ["m"]})
+    assert tokens(found, "input") == read
+    (row,) = owners([found])
+    assert (row.model, row.input, row.calls) == ("['m']", read or 0, 1)
 
 
-def test_what_stands_before_the_damage_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "t.otlp"
-    otlp_files.append(file, request("a"))
-    file.write_bytes(file.read_bytes() + b"\x05\xff")
-    reader = otlp_files.read_spans(file)
-    assert next(reader).name == "a"
-    with pytest.raises(BadInputError):
-        next(reader)
+def test_spans_of_others_bear_tokens_and_model_in_their_own_words() -> None:
+    openinference = {"llm.token_count.prompt": 12, "llm.token_count.completion": 3, "llm.model_name": "m"}
+    openllmetry = {"gen_ai.usage.prompt_tokens": "7", "gen_ai.usage.completion_tokens": 2, "gen_ai.response.model": "n"}
+    rows = owners([span("1", "", 0.5, **openinference), span("2", "1", 0.25, **openllmetry)])
+    assert [(row.model, row.input, row.output) for row in rows] == [("m", 12, 3), ("n", 7, 2)]
 
 
-@pytest.mark.parametrize("text", ["{", '{"resourceSpans": [{"scopeSpans": 7}]}', "[1]"])
-def test_json_that_is_no_otlp_names_the_line(text: str, tmp_path: Path) -> None:
-    file = tmp_path / "t.json"
-    file.write_text(text)
-    with pytest.raises(BadInputError, match=r"t\.json: line 1"):
-        list(otlp_files.read_spans(file))
-
-
-def test_otlp_json_has_hex_ids(tmp_path: Path) -> None:
-    file = tmp_path / "t.json"
-    found = {
-        "traceId": "ab" * 16,
-        "spanId": "cd" * 8,
-        "name": "x",
-        "attributes": [
-            {"key": "tokenomics.cost.total", "value": {"doubleValue": 0.5}},
-            {"key": "n", "value": {"intValue": "7"}},
-        ],
+def test_what_another_span_was_charged_for_is_no_call_of_an_owner() -> None:
+    shadowed = {
+        "tokenomics.cost.status": "not_applicable",
+        "tokenomics.cost.reason": "shadowed",
+        "tokenomics.call.end": "completed",
+        "gen_ai.usage.input_tokens": 100,
     }
-    content = {"resourceSpans": [{"scopeSpans": [{"scope": {"name": "s"}, "spans": [found]}]}]}
-    file.write_text(json.dumps(content) + "\n" + json.dumps(content) + "\n")
-    (first, _) = otlp_files.read_spans(file)
-    assert (first.trace_id, first.span_id) == ("ab" * 16, "cd" * 8)
-    assert first.attributes == {"tokenomics.cost.total": 0.5, "n": 7}
+    spans = [span("1", "", None, **shadowed), span("2", "1", 0.5, **{"gen_ai.usage.input_tokens": 100})]
+    (root,) = traces(spans)["t1"]
+    assert (root.unpriced, root.inclusive) == (0, 500_000_000_000)
+    assert [(row.calls, row.input, row.cost) for row in owners(spans)] == [(1, 100, 500_000_000_000)]
 
 
 @pytest.mark.parametrize(

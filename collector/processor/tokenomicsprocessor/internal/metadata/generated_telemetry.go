@@ -25,17 +25,20 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                             metric.Meter
-	mu                                sync.Mutex
-	registrations                     []metric.Registration
-	ProcessorTokenomicsBookAgeSeconds metric.Int64ObservableGauge
-	ProcessorTokenomicsBookEntries    metric.Int64ObservableGauge
-	ProcessorTokenomicsBookInfo       metric.Int64ObservableGauge
-	ProcessorTokenomicsBookReloads    metric.Int64ObservableCounter
-	ProcessorTokenomicsCost           metric.Float64ObservableCounter
-	ProcessorTokenomicsForeignCosts   metric.Int64ObservableCounter
-	ProcessorTokenomicsSpans          metric.Int64ObservableCounter
-	ProcessorTokenomicsUnpricedTokens metric.Int64ObservableCounter
+	meter                               metric.Meter
+	mu                                  sync.Mutex
+	registrations                       []metric.Registration
+	ProcessorTokenomicsBookAgeSeconds   metric.Int64ObservableGauge
+	ProcessorTokenomicsBookEntries      metric.Int64ObservableGauge
+	ProcessorTokenomicsBookInfo         metric.Int64ObservableGauge
+	ProcessorTokenomicsBookReloads      metric.Int64ObservableCounter
+	ProcessorTokenomicsCost             metric.Float64ObservableCounter
+	ProcessorTokenomicsForeignCosts     metric.Int64ObservableCounter
+	ProcessorTokenomicsModelCacheHits   metric.Int64ObservableCounter
+	ProcessorTokenomicsModelCacheMisses metric.Int64ObservableCounter
+	ProcessorTokenomicsModelCacheSize   metric.Int64ObservableGauge
+	ProcessorTokenomicsSpans            metric.Int64ObservableCounter
+	ProcessorTokenomicsUnpricedTokens   metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -130,6 +133,51 @@ func (builder *TelemetryBuilder) RegisterProcessorTokenomicsForeignCostsCallback
 		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsForeignCosts, obs: o})
 		return nil
 	}, builder.ProcessorTokenomicsForeignCosts)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTokenomicsModelCacheHitsCallback sets callback for observable ProcessorTokenomicsModelCacheHits metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsModelCacheHitsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsModelCacheHits, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsModelCacheHits)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTokenomicsModelCacheMissesCallback sets callback for observable ProcessorTokenomicsModelCacheMisses metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsModelCacheMissesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsModelCacheMisses, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsModelCacheMisses)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTokenomicsModelCacheSizeCallback sets callback for observable ProcessorTokenomicsModelCacheSize metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsModelCacheSizeCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsModelCacheSize, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsModelCacheSize)
 	if err != nil {
 		return err
 	}
@@ -241,6 +289,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_tokenomics_foreign_costs",
 		metric.WithDescription("Costs that another library or the provider had stated, compared with ours. [Alpha]"),
 		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsModelCacheHits, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_tokenomics_model_cache_hits",
+		metric.WithDescription("Model names that were found in the memory of the price book in use. [Alpha]"),
+		metric.WithUnit("{name}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsModelCacheMisses, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_tokenomics_model_cache_misses",
+		metric.WithDescription("Model names that had to be looked for in the price book in use. [Alpha]"),
+		metric.WithUnit("{name}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsModelCacheSize, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_tokenomics_model_cache_size",
+		metric.WithDescription("Model names that the price book in use remembers, found or not; at most 4096. [Alpha]"),
+		metric.WithUnit("{name}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsSpans, err = builder.meter.Int64ObservableCounter(

@@ -1,0 +1,169 @@
+"""What was decided between the sources is what the compiled book says, by price and instant.
+
+Figures are USD per million tokens as published; each line of the list of decided conflicts has its cases here.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from otel_tokenomics.pricing import load_embedded, price, resolve
+from otel_tokenomics.pricing.rates import instant
+from otel_tokenomics.usage import Usage
+
+NOW = "2026-11-24T12:00:00Z"  # a Tuesday, outside DeepSeek's peak
+MILLION = 10**6
+
+
+def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[str, str] | None = None) -> str | None:
+    """Return what a thousand of a unit cost, as USD per million; None where the book has no price."""
+    cost = price(load_embedded(), provider, model, Usage({unit: 1000}), facts or {}, instant(at))
+    if cost.total is None or cost.status != "priced":
+        return None
+    return format((Decimal(cost.total) / 10**9).normalize(), "f")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "at", "rate_in", "rate_out"),
+    [
+        # mistral-large-latest moved to Large 3 on 2025-12-02
+        ("mistral_ai", "mistral-large-latest", "2025-12-01T23:59:59.999Z", "2", "6"),
+        ("mistral_ai", "mistral-large-latest", "2025-12-02T00:00:00Z", "0.5", "1.5"),
+        ("mistral_ai", "magistral-medium-latest", "2025-09-01T00:00:00Z", "2", "5"),
+        ("mistral_ai", "magistral-medium-latest", NOW, "1.5", "7.5"),
+        ("mistral_ai", "mistral-medium-latest", NOW, "1.5", "7.5"),
+        ("mistral_ai", "mistral-small-latest", NOW, "0.15", "0.6"),
+        ("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", NOW, "1.04", "1.04"),
+        # grok-code-fast-1 is served as grok-build-0.1 since 2026-05-15
+        ("x_ai", "grok-code-fast-1", "2026-05-14T23:59:59.999Z", "0.2", "1.5"),
+        ("x_ai", "grok-code-fast-1", "2026-05-15T00:00:00Z", "1", "2"),
+        ("x_ai", "grok-code-fast-1-0825", "2026-05-15T00:00:00Z", "1", "2"),
+        ("x_ai", "grok-4.20", NOW, "1.25", "2.5"),
+        # DeepSeek's tariff began at an hour; peak is 01:00-04:00 and 06:00-10:00 UTC, Monday to Friday, no holidays
+        ("deepseek", "deepseek-v4-pro", "2026-08-16T15:59:59.999Z", "0.435", "0.87"),
+        ("deepseek", "deepseek-v4-pro", "2026-08-16T16:00:00Z", "0.66", "1.98"),
+        ("deepseek", "deepseek-v4-pro", "2026-11-24T01:00:00Z", "1.32", "3.96"),
+        ("deepseek", "deepseek-v4-pro", "2026-11-24T04:00:00Z", "0.66", "1.98"),
+        ("deepseek", "deepseek-v4-pro", "2026-11-21T02:00:00Z", "0.66", "1.98"),  # a Saturday
+        ("deepseek", "deepseek-v4-pro", "2026-08-22T02:00:00Z", "1.32", "3.96"),  # the last Saturday with a peak
+        ("deepseek", "deepseek-v4-pro", "2026-10-01T02:00:00Z", "0.66", "1.98"),  # a public holiday in China
+        ("deepseek", "deepseek-v4-flash", "2026-09-10T04:00:00Z", "0.15", "0.6"),
+        ("deepseek", "deepseek-v4-flash", "2026-11-24T09:59:59.999Z", "0.3", "1.2"),
+        ("deepseek", "deepseek-v4-flash-vision-exp", NOW, "0.15", "0.6"),
+        ("deepseek", "deepseek-v4-flash-vision-exp", "2026-11-24T06:00:00Z", "0.3", "1.2"),
+        # withdrawn on 2026-07-24
+        ("deepseek", "deepseek-chat", "2025-06-02T12:00:00Z", "0.27", "1.1"),
+        ("deepseek", "deepseek-chat", "2025-06-02T17:00:00Z", "0.135", "0.55"),
+        ("deepseek", "deepseek-reasoner", "2025-06-02T12:00:00Z", "0.55", "2.19"),
+        ("deepseek", "deepseek-chat", "2026-01-15T12:00:00Z", "0.28", "0.42"),
+        ("deepseek", "deepseek-reasoner", "2026-07-23T23:59:59.999Z", "0.28", "0.42"),
+        ("deepseek", "deepseek-chat", "2025-09-15T12:00:00Z", None, None),  # no source of ours states that tariff
+        ("deepseek", "deepseek-chat", "2026-07-24T00:00:00Z", None, None),
+        # Bedrock: the bare id is answered in region
+        ("aws.bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", NOW, "3.3", "16.5"),
+        ("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", NOW, "3.3", "16.5"),
+        ("aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", NOW, "3", "15"),
+        ("openai", "gpt-5.6-sol", "2026-08-20T23:59:59.999Z", "5", "30"),
+        ("openai", "gpt-5.6-sol", "2026-08-21T00:00:00Z", "4", "20"),
+        ("openai", "gpt-5.6-luna", "2026-07-29T23:59:59.999Z", "1", "6"),
+        ("openai", "gpt-5.6-luna", "2026-07-30T00:00:00Z", "0.2", "1.2"),
+        ("openai", "gpt-5.6-terra", "2026-07-29T23:59:59.999Z", "2.5", "15"),
+        ("openai", "gpt-5.6-terra", "2026-07-30T00:00:00Z", "2", "12"),
+    ],
+)
+def test_decided(provider: str, model: str, at: str, rate_in: str | None, rate_out: str | None) -> None:
+    assert usd_per_million(provider, model, at, "input") == rate_in
+    assert usd_per_million(provider, model, at, "output") == rate_out
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "unit", "facts", "rate"),
+    [
+        # a rate is never derived: half of 0.25 is not the flex cache read
+        ("openai", "gpt-5.4", "cache_read", {"service_tier": "flex"}, "0.13"),
+        ("openai", "gpt-5.4", "output", {"processing": "batch"}, "7.5"),
+        ("openai", "gpt-6-astra", "output", {"service_tier": "ultrafast"}, "300"),
+        ("openai", "gpt-6-astra", "cache_write_12h", {}, "25"),
+        ("openai", "gpt-6-astra", "cache_write_12h", {"processing": "batch"}, "12.5"),
+        ("openai", "gpt-5.4", "input", {"inference_geo": "eu"}, "2.75"),
+        ("openai", "ft:gpt-4.1:acme::9xQ", "input", {}, "3"),
+        ("anthropic", "claude-opus-5-5", "input", {"inference_geo": "us"}, "4.4"),
+        ("anthropic", "claude-opus-5-5", "output", {"speed": "fast"}, "40"),
+        ("anthropic", "claude-opus-5-5", "cache_write_1h", {}, "8"),
+        ("gcp.vertex_ai", "claude-opus-4-6", "input", {"deployment_type": "regional"}, "5.5"),
+        ("gcp.vertex_ai", "claude-opus-4-6", "input", {}, "5"),
+        ("azure.ai.openai", "gpt-4o-2024-08-06", "input", {"deployment_type": "datazone-us"}, "2.75"),
+        ("azure.ai.openai", "azure/us/gpt-4o-2024-08-06", "output", {}, "11"),
+        ("azure.ai.openai", "gpt-5.5", "input", {"service_tier": "priority"}, "12.5"),
+        ("azure.ai.openai", "azure/eu/gpt-4o-2024-08-06", "output", {"processing": "batch"}, "5.5"),
+        ("aws.bedrock", "us-gov.anthropic.claude-haiku-5-5", "input", {}, "0.12"),
+        ("aws.bedrock", "nova-pro-v1:0", "output", {}, "3.2"),
+        ("cohere", "rerank-v3.5", "search_unit", {}, "2000"),
+        ("deepinfra", "gryphe/mythomax-l2-13b", "input", {}, "0.4"),
+    ],
+)
+def test_what_only_one_source_carries(provider: str, model: str, unit: str, facts: dict[str, str], rate: str) -> None:
+    assert usd_per_million(provider, model, NOW, unit, facts) == rate
+
+
+def test_the_long_context_tier_has_its_own_rate_of_every_unit() -> None:
+    cost = price(load_embedded(), "openai", "gpt-6-astra", Usage({"cache_write_12h": 300_000}), {}, instant(NOW))
+    assert cost.total == 300_000 * 50 * MILLION  # 50 USD per million above 272,000 tokens, 25 below
+
+
+def test_xai_reaches_its_long_context_at_the_threshold() -> None:
+    book = load_embedded()
+    below, at = (
+        price(book, "x_ai", "grok-code-fast-1", Usage({"input": n}), {}, instant(NOW)) for n in (199_999, 200_000)
+    )
+    assert (below.total, at.total) == (199_999 * MILLION, 200_000 * 2 * MILLION)
+
+
+@pytest.mark.parametrize(("size", "fee"), [(None, 5), ("low", 5), ("medium", 8), ("high", 12)])
+def test_perplexity_charges_a_request_by_the_size_of_its_search_context(size: str | None, fee: int) -> None:
+    facts = {"search_context_size": size} if size else {}
+    cost = price(load_embedded(), "perplexity", "sonar", Usage({"input": 1000, "request": 1}), facts, instant(NOW))
+    assert cost.total == 1000 * MILLION + fee * 10**9  # 1 USD per million tokens, 5 to 12 USD per thousand requests
+
+
+def test_a_cache_read_that_was_halved_costs_the_old_price_before() -> None:
+    assert usd_per_million("anthropic", "claude-sonnet-5-5", "2026-10-06T23:59:59.999Z", "cache_read") == "0.2"
+    assert usd_per_million("anthropic", "claude-sonnet-5-5", "2026-10-07T00:00:00Z", "cache_read") == "0.1"
+
+
+def test_nothing_is_free_because_a_source_writes_zero() -> None:
+    """litellm writes 0 for what it does not know: only what a patch decides is free."""
+    book = load_embedded()
+    free = set[tuple[str, str]]()
+    for provider, name in book.ids():
+        entry = book.entry(provider, name)
+        assert entry is not None
+        if any(not any(row["rates"].values()) for row in entry["rows"]):
+            assert all(row["src"] == ["p"] for row in entry["rows"]), name
+            free.add((provider, name))
+    assert free == {
+        ("openai", "omni-moderation-latest"),
+        ("openai", "omni-moderation-2024-09-26"),
+        ("zai", "glm-4.5-flash"),
+        ("zai", "glm-4.7-flash"),
+    }
+    zeros = [
+        (model["id"], unit)
+        for model in (book.entry(*key) for key in book.ids())
+        if model
+        for row in model["rows"]
+        for unit, rate in row["rates"].items()
+        if not rate and row["src"] == ["l"]
+    ]
+    assert zeros == []
+
+
+def test_every_model_of_a_maker_is_certain_at_an_address_that_nobody_lists() -> None:
+    """One model sold by two providers of kind first_party would be ambiguous behind every proxy."""
+    book = load_embedded()
+    makers = [(p, name) for p, name in book.ids() if book.providers[p].kind == "first_party"]
+    assert [key for key in makers if resolve(book, None, key[1], None, "proxy.internal").reason] == []
+    claude = resolve(book, "openai", "anthropic/claude-opus-5", None, "proxy.internal")
+    assert (claude.provider, claude.flags) == ("anthropic", ("assumed_provider",))
