@@ -319,6 +319,42 @@ class TokenomicsAnthropicInstrumentor(_Door):
     library = "anthropic"
 
 
+class TokenomicsGoogleGenAIInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "google_genai"
+
+
+class TokenomicsMistralInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "mistral"
+
+
+class TokenomicsCohereInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "cohere"
+
+
+class TokenomicsGroqInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "groq"
+
+
+class TokenomicsTogetherInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "together"
+
+
+class TokenomicsOllamaInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "ollama"
+
+
 def inspect_clients(settings: Settings) -> dict[str, Any]:
     """Return what ``status()`` would say with every installed client imported; everything is taken back after."""
     import importlib

@@ -45,7 +45,7 @@ _WORDS: Final = MappingProxyType(
 )
 
 
-def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Request:
+def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for; ``client`` is the library's ``Models``."""
     api = client._api_client  # noqa: SLF001  # the library shows neither its address nor its platform elsewhere
     options = getattr(api, "_http_options", None)
@@ -105,14 +105,12 @@ def usage(operation: Operation, response: Any, _provider: str) -> Reading | None
 
 
 def _embeddings(response: Any) -> Reading | None:
-    """Return the reading of embeddings: Vertex counts per text, newer APIs per response; the Gemini API at times not."""
+    """Return the reading of embeddings: Vertex counts per text, newer APIs per response, the Gemini API at times not."""
     metadata = getattr(response, "usage_metadata", None)
     if metadata is not None:
         return google.read_generate_content(metadata)
-    counted = [
-        getattr(getattr(one, "statistics", None), "token_count", None)
-        for one in getattr(response, "embeddings", None) or ()
-    ]
+    made = getattr(response, "embeddings", None) or ()
+    counted = [getattr(getattr(one, "statistics", None), "token_count", None) for one in made]
     if not counted or any(count is None for count in counted):
         return Reading()
     return Reading(Usage({"input": int(sum(counted))}))

@@ -1,7 +1,7 @@
 """Ollama's format, as the local provider speaks it.
 
-Field by field after Ollama's API reference (``POST /api/chat``, ``/api/generate``, ``/api/embed``): a stream is one JSON
-object per line, the counts stand on the last. Numbers are made up.
+Field by field after Ollama's API reference (``POST /api/chat``, ``/api/generate``, ``/api/embed``): a stream is one
+JSON object per line, the counts stand on the last. Numbers are made up.
 """
 
 from __future__ import annotations

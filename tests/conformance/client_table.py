@@ -99,9 +99,11 @@ def _together() -> Row:
     import together
 
     model = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+    # The second major has the version in its base URL.
+    place = "together-api/v1" if together.__version__.startswith("2.") else "together-api"
     return Row(
-        lambda p: together.Together(api_key="k", base_url=p.base_url("together-api"), max_retries=0, timeout=5),
-        lambda p: together.AsyncTogether(api_key="k", base_url=p.base_url("together-api"), max_retries=0, timeout=5),
+        lambda p: together.Together(api_key="k", base_url=p.base_url(place), max_retries=0, timeout=5),
+        lambda p: together.AsyncTogether(api_key="k", base_url=p.base_url(place), max_retries=0, timeout=5),
         lambda c: c.chat.completions.create(model=model, messages=MESSAGES),
         lambda c: c.chat.completions.create(model=model, messages=MESSAGES, stream=True),
         lambda c: c.chat.completions.create(model=model, messages=MESSAGES),
@@ -130,7 +132,10 @@ def _google_genai() -> Row:
 
 
 def _mistral() -> Row:
-    from mistralai.client import Mistral
+    try:
+        from mistralai.client import Mistral
+    except ImportError:  # the first major
+        from mistralai import Mistral
 
     def make(provider: LocalProvider) -> Any:
         return Mistral(api_key="k", server_url=provider.base_url("mistral-api"), timeout_ms=5000)

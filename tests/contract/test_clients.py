@@ -33,9 +33,9 @@ def test_there_are_adapters() -> None:
 def test_it_imports_without_its_library(name: str) -> None:
     program = (
         "import sys\n"
-        f"sys.modules[{name!r}] = None\n"
         f"import otel_tokenomics.clients.{name} as client\n"
-        f"assert client.ADAPTER.library == {name!r}\n"
+        "library = client.ADAPTER.library\n"
+        "assert client.__name__.split('.')[0] == 'otel_tokenomics' and library not in sys.modules, library\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -57,10 +57,15 @@ def test_its_targets_are_distinct_and_cover_both_twins(adapter: Adapter) -> None
     assert len({(target.module, target.attribute) for target in adapter.targets}) == len(adapter.targets)
     kinds = {target.kind for target in adapter.targets}
     assert kinds <= set(get_args(Kind))
-    assert {"call", "acall", "process", "aprocess", "stream", "astream", "close"} <= kinds
+    assert "call" in kinds or "gen" in kinds
+    assert "acall" in kinds
+    # What shows its HTTP responses is followed to the end of each of them.
+    if "process" in kinds:
+        assert {"aprocess", "stream", "astream", "close"} <= kinds
 
 
 def test_the_oldest_environment_is_in_its_tested_range(adapter: Adapter) -> None:
     oldest = (ROOT / "tests" / "clients" / "requirements-oldest.txt").read_text(encoding="utf-8")
-    (pinned,) = re.findall(rf"^{adapter.library}==(.+)$", oldest, re.MULTILINE)
+    distribution = adapter.library.replace(".", "-")
+    (pinned,) = re.findall(rf"^{distribution}(?:\[.*\])?==(.+)$", oldest, re.MULTILINE)
     assert pinned.startswith(adapter.tested[0])
