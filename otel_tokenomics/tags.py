@@ -159,7 +159,7 @@ def attributes_of(tags: Mapping[str, object]) -> dict[str, str]:
     for key, value in tags.items():
         if value is None:
             continue
-        if not _VALID_KEY.fullmatch(key):
+        if not is_key(key):
             _warn(f"tag key {key[:60]!r} is not of the form [a-z][a-z0-9_]*; it is dropped")
         elif len(result) >= MAX_TAGS:
             _warn(f"more than {MAX_TAGS} tags in one call; the rest is dropped")
@@ -169,6 +169,11 @@ def attributes_of(tags: Mapping[str, object]) -> dict[str, str]:
                 _warn(f"the value of tag {key!r} is longer than {MAX_VALUE} characters; it is cut")
             result[STANDARD.get(key, names.TOKENOMICS_TAG_PREFIX + key)] = text[:MAX_VALUE]
     return result
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text can be the key of a tag."""
+    return _VALID_KEY.fullmatch(text) is not None
 
 
 def before_use(prepare: Callable[[], None]) -> None:

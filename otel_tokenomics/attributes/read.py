@@ -80,6 +80,7 @@ _SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "price_sku": (names.TOKENOMICS_PRICE_SKU,),
     "accounting": (names.TOKENOMICS_USAGE_ACCOUNTING,),
     "charge_kind": (names.TOKENOMICS_CHARGE_KIND,),
+    "usage_source": (names.TOKENOMICS_USAGE_SOURCE,),
     "estimated_input": (names.TOKENOMICS_USAGE_ESTIMATED_INPUT_TOKENS,),
     "estimated_output": (names.TOKENOMICS_USAGE_ESTIMATED_OUTPUT_TOKENS,),
     **{_UNIT + unit: (f"tokenomics.usage.{unit}",) for unit in UNITS if unit != "cache_write_1h"},
@@ -118,6 +119,9 @@ _LOST: Final = (
 )  # fmt: skip
 
 
+_NO_ATTRIBUTES: Final[Mapping[str, Any]] = {}
+
+
 class SpanView(NamedTuple):
     """One span as a reader needs it; ``start_ms`` is UTC since 1970, ``exception`` the type of its first exception."""
 
@@ -128,6 +132,7 @@ class SpanView(NamedTuple):
     server: bool = False
     failed: bool = False
     exception: str = ""
+    resource: Mapping[str, Any] = _NO_ATTRIBUTES
 
 
 class ReadOptions(NamedTuple):
@@ -332,7 +337,7 @@ def _completed(view: SpanView, values: Mapping[str, Any]) -> bool:
 
 
 def _reason(
-    view: SpanView, values: Mapping[str, Any], tally: Tally, units: Mapping[str, int], found: SpanReading
+    view: SpanView, values: Mapping[str, Any], tally: Tally, units: dict[str, int], found: SpanReading
 ) -> tuple[str | None, bool]:
     """Return the reader's reason, and whether the call failed before anything was billed."""
     beside = [tally.take(word) for word in ("compaction_input", "compaction_output")]
@@ -340,6 +345,9 @@ def _reason(
     tally.incomplete |= any(beside)
     if tally.huge or (not units and tally.bad):
         return "invalid_usage", False
+    if not units and "usage_source" in values:
+        # Our SDK names a source where usage was reported, and no count where all of it was zero.
+        units["input"] = 0
     if not units:
         return _missing(view, values)
     end = _text(values, "call_end")

@@ -109,6 +109,7 @@ def _view(span: ReadableSpan) -> SpanView:
         span.kind in _SERVER_KINDS,
         failed,
         _exception(span.events) if failed else "",
+        span.resource.attributes,
     )
 
 

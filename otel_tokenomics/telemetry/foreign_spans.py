@@ -25,6 +25,7 @@ from otel_tokenomics.attributes.read import (
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import Cost, EndpointTable, PriceBook, price, price_reading
 from otel_tokenomics.pricing.calc import FLAGS
+from otel_tokenomics.tags import MAX_TAGS, MAX_VALUE, is_key
 from otel_tokenomics.telemetry.call_attributes import amount_attributes
 from otel_tokenomics.telemetry.dialects import dialect_attributes
 from otel_tokenomics.usage import Usage, pico_to_usd
@@ -63,7 +64,7 @@ class ForeignPricing:
         if found.verdict == "price":
             found, elsewhere = self._placed(found)
             if not elsewhere or found.reading.stated_cost is not None:
-                return self._priced(view, found)
+                return resource_tags(view.resource) | self._priced(view, found)
             found = found._replace(reason="billed_elsewhere")
         kept = without_ours(view.attributes, None)
         return kept | {
@@ -161,6 +162,17 @@ class ForeignPricing:
                 if key not in kept or (found.zero and _is_zero(kept[key])):
                     added[key] = value
         return kept | added
+
+
+def resource_tags(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the business tags that a service states once, on its resource, within the limits of tags."""
+    prefix = names.TOKENOMICS_TAG_PREFIX
+    found = {
+        key: value[:MAX_VALUE]
+        for key, value in resource.items()
+        if key.startswith(prefix) and isinstance(value, str) and value and is_key(key.removeprefix(prefix))
+    }
+    return dict(sorted(found.items())[:MAX_TAGS])
 
 
 def _row(sku: str | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import otel_tokenomics as tk
+from otel_tokenomics.instrumentation.engine import allowed_libraries
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,7 @@ def opened(disabled: str, monkeypatch: pytest.MonkeyPatch, *order: str) -> list[
     return sorted(tk.status().get("libraries", {}))
 
 
+EVERY = sorted(allowed_libraries(("*",)))
 ORDERS = [
     ("tokenomics", "tokenomics_openai", "tokenomics_anthropic"),
     ("tokenomics_anthropic", "tokenomics_openai", "tokenomics"),
@@ -45,9 +47,9 @@ ORDERS = [
 @pytest.mark.parametrize(
     ("disabled", "libraries"),
     [
-        ("", ["anthropic", "openai"]),
-        ("tokenomics_openai", ["anthropic"]),
-        ("openai, tokenomics_anthropic", ["openai"]),
+        ("", EVERY),
+        ("tokenomics_openai", [name for name in EVERY if name != "openai"]),
+        ("openai, tokenomics_anthropic", [name for name in EVERY if name != "anthropic"]),
         ("tokenomics", []),
     ],
 )
@@ -65,5 +67,5 @@ def test_a_door_is_shut_by_its_name(
 def test_no_door_bears_the_name_of_a_library() -> None:
     found = entry_points(group="opentelemetry_instrumentor")
     ours = {entry.name for entry in found if entry.value.startswith("otel_tokenomics")}
-    assert ours == {"tokenomics", "tokenomics_openai", "tokenomics_anthropic"}
-    assert len({id(door) for door in doors().values()}) == 3
+    assert ours == {"tokenomics", *(f"tokenomics_{name}" for name in EVERY)}
+    assert len({id(door) for door in doors().values()}) == len(EVERY) + 1

@@ -41,7 +41,7 @@ def attributes_of(span: dict[str, Any]) -> dict[str, Any]:
 
 def spans_of(traces: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return [
-        (scope.get("scope", {}), span)
+        ({**scope.get("scope", {}), "resource": attributes_of(resource.get("resource", {}))}, span)
         for resource in traces["resourceSpans"]
         for scope in resource["scopeSpans"]
         for span in scope["spans"]
@@ -60,6 +60,7 @@ def view_of(scope: dict[str, Any], span: dict[str, Any], attributes: dict[str, A
         span.get("kind") in (SERVER, CONSUMER),
         failed,
         types[0] if failed and types else "",
+        scope["resource"],
     )
 
 
