@@ -60,7 +60,7 @@ test-python: collector ## Python tests, the built collector included.
 	@$(BIN)/python -m pytest -q tests --ignore=tests/beside
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
-	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients; done
+	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance; done
 	@echo "==> other instrumentations beside us"; .venvs/beside/bin/python -m pytest -q tests/beside
 
 test-go: $(STAMPS)/go ## Go tests.
