@@ -232,7 +232,7 @@ class Seam:
         return result
 
     def _arrived(self, instance: Any, kwargs: Any) -> Call | None:
-        """Return the call of a response that is billed; a middleware of the client may ask for several, or see errors."""
+        """Return the call of a billed response; a middleware of the client may ask for several, or see errors."""
         call = context.get_current().get(METERED)
         if not isinstance(call, Call) or call.client is not instance:
             return None

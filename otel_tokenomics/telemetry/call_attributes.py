@@ -203,6 +203,8 @@ def _response_attributes(
         attributes[names.GEN_AI_RESPONSE_STATUS] = reading.response_status
     if reading.finish_reasons:
         attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = reading.finish_reasons
+    elif outcome.end == "error" and outcome.started and operation.name in ("chat", "text_completion"):
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = ("error",)
     if tier := reading.facts.get("service_tier"):
         if operation.api == "messages":
             attributes[names.ANTHROPIC_RESPONSE_SERVICE_TIER] = tier

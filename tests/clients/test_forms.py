@@ -166,7 +166,9 @@ def test_speech_is_counted_by_the_character_in_every_form(watch: Any, client: An
     assert ends(watch) == [("completed", "priced", None)] * 3
 
 
-def test_copies_of_a_client_and_options_of_a_call(watch: Any, client: Any, claude: Any, provider: LocalProvider) -> None:
+def test_copies_of_a_client_and_options_of_a_call(
+    watch: Any, client: Any, claude: Any, provider: LocalProvider
+) -> None:
     client.with_options(timeout=3).chat.completions.create(**CHAT)
     client.copy(max_retries=1).chat.completions.create(**CHAT, extra_query={"a": "b"}, extra_headers={"x": "y"})
     claude.with_options(timeout=3).messages.create(**ASK, extra_query={"a": "b"})
@@ -257,8 +259,18 @@ async def test_bedrock_streams_asynchronously(watching: Any, provider: LocalProv
 PLATFORMS = [
     ("anthropic", "AnthropicFoundry", "azure.ai.inference", {"api_key": "k"}),
     ("anthropic", "AnthropicVertex", "gcp.vertex_ai", {"region": "r", "project_id": "p", "access_token": "t"}),
-    ("anthropic.lib.bedrock._mantle", "AnthropicBedrockMantle", "aws.bedrock", {"api_key": "k", "aws_region": "us-east-1"}),
-    ("anthropic.lib.aws._client", "AnthropicAWS", "anthropic", {"api_key": "k", "aws_region": "us-east-1", "workspace_id": "w"}),
+    (
+        "anthropic.lib.bedrock._mantle",
+        "AnthropicBedrockMantle",
+        "aws.bedrock",
+        {"api_key": "k", "aws_region": "us-east-1"},
+    ),
+    (
+        "anthropic.lib.aws._client",
+        "AnthropicAWS",
+        "anthropic",
+        {"api_key": "k", "aws_region": "us-east-1", "workspace_id": "w"},
+    ),
     ("openai", "BedrockOpenAI", "aws.bedrock", {"api_key": "k", "aws_region": "us-east-1"}),
 ]
 
@@ -318,7 +330,9 @@ def test_a_refused_call_with_a_middleware_costs_nothing(watch: Any, provider: Lo
 
 @needs_middleware
 @pytest.mark.parametrize("stream", [False, True])
-def test_each_response_that_a_middleware_asks_for_is_a_charge(watch: Any, provider: LocalProvider, stream: bool) -> None:
+def test_each_response_that_a_middleware_asks_for_is_a_charge(
+    watch: Any, provider: LocalProvider, stream: bool
+) -> None:
     def twice(request: Any, call_next: Any) -> Any:
         first = call_next(request)
         if stream:
@@ -350,7 +364,7 @@ def test_results_and_signatures_are_what_they_were(watching: Any, client: Any) -
     assert inspect.signature(openai._base_client.SyncAPIClient.request) == signature
     assert inspect.iscoroutinefunction(openai._base_client.AsyncAPIClient.request)
     assert inspect.iscoroutinefunction(amethod)
-    assert pickle.loads(pickle.dumps(after)).to_dict() == after.to_dict()  # noqa: S301  # our own bytes
+    assert pickle.loads(pickle.dumps(after)).to_dict() == after.to_dict()  # our own bytes
     assert after.to_dict() | {"id": ""} == before.to_dict() | {"id": ""}
 
 

@@ -79,7 +79,7 @@ def seen(library: str, provider: LocalProvider, form: str, answer: tuple[int, st
     provider.expect(Scenario(raw=answer))
     try:
         return create(library, provider, form)
-    except Exception as error:  # noqa: BLE001  # whatever the client raises
+    except Exception as error:  # whatever the client raises
         return type(error), str(error)
 
 
@@ -131,7 +131,9 @@ def test_counts_that_cannot_be_believed(
 def test_text_that_no_exporter_can_encode_costs_one_attribute_not_the_batch(
     watch: Any, provider: LocalProvider, form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    odd = '{"id":"\\ud800","model":"gpt-5.4","service_tier":"\\ud800","choices":[{"index":0,"finish_reason":"\\ud800"}],'
+    odd = (
+        '{"id":"\\ud800","model":"gpt-5.4","service_tier":"\\ud800","choices":[{"index":0,"finish_reason":"\\ud800"}],'
+    )
     usage = '"usage":{"prompt_tokens":1,"completion_tokens":2}}'
     body = (200, SSE, event(odd + usage) + event("[DONE]")) if form == "stream" else (200, JSON, odd + usage)
     provider.expect(Scenario(raw=body))

@@ -279,10 +279,14 @@ class OpenAIStreamReader:
         if self._reading is not None:
             # Nearly every item of a stream says nothing new: each step here is paid per chunk.
             if self._chat:
-                choices = getattr(item, "choices", None)
-                if choices.__class__ is list and len(choices) == 1 and getattr(item, "usage", None) is None:
-                    if getattr(choices[0], "finish_reason", choices) is None:
-                        return
+                choices: Any = getattr(item, "choices", None)
+                if (
+                    choices.__class__ is list
+                    and len(choices) == 1
+                    and getattr(item, "usage", None) is None
+                    and getattr(choices[0], "finish_reason", choices) is None
+                ):
+                    return
                 item = fields_of(item)
                 if field(item, "usage") is None and field(item, "x_groq") is None:
                     self._finished(item)
