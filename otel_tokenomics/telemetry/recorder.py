@@ -151,7 +151,7 @@ class Recorder:
             reading = reading._replace(reason=reading.reason or "incomplete_usage")
             if outcome.estimated is not None:
                 usage = Usage({**usage.counts, **outcome.estimated.counts}, "mixed")
-        return usage, reading._replace(usage=usage)
+        return usage, reading if reading.usage is usage else reading._replace(usage=usage)
 
     def _cost(
         self, request: Request, choice: ProviderChoice, outcome: Outcome, usage: Usage | None, reading: Reading
