@@ -62,36 +62,13 @@ _WORDS: Final = MappingProxyType(
 )
 _ASKED_IN: Final = frozenset({"chat", "completions"})
 _INPUT_KEYS: Final = frozenset(
-    {
-        "messages",
-        "content",
-        "text",
-        "input",
-        "prompt",
-        "instructions",
-        "tools",
-        "function",
-        "name",
-        "description",
-        "arguments",
-        "output",
-    }
-)
+    ("messages", "content", "text", "input", "prompt", "instructions", "tools", "function", "name", "description",
+     "arguments", "output")
+)  # fmt: skip
 _OUTPUT_KEYS: Final = frozenset(
-    {
-        "choices",
-        "delta",
-        "message",
-        "content",
-        "reasoning_content",
-        "refusal",
-        "text",
-        "tool_calls",
-        "function",
-        "arguments",
-        "output",
-    }
-)
+    ("choices", "delta", "message", "content", "reasoning_content", "refusal", "text", "tool_calls", "function",
+     "arguments", "output")
+)  # fmt: skip
 
 
 def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
