@@ -62,6 +62,8 @@ class Request(NamedTuple):
     parameters: Mapping[str, object] = _NO_PARAMETERS
     #: Whether the provider answers at once and works on in the background.
     background: bool = False
+    #: Salted hash of the API key; adapters leave it out, the key itself is never held.
+    credential_hash: str | None = None
 
 
 class Target(NamedTuple):
@@ -74,6 +76,11 @@ class Target(NamedTuple):
 
 class StreamReader(Protocol):
     """What a dialect reader of one stream offers; ``final`` says that the last count has been seen."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the last count has been seen."""
+        ...
 
     def observe(self, item: object) -> None:
         """Take note of one chunk or event."""
@@ -104,6 +111,8 @@ class Adapter:
     #: Reads a whole response: a parsed object, or the decoded body.
     usage: Callable[[Operation, object, str], Reading | None]
     stream_reader: Callable[[Operation, str], StreamReader]
+    #: The secret that a client sends; it is hashed where a salt is set, and never kept.
+    credential: Callable[[Any], str | None]
     #: The HTTP response that a stream or a raw response object stands on.
     http_response: Callable[[object], Any | None]
     #: Whether a result is a raw response: its parsing is left to the caller.

@@ -73,6 +73,10 @@ def body_of(options: Any) -> Mapping[str, Any]:
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return a value that is a mapping; an empty one where it is anything else."""
+    if value is None:
+        return _EMPTY  # asking an abstract class takes longer than all else here
+    if value.__class__ is dict:
+        return cast("Mapping[str, Any]", value)
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else _EMPTY
 
 
@@ -97,6 +101,15 @@ def endpoint_of(client: Any) -> Endpoint:
     endpoint = Endpoint(url.host or None, port, url.path.rstrip("/"))
     _endpoints[client] = (url, endpoint)
     return endpoint
+
+
+def credential(client: Any) -> str | None:
+    """Return the secret that a client sends; None where it asks for one before each request."""
+    for name in ("api_key", "auth_token"):
+        value = getattr(client, name, None)
+        if isinstance(value, str) and value:
+            return value
+    return None
 
 
 def parameters(body: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, object]:
@@ -167,10 +180,13 @@ def body(response: Any) -> object | None:
     if not hasattr(response, "_content"):
         return None
     kind = str(response.headers.get("content-type", "")).partition(";")[0].strip()
-    if kind.endswith("json"):
-        return json.loads(response.content)
-    if kind == "text/event-stream":
-        return _last_event(response.text)
+    try:
+        if kind.endswith("json"):
+            return json.loads(response.content)
+        if kind == "text/event-stream":
+            return _last_event(response.text)
+    except (ValueError, RecursionError):
+        return None  # what a provider calls JSON is not our failure
     return None
 
 

@@ -6,6 +6,7 @@ See the API reference, https://docs.anthropic.com/en/api/messages. From 1.14 on 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -101,9 +102,11 @@ def silence(client: Any) -> Callable[[], None]:
         return lambda: None
     before = client._lazy_tracer  # noqa: SLF001  # the library has no public switch after construction
     client._lazy_tracer = None  # noqa: SLF001
+    held = weakref.ref(client)
 
     def restore() -> None:
-        client._lazy_tracer = before  # noqa: SLF001
+        if (still := held()) is not None:
+            still._lazy_tracer = before  # noqa: SLF001
 
     return restore
 
@@ -131,6 +134,7 @@ ADAPTER: Final = Adapter(
     request=request,
     usage=usage,
     stream_reader=stream_reader,
+    credential=base.credential,
     http_response=base.http_response,
     is_raw=base.is_raw,
     body=base.body,

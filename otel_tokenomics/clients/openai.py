@@ -62,37 +62,13 @@ _WORDS: Final = MappingProxyType(
 )
 _ASKED_IN: Final = frozenset({"chat", "completions"})
 _INPUT_KEYS: Final = frozenset(
-    {
-        "messages",
-        "content",
-        "text",
-        "input",
-        "prompt",
-        "instructions",
-        "tools",
-        "function",
-        "name",
-        "description",
-        "arguments",
-        "output",
-    }
-)
+    ("messages", "content", "text", "input", "prompt", "instructions", "tools", "function", "name", "description",
+     "arguments", "output")
+)  # fmt: skip
 _OUTPUT_KEYS: Final = frozenset(
-    {
-        "choices",
-        "delta",
-        "message",
-        "content",
-        "reasoning_content",
-        "refusal",
-        "text",
-        "tool_calls",
-        "function",
-        "arguments",
-        "output",
-    }
-)
-_AZURE: Final = frozenset({"AzureOpenAI", "AsyncAzureOpenAI"})
+    ("choices", "delta", "message", "content", "reasoning_content", "refusal", "text", "tool_calls", "function",
+     "arguments", "output")
+)  # fmt: skip
 
 
 def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
@@ -124,7 +100,7 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Re
     asked = base.part_of(body, "stream_options").get("include_usage")
     return Request(
         model=base.text_of(body, "model"),
-        provider="azure.ai.openai" if type(client).__name__ in _AZURE else "openai",
+        provider=_provider(client),
         host=endpoint.host,
         port=endpoint.port,
         path=endpoint.path,
@@ -136,6 +112,13 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Re
         parameters=parameters,
         background=body.get("background") is True,
     )
+
+
+def _provider(client: Any) -> str:
+    name = type(client).__name__
+    if name == "OpenAI" or name == "AsyncOpenAI":
+        return "openai"
+    return "azure.ai.openai" if "Azure" in name else "aws.bedrock" if "Bedrock" in name else "openai"
 
 
 def _facts(body: Mapping[str, Any]) -> Facts:
@@ -192,7 +175,8 @@ def only_usage(item: Any) -> bool:
     Asking also puts an explicit null on every other chunk, which a dump of set fields would show: it is unset again.
     """
     if getattr(item, "usage", None) is not None:
-        return not item.choices
+        choices = getattr(item, "choices", None)
+        return isinstance(choices, list) and not choices
     written = getattr(item, "model_fields_set", None)
     if written is not None:
         written.discard("usage")
@@ -238,6 +222,7 @@ ADAPTER: Final = Adapter(
     request=request,
     usage=usage,
     stream_reader=stream_reader,
+    credential=base.credential,
     http_response=base.http_response,
     is_raw=base.is_raw,
     body=base.body,

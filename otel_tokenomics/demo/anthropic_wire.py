@@ -1,13 +1,21 @@
-"""Anthropic's messages format, as the local provider speaks it (also under Vertex's paths)."""
+"""Anthropic's messages format, as the local provider speaks it (also under Vertex's and Bedrock's paths)."""
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from otel_tokenomics.demo.openai_wire import Answer, Json
 from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario
 
+#: Paths under which cloud platforms serve the format.
+PLATFORM_PATH: Final = re.compile(r":(?:stream)?[rR]awPredict$|/v1/messages$|^model/[^/]+/invoke")
+_FRAMED: Final = "/invoke-with-response-stream"
 _START_ONLY = ("cache_creation", "service_tier", "speed", "inference_geo")
 
 
@@ -20,9 +28,11 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
                        "request_counts": {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
                        "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z", "ended_at": None,
                        "archived_at": None, "cancel_initiated_at": None, "results_url": None})  # fmt: skip
-    if not (path.endswith(("v1/messages", ":rawPredict", ":streamRawPredict"))):
+    framed = path.endswith(_FRAMED)
+    if not (framed or path.endswith(("v1/messages", ":rawPredict", ":streamRawPredict", "/invoke"))):
         return None
-    model = body.get("model") or path.rpartition("/")[2].partition(":")[0]
+    named = path.split("/")[-2] if path.startswith("model/") else path.rpartition("/")[2].partition(":")[0]
+    model = body.get("model") or named
     usage = dict(scenario.usage) if scenario.usage is not None else _plain_usage(body, scenario, ledger)
     identity = ledger.next_id("msg_")
     ledger.bill(Billed(identity, "messages", model, usage))
@@ -30,11 +40,14 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
                      "stop_reason": None, "stop_sequence": None}  # fmt: skip
     message |= scenario.response or {}
     said = dict(scenario.hostile) if scenario.hostile is not None else usage
+    if framed:
+        events = _events(message, said, scenario)
+        return Answer(events=events, content_type="application/vnd.amazon.eventstream", framed=True)
     if body.get("stream") or path.endswith(":streamRawPredict"):
         return Answer(events=_events(message, said, scenario))
     reported: Json = {} if scenario.report == "none" else {"usage": None if scenario.report == "null" else said}
     text = [{"type": "text", "text": "Done."}]
-    return Answer({**message, "content": text, "stop_reason": "end_turn", **reported})
+    return Answer({**message, "content": text, "stop_reason": "end_turn", **reported, **(scenario.response or {})})
 
 
 def _plain_usage(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
@@ -58,3 +71,16 @@ def _events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iter
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
     yield "message_delta", {"type": "message_delta", "delta": stop, "usage": said if scenario.report == "exact" else {}}
     yield "message_stop", {"type": "message_stop"}
+
+
+def event_frame(data: Json) -> bytes:
+    """Return one event in AWS's binary frame: length, headers and payload, each with its checksum."""
+    payload = json.dumps({"bytes": base64.b64encode(json.dumps(data).encode()).decode()}).encode()
+    pairs = ((":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event"))
+    headers = b"".join(
+        struct.pack(">B", len(name)) + name.encode() + struct.pack(">BH", 7, len(value)) + value.encode()
+        for name, value in pairs
+    )
+    prelude = struct.pack(">II", len(headers) + len(payload) + 16, len(headers))
+    frame = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+    return frame + struct.pack(">I", zlib.crc32(frame))

@@ -17,6 +17,8 @@ class Answer(NamedTuple):
     events: Iterator[tuple[str | None, Json]] | None = None
     content_type: str = "application/json"
     end_mark: bool = False
+    #: Whether the events travel in AWS's binary frames.
+    framed: bool = False
 
 
 def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer | None:
@@ -81,6 +83,8 @@ def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Ans
     done = {**whole, **_reported(usage, scenario)}
     if body.get("background"):
         ledger.background[identity] = done
+        if body.get("stream"):
+            return Answer(events=_responses_events(whole, done, status, scenario))
         return Answer({**whole, "status": "queued", "output": [], "usage": None})
     if body.get("stream"):
         return Answer(events=_responses_events(whole, done, status, scenario))
@@ -90,12 +94,22 @@ def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Ans
 def _responses_events(whole: Json, done: Json, status: str, scenario: Scenario) -> Iterator[tuple[str, Json]]:
     opened: Json = {**whole, "status": "in_progress", "output": [], "usage": None}
     yield "response.created", {"type": "response.created", "sequence_number": 0, "response": opened}
+    place: Json = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "sequence_number": 0}
+    item: Json = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": []}
+    part: Json = {"type": "output_text", "text": "", "annotations": []}
+    for name, data in (("output_item", {"item": item}), ("content_part", {"part": part})):
+        yield f"response.{name}.added", {"type": f"response.{name}.added", **place, **data}
     for number in range(1, scenario.chunks + 1):
         delta: Json = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0,
                  "delta": "word ", "sequence_number": number, "logprobs": []}  # fmt: skip
         yield "response.output_text.delta", delta
     name = f"response.{status}"
     yield name, {"type": name, "sequence_number": scenario.chunks + 1, "response": done}
+
+
+def resumed(done: Json, scenario: Scenario) -> Iterator[tuple[str, Json]]:
+    """Return the events of a stored response that is streamed again."""
+    return _responses_events({**done, "usage": None}, done, done["status"], scenario)
 
 
 def _embeddings(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
@@ -118,6 +132,12 @@ def _images(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answe
     model = body.get("model", "")
     usage: Json = dict(scenario.usage or {})
     ledger.bill(Billed(ledger.next_id("img-"), "images", model, usage or {"image": body.get("n") or 1}))
+    if body.get("stream") in (True, "true"):
+        made: Json = {"created_at": 1, "b64_json": "", "size": "1024x1024", "quality": "low", "background": "opaque",
+                "output_format": "png", "partial_image_index": 0}  # fmt: skip
+        first, last = "image_generation.partial_image", "image_generation.completed"
+        done: Json = {**made, "type": last, **_reported(usage, scenario)}
+        return Answer(events=iter([(first, {**made, "type": first}), (last, done)]))
     images = [{"b64_json": ""} for _ in range(int(body.get("n") or 1))]
     return Answer({"created": 1, "data": images, **(_reported(usage, scenario) if usage else {})})
 
@@ -125,6 +145,10 @@ def _images(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answe
 def _transcription(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
     usage = _usage(scenario, lambda: {"type": "duration", "seconds": 7})
     ledger.bill(Billed(ledger.next_id("tr-"), "transcription", body.get("model", ""), usage))
+    if body.get("stream") in (True, "true"):
+        delta, done = "transcript.text.delta", "transcript.text.done"
+        last: Json = {"type": done, "text": "Done.", **_reported(usage, scenario)}
+        return Answer(events=iter([(delta, {"type": delta, "delta": "Done."}), (done, last)]), end_mark=True)
     return Answer({"text": "Done.", **_reported(usage, scenario)})
 
 

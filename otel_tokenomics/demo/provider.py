@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,15 @@ _AZURE: Final = re.compile(r"^openai/(?:deployments/[^/]+/|v1/)?")
 _MAX_BODY: Final = 8 * 2**20
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # fifty calls at once are a test, and a refused connection would be the server's fault
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of connections that clients cut: cutting them is what many tests are about."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class LocalProvider:
     """A server on 127.0.0.1; use it as a with-block.
 
@@ -31,7 +41,7 @@ class LocalProvider:
     def __init__(self, scale: int = 1) -> None:
         self.ledger = Ledger(scale)
         handler = type("Handler", (_Handler,), {"ledger": self.ledger})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -80,9 +90,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._saw()
-        found = self.ledger.background.get(self.path.partition("?")[0].rpartition("/")[2])
+        path, _, query = self.path.partition("?")
+        found = self.ledger.background.get(path.rpartition("/")[2])
         if found is None:
             self._error(404, "not found")
+        elif "stream=true" in query:
+            scenario = self.ledger.scenario({})
+            self._stream(Answer(events=openai_wire.resumed(found, scenario)), scenario)
         else:
             self._json(found)
 
@@ -94,6 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(scenario.hang_s)
         if scenario.fail:
             self._error(scenario.fail[0], "told to fail")
+        elif scenario.raw is not None:
+            status, content_type, text = scenario.raw
+            self._send(status, text.encode(), content_type)
         elif scenario.refuse is not None and scenario.refuse in body:
             self._error(400, f"Unrecognized request argument supplied: {scenario.refuse}")
         else:
@@ -101,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: dict[str, Any], scenario: Scenario) -> None:
         path = self.path.partition("?")[0].lstrip("/")
-        if path.startswith("anthropic-api/") or ":rawPredict" in path or ":streamRawPredict" in path:
+        if path.startswith("anthropic-api/") or anthropic_wire.PLATFORM_PATH.search(path):
             answer = anthropic_wire.answer(path, body, scenario, self.ledger)
         else:
             route = _AZURE.sub("", path.removeprefix("openai-api/").removeprefix("v1/"))
@@ -117,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, answer: Answer, scenario: Scenario) -> None:
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-type", answer.content_type if answer.framed else "text/event-stream")
         self.send_header("connection", "close")
         # A length that is never reached: a cut connection is an error to the client, not an end.
         if scenario.cut_after is not None:
@@ -130,19 +147,20 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 if number == scenario.error_after:
                     error = {"type": "error", "error": {"type": "overloaded_error", "message": "told to fail"}}
-                    self._event("error", error)
+                    self._event("error", error, answer)
                     return
                 if scenario.delay_s:
                     time.sleep(scenario.delay_s)
-                self._event(name, data)
+                self._event(name, data, answer)
             if answer.end_mark:
                 self.wfile.write(b"data: [DONE]\n\n")
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    def _event(self, name: str | None, data: dict[str, Any]) -> None:
+    def _event(self, name: str | None, data: dict[str, Any], answer: Answer) -> None:
         head = f"event: {name}\n" if name else ""
-        self.wfile.write(f"{head}data: {json.dumps(data)}\n\n".encode())
+        frame = f"{head}data: {json.dumps(data)}\n\n".encode()
+        self.wfile.write(anthropic_wire.event_frame(data) if answer.framed else frame)
         self.wfile.flush()
 
     def _body(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Scenario(NamedTuple):
     ``fail`` is the status codes of the first attempts, ``refuse`` a request field whose presence is answered with
     400. ``chunks`` is the number of content chunks of a stream, ``cut_after`` closes the connection after that many,
     ``error_after`` sends an error event, ``delay_s`` waits before each chunk, ``hang_s`` before the answer.
+    ``raw`` is status, content type and text of an answer that is no format at all.
     """
 
     usage: Mapping[str, Any] | None = None
@@ -34,6 +35,7 @@ class Scenario(NamedTuple):
     hang_s: float = 0.0
     response: Mapping[str, Any] | None = None
     status: str | None = None
+    raw: tuple[int, str, str] | None = None
 
 
 class Billed(NamedTuple):

@@ -6,13 +6,13 @@ is dropped, a finaliser ends the call.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
 from otel_tokenomics.client_api import Adapter, Operation, Request
@@ -35,9 +35,9 @@ class Call:
     """One call of a model. ``end`` may be reached from anywhere, any number of times, in any thread."""
 
     __slots__: Final = (
-        "__weakref__", "_adapter", "_chunks", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
-        "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "client", "fetched",
-        "hide", "native", "operation", "options", "own", "request", "retries", "span", "tags",
+        "__weakref__", "_adapter", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
+        "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks", "client",
+        "fetched", "hide", "native", "operation", "options", "own", "parent", "request", "retries", "span", "tags",
     )  # fmt: skip
 
     def __init__(
@@ -56,11 +56,13 @@ class Call:
         self._ended = self._started = self.attached = self.hide = self.own = self.native = False
         self._reader = adapter.stream_reader(operation, choice.name) if request.stream else None
         self._first: float | None = None
-        self._chunks = self.retries = 0
+        self.chunks = self.retries = 0
         self._estimator: Estimator | None = None
         self._text = ""
         self._output: list[str] = []
         self.span: Span | None = None
+        #: Where the call was made, for the span of a further response; empty after the request.
+        self.parent: Context | None = None
         #: The background call whose bill a fetch may bring.
         self.fetched: Background | None = None
         #: Client and options of the request under way; empty before and after.
@@ -68,6 +70,22 @@ class Call:
         self.options: Any = None
         self._start_ns = time.time_ns()
         self._start = time.perf_counter()
+
+    @property
+    def answered(self) -> bool:
+        """Whether a response that is billed has begun."""
+        return self._started
+
+    def further(self) -> Call:
+        """Return the call of one more response to the same request: each response is a charge of its own."""
+        twin = Call(self._adapter, self._recorder, self._pending, self.operation, self.request, self.choice)
+        twin.tags, twin.hide = self.tags, self.hide
+        twin.own, twin.span = True, self._recorder.start(self.operation, self.request, self.choice, self.parent)
+        return twin
+
+    def release(self) -> None:
+        """Let go of what only the request under way needs."""
+        self.client = self.options = self.parent = None
 
     @property
     def ended(self) -> bool:
@@ -92,6 +110,7 @@ class Call:
             span, scope = get_current_span(), self._adapter.native_scope
             if scope is not None and scope_of(span).startswith(scope) and not has_cost(span):
                 self.span = span
+                self._recorder.adopt(span)
         if self.request.stream or not http_response.is_closed:
             self.attach(http_response)
 
@@ -126,23 +145,24 @@ class Call:
                 return adapter.usage(self.operation, body, provider) or reading
         return reading
 
-    def observe(self, item: object) -> bool:
-        """Take note of a stream item; return whether the caller must not see it. Never raises."""
-        try:
-            if self._first is None:
-                self._first = time.perf_counter() - self._start
-            self._chunks += 1
-            if self._reader is not None:
-                self._reader.observe(item)
-            if self._estimator is not None:
-                self._output.extend(self._adapter.output_texts(item))
-            if self.native and getattr(self._reader, "final", False):
-                # The library's span ends with the body, before our generator does: this is the last chance.
-                self.end("completed")
-            return self.hide and self._adapter.only_usage(item)
-        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
-            failures.report("usage", error)
-            return False
+    def watching(self) -> tuple[Callable[[object], None], Callable[[object], bool] | None]:
+        """Return what takes note of each item of the stream, and what tells those that the caller must not see."""
+        usual = self._reader is not None and self.own and self._estimator is None
+        note = self._reader.observe if usual and self._reader is not None else self._observe
+        return note, self._adapter.only_usage if self.hide else None
+
+    def first_chunk(self) -> None:
+        """Note that the stream's first item has come."""
+        self._first = time.perf_counter() - self._start
+
+    def _observe(self, item: object) -> None:
+        if self._reader is not None:
+            self._reader.observe(item)
+        if self._estimator is not None:
+            self._output.extend(self._adapter.output_texts(item))
+        if not self.own and self._reader is not None and self._reader.final:
+            # Who owns the span may end it as he sees this very item, before our generator ends: the last chance.
+            self.end("completed")
 
     # --- the ends -------------------------------------------------------------------------------
 
@@ -159,8 +179,9 @@ class Call:
         """End the call because its response is given up; a raw body that was read to its end is complete."""
         if raw and not self.request.stream and http_response.is_closed:
             self.returned(http_response, http_response)
-        elif isinstance(sys.exc_info()[1], asyncio.CancelledError):
-            self.end("cancelled", error_type="CancelledError", ambiguous=True)
+        elif (error := sys.exc_info()[1]) is not None and not isinstance(error, (Exception, GeneratorExit)):
+            # Of asyncio, of trio, or an interrupt: whoever closes does so because of it.
+            self.end("cancelled", error_type=type(error).__qualname__, ambiguous=True)
         else:
             self.end("completed" if raw and http_response.is_closed else "abandoned")
 
@@ -182,14 +203,14 @@ class Call:
             failures.report("record", error)
             if self.own and self.span is not None:
                 self.span.end()
-        finally:
-            self.client = self.options = None
 
     def _settle(self, how: str, reading: Reading | None, error_type: str | None, *, ambiguous: bool) -> None:
         if reading is None and self._reader is not None:
             reading = self._reader.reading()
         if self.request.background:
             reading = self._await_bill(reading)
+        elif self.fetched is None and reading is not None and reading.reason == "pending":
+            reading = reading._replace(reason=None)  # a stream that was cut: no bill will come
         if self.fetched is not None and not self._is_bill(reading):
             return
         span = self.span
@@ -198,7 +219,7 @@ class Call:
         first = self._first if self.request.stream else None
         outcome = Outcome(
             reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous, self._started,
-            first, self._chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
+            first, self.chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
         )  # fmt: skip
         self._recorder.settle(span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags)
 
@@ -228,7 +249,7 @@ class Call:
             return None
         model = self.request.model
         if reading is not None and reading.usage is not None:
-            cut = how != "completed" and not getattr(self._reader, "final", False)
+            cut = how != "completed" and not (self._reader is not None and self._reader.final)
             return Usage({"output": estimator(model, output)}, "mixed") if cut and output else None
         if self.request.units:
             return None

@@ -19,6 +19,11 @@ from typing import Any, Final, Protocol
 class Abandoned(Protocol):
     """What is ended when its response is dropped: any number of times, which is once."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is settled already."""
+        ...
+
     def abandon(self) -> None:
         """End the call."""
         ...
@@ -41,7 +46,12 @@ class Reaper:
         if self._thread is None:
             self._start()
         self._open.add(call)
-        weakref.finalize(http_response, self._dropped.put, call).atexit = False
+        weakref.finalize(http_response, self._drop, call).atexit = False
+
+    def _drop(self, call: Abandoned) -> None:
+        """Queue a call whose response was dropped; nobody is woken for one that has ended, as nearly all have."""
+        if not call.ended:
+            self._dropped.put(call)
 
     def drain(self, timeout: float = 1.0) -> bool:
         """Wait until everything that was dropped has been ended; return whether it has, in seconds of ``timeout``."""

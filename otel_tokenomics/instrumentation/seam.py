@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,6 +22,8 @@ from otel_tokenomics.telemetry.recorder import Recorder
 
 _PENDING_REMEMBERED: Final = 4096
 _HOSTS_REMEMBERED: Final = 256
+#: Enough to tell the keys of one company apart, too few to be taken for a key.
+_HASH_DIGITS: Final = 16
 
 
 class Begun:
@@ -48,12 +52,13 @@ class Seam:
         self._recorder, self._settings, self._prepare, self._estimator = recorder, settings, prepare, estimator
         self._pending: Bounded[str, Background] = Bounded(_PENDING_REMEMBERED)
         self._refusing: Bounded[tuple[str | None, int | None], bool] = Bounded(_HOSTS_REMEMBERED)
-        self._silenced: list[Callable[[], None]] = []
+        self._silenced: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
+        self._salt = settings.credential_salt.encode() if settings.credential_salt else None
 
     def stop(self) -> None:
         """Let every call through from now on (a client may have kept a wrapped method), and undo what was set."""
         self.active = False
-        for restore in self._silenced:
+        for restore in list(self._silenced.values()):
             restore()
         self._silenced.clear()
 
@@ -71,6 +76,7 @@ class Seam:
             except BaseException as error:
                 if not self._withdrawn(begun, error):
                     begun.call.failed(error)
+                    begun.call.release()
                     raise
             else:
                 self._finish(begun, result)
@@ -90,6 +96,7 @@ class Seam:
             except BaseException as error:
                 if not self._withdrawn(begun, error):
                     begun.call.failed(error)
+                    begun.call.release()
                     raise
             else:
                 self._finish(begun, result)
@@ -105,8 +112,9 @@ class Seam:
                 return None
             current = context.get_current()
             metered = current.get(METERED)
-            options = args[1] if len(args) > 1 else kwargs.get("options")
-            if metered is not None and (not isinstance(metered, Call) or metered.covers(instance, options)):
+            if metered is not None and (
+                not isinstance(metered, Call) or metered.covers(instance, _options(args, kwargs))
+            ):
                 return None
             return self._begun(operation, current, instance, args, kwargs)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
@@ -123,6 +131,8 @@ class Seam:
         request = self.adapter.request(instance, operation, args, kwargs)
         if fetched is not None:
             request = fetched.request._replace(stream=request.stream, background=False)
+        elif self._salt is not None:
+            request = request._replace(credential_hash=self._hash(self.adapter.credential(instance)))
         choice = fetched.choice if fetched is not None else self._recorder.provider(request)
         call = Call(self.adapter, self._recorder, self._pending, operation, request, choice)
         begun = Begun(call, current, args, kwargs)
@@ -136,8 +146,13 @@ class Seam:
         within = inside(current, call, call.span if call.own else None)
         begun.context = without_our_baggage(within, self._settings.strip_baggage)
         call.client = instance
-        call.options = begun.args[1] if len(begun.args) > 1 else begun.kwargs["options"]
+        call.options, call.parent = _options(begun.args, begun.kwargs), current
         return begun
+
+    def _hash(self, secret: str | None) -> str | None:
+        if secret is None or self._salt is None:
+            return None
+        return hmac.digest(self._salt, secret.encode(), "sha256").hex()[:_HASH_DIGITS]
 
     def _place(self, call: Call, instance: Any, current: Context) -> None:
         """Find the span on which the call is written, or start one."""
@@ -147,11 +162,13 @@ class Seam:
                 call.native = True  # it becomes current in the client, and is taken there
                 return
             if adapter.silence is not None:
-                self._silenced.append(adapter.silence(instance))
+                self._silenced[instance] = adapter.silence(instance)
         place = place_of(current)
         call.own, call.span = place
         if place is OWN:
             call.span = self._recorder.start(call.operation, call.request, call.choice, current)
+        elif call.span is not None:
+            self._recorder.adopt(call.span)
 
     def _ask(self, begun: Begun) -> None:
         """Ask for usage in the stream where the caller did not say and the host is known to take the option."""
@@ -176,6 +193,7 @@ class Seam:
             self._refusing.add((request.host, request.port), value=True)
             (begun.args, begun.kwargs), begun.given = begun.given, None
             begun.call.hide = False
+            begun.call.options = _options(begun.args, begun.kwargs)
         except Exception as failure:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", failure)
             return False
@@ -193,34 +211,40 @@ class Seam:
                 call.returned(result)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
-        call.client = call.options = None
+        call.release()
 
     # --- the response ---------------------------------------------------------------------------
 
     def process(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        """Wrap the place that first holds the HTTP response of the attempt that succeeded."""
+        """Wrap the place that first holds the HTTP response of an attempt."""
         call = self._arrived(instance, kwargs)
         result = wrapped(*args, **kwargs)
-        if call is not None and call.native and not call.attached:
-            call.returned(result, kwargs.get("response"))
+        if call is not None and not call.attached:
+            call.returned(result, kwargs["response"])
         return result
 
     async def aprocess(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap the asynchronous twin of ``process``."""
         call = self._arrived(instance, kwargs)
         result = await wrapped(*args, **kwargs)
-        if call is not None and call.native and not call.attached:
-            call.returned(result, kwargs.get("response"))
+        if call is not None and not call.attached:
+            call.returned(result, kwargs["response"])
         return result
 
     def _arrived(self, instance: Any, kwargs: Any) -> Call | None:
+        """Return the call of a billed response; a middleware of the client may ask for several, or see errors."""
         call = context.get_current().get(METERED)
         if not isinstance(call, Call) or call.client is not instance:
             return None
         try:
-            call.arrived(kwargs["response"], kwargs.get("retries_taken") or 0)
+            http_response = kwargs["response"]
+            if not http_response.is_success:
+                return None
+            call = call.further() if call.answered else call
+            call.arrived(http_response, kwargs.get("retries_taken") or 0)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
+            return None
         return call
 
     def stream(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -249,6 +273,10 @@ class Seam:
         if call is not None and not call.request.stream:
             call.returned(result, instance.http_response)
         return result
+
+
+def _options(args: Any, kwargs: Any) -> Any:
+    return args[1] if len(args) > 1 else kwargs.get("options")
 
 
 def _detach(token: Any, attached: Context) -> None:

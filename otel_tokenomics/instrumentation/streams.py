@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from otel_tokenomics.instrumentation.call import call_of
+from otel_tokenomics.telemetry import failures
 
 
 def observed(inner: Generator[Any], http_response: Any) -> Generator[Any]:
@@ -18,11 +19,20 @@ def observed(inner: Generator[Any], http_response: Any) -> Generator[Any]:
     if call is None:
         yield from inner
         return
-    observe = call.observe
+    note, unseen = call.watching()
     try:
         for item in inner:
-            if not observe(item):
-                yield item
+            # Written out here and in the twin below, for a call more per chunk is what a chunk may cost.
+            if not call.chunks:
+                call.first_chunk()
+            call.chunks += 1
+            try:
+                note(item)
+                if unseen is not None and unseen(item):
+                    continue
+            except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+                failures.report("usage", error)
+            yield item
     except BaseException as error:
         call.failed(error)
         raise
@@ -40,10 +50,18 @@ async def observed_async(inner: AsyncGenerator[Any], http_response: Any) -> Asyn
             async for item in inner:
                 yield item
             return
-        observe = call.observe
+        note, unseen = call.watching()
         async for item in inner:
-            if not observe(item):
-                yield item
+            if not call.chunks:
+                call.first_chunk()
+            call.chunks += 1
+            try:
+                note(item)
+                if unseen is not None and unseen(item):
+                    continue
+            except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+                failures.report("usage", error)
+            yield item
     except BaseException as error:
         if call is not None:
             call.failed(error)

@@ -18,19 +18,20 @@ from otel_tokenomics.usage import NO_FACTS, Reading, Usage, pico_to_usd
 CACHE_WRITES: Final = ("cache_write", "cache_write_1h", "cache_write_12h")
 #: Units that the standard attributes carry: all others are written as ``tokenomics.usage.<unit>``.
 _STANDARD_UNITS: Final = frozenset({"input", "cache_read", "cache_write", "output", "reasoning", "request"})
-_PARAMETERS: Final = {
-    "max_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
-    "temperature": names.GEN_AI_REQUEST_TEMPERATURE,
-    "top_p": names.GEN_AI_REQUEST_TOP_P,
-    "top_k": names.GEN_AI_REQUEST_TOP_K,
-    "seed": names.GEN_AI_REQUEST_SEED,
-    "frequency_penalty": names.GEN_AI_REQUEST_FREQUENCY_PENALTY,
-    "presence_penalty": names.GEN_AI_REQUEST_PRESENCE_PENALTY,
-    "stop_sequences": names.GEN_AI_REQUEST_STOP_SEQUENCES,
-    "choice_count": names.GEN_AI_REQUEST_CHOICE_COUNT,
-    "encoding_formats": names.GEN_AI_REQUEST_ENCODING_FORMATS,
-    "dimensions": names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT,
-    "reasoning_level": names.GEN_AI_REQUEST_REASONING_LEVEL,
+#: Word -> attribute and type. The standard fixes the type, whatever the caller wrote (a temperature of 0 is 0.0).
+_PARAMETERS: Final[dict[str, tuple[str, type]]] = {
+    "max_tokens": (names.GEN_AI_REQUEST_MAX_TOKENS, int),
+    "temperature": (names.GEN_AI_REQUEST_TEMPERATURE, float),
+    "top_p": (names.GEN_AI_REQUEST_TOP_P, float),
+    "top_k": (names.GEN_AI_REQUEST_TOP_K, float),
+    "seed": (names.GEN_AI_REQUEST_SEED, int),
+    "frequency_penalty": (names.GEN_AI_REQUEST_FREQUENCY_PENALTY, float),
+    "presence_penalty": (names.GEN_AI_REQUEST_PRESENCE_PENALTY, float),
+    "stop_sequences": (names.GEN_AI_REQUEST_STOP_SEQUENCES, tuple),
+    "choice_count": (names.GEN_AI_REQUEST_CHOICE_COUNT, int),
+    "encoding_formats": (names.GEN_AI_REQUEST_ENCODING_FORMATS, tuple),
+    "dimensions": (names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, int),
+    "reasoning_level": (names.GEN_AI_REQUEST_REASONING_LEVEL, str),
 }
 _FACTS: Final = {
     "speed": names.TOKENOMICS_REQUEST_SPEED,
@@ -53,6 +54,15 @@ _SAVINGS_ATTRIBUTE: Final = {
     "batch": names.TOKENOMICS_COST_SAVINGS_BATCH,
     "response_cache": names.TOKENOMICS_COST_SAVINGS_RESPONSE_CACHE,
 }
+#: Of the profile ``latest`` alone; each is a subset of a standard total, and includes its cached part.
+_MODALITIES: Final = {
+    names.GEN_AI_USAGE_AUDIO_INPUT_TOKENS: ("audio_in", "audio_cache_read"),
+    names.GEN_AI_USAGE_AUDIO_CACHE_READ_INPUT_TOKENS: ("audio_cache_read",),
+    names.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS: ("audio_out",),
+    names.GEN_AI_USAGE_IMAGE_INPUT_TOKENS: ("image_in",),
+    names.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS: ("image_out",),
+}
+_OPENAI: Final = frozenset({"openai", "azure.ai.openai"})
 _USAGE_PREFIX: Final = names.TOKENOMICS_USAGE_SOURCE.removesuffix("source")
 
 
@@ -61,9 +71,11 @@ class CallAttributes:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._latest = settings.semconv == "latest"
+        self._parameters = {**_PARAMETERS, "top_k": (names.GEN_AI_REQUEST_TOP_K, int)} if self._latest else _PARAMETERS
         self._cache_write = (
             names.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS
-            if settings.semconv == "latest"
+            if self._latest
             else names.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS
         )
 
@@ -71,10 +83,12 @@ class CallAttributes:
         """Return every attribute of a call but those that stood at its start."""
         operation, request, _, outcome, usage, reading, cost = call
         attributes: dict[str, Any] = {names.TOKENOMICS_CALL_END: outcome.end}
-        _request_attributes(attributes, operation, request)
-        _response_attributes(attributes, request, reading, outcome)
+        _request_attributes(attributes, operation, request, self._parameters)
+        _response_attributes(attributes, operation, request, reading, outcome)
         if usage is not None:
-            self._usage_attributes(attributes, usage, operation)
+            attributes[names.TOKENOMICS_USAGE_SOURCE] = usage.source
+            if operation.name != "fetch_response":  # which carries the charge, but by the standard no usage
+                self._usage_attributes(attributes, usage, operation)
         _fact_attributes(attributes, cost, {**request.facts, **reading.facts})
         if self._settings.price or cost.source == "provider":
             self._cost_attributes(attributes, cost)
@@ -82,7 +96,6 @@ class CallAttributes:
 
     def _usage_attributes(self, attributes: dict[str, Any], usage: Usage, operation: Operation) -> None:
         counts = usage.counts
-        attributes[names.TOKENOMICS_USAGE_SOURCE] = usage.source
         if usage.source == "estimated":
             attributes[names.TOKENOMICS_USAGE_ESTIMATED_INPUT_TOKENS] = counts.get("input", 0)
             if "output" in counts:
@@ -113,6 +126,10 @@ class CallAttributes:
             attributes[self._cache_write] = written
         if counts.get("reasoning"):
             attributes[names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = counts["reasoning"]
+        if self._latest:
+            for attribute, units in _MODALITIES.items():
+                if amount := sum([counts.get(unit, 0) for unit in units]):
+                    attributes[attribute] = amount
 
     def _cost_attributes(self, attributes: dict[str, Any], cost: Cost) -> None:
         attributes[names.TOKENOMICS_COST_STATUS] = cost.status
@@ -154,21 +171,30 @@ def absent_only(span: Span, attributes: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in attributes.items() if key.startswith("tokenomics.") or key not in present}
 
 
-def _request_attributes(attributes: dict[str, Any], operation: Operation, request: Request) -> None:
+def _request_attributes(
+    attributes: dict[str, Any], operation: Operation, request: Request, parameters: Mapping[str, tuple[str, type]]
+) -> None:
     if request.stream:
         attributes[names.GEN_AI_REQUEST_STREAM] = True
     if operation.output_type:
         attributes[names.GEN_AI_OUTPUT_TYPE] = operation.output_type
     for word, value in request.parameters.items():
-        key = _PARAMETERS.get(word)
-        if key is not None and value is not None:
-            attributes[key] = value
+        if word in parameters:
+            key, kind = parameters[word]
+            if kind is float and type(value) is int:
+                value = float(value)
+            if type(value) is kind:
+                attributes[key] = value
+    if request.credential_hash:
+        attributes[names.TOKENOMICS_CREDENTIAL_HASH] = request.credential_hash
     tier = request.parameters.get("service_tier")
-    if tier is not None and request.provider in ("openai", "azure.ai.openai"):
+    if isinstance(tier, str) and request.provider in _OPENAI:
         attributes[names.OPENAI_REQUEST_SERVICE_TIER] = tier
 
 
-def _response_attributes(attributes: dict[str, Any], request: Request, reading: Reading, outcome: Outcome) -> None:
+def _response_attributes(
+    attributes: dict[str, Any], operation: Operation, request: Request, reading: Reading, outcome: Outcome
+) -> None:
     if reading.response_model:
         attributes[names.GEN_AI_RESPONSE_MODEL] = reading.response_model
     if reading.response_id:
@@ -177,9 +203,13 @@ def _response_attributes(attributes: dict[str, Any], request: Request, reading: 
         attributes[names.GEN_AI_RESPONSE_STATUS] = reading.response_status
     if reading.finish_reasons:
         attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = reading.finish_reasons
-    tier = reading.facts.get("service_tier")
-    if tier and request.provider in ("openai", "azure.ai.openai"):
-        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = tier
+    elif outcome.end == "error" and outcome.started and operation.name in ("chat", "text_completion"):
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = ("error",)
+    if tier := reading.facts.get("service_tier"):
+        if operation.api == "messages":
+            attributes[names.ANTHROPIC_RESPONSE_SERVICE_TIER] = tier
+        elif request.provider in _OPENAI:
+            attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = tier
     if outcome.first_chunk_s is not None:
         attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = outcome.first_chunk_s
     if outcome.retries:

@@ -97,6 +97,8 @@ class Instruments:
         self._forked = False
         self.accumulator = Accumulator()
         self._histograms: Mapping[str, Any] | None = None
+        #: Whether anybody listens to the histograms: building their dimensions costs more than an idle record.
+        self.heard = True
         self._lock = threading.Lock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
@@ -125,7 +127,9 @@ class Instruments:
                 if made is None:
                     meter = self._meter()
                     self._make_observables(meter)
-                    made = self._histograms = self._make_histograms(meter, {})
+                    made = self._make_histograms(meter, {})
+                    self.heard = not all(isinstance(one, metrics.NoOpHistogram) for one in made.values())
+                    self._histograms = made
         return made
 
     def _meter(self) -> metrics.Meter:

@@ -20,6 +20,7 @@ from otel_tokenomics.usage import pico_to_usd
 
 _ANCESTORS: Final = "_tokenomics_ancestors"
 _SUBTREE: Final = "_tokenomics_subtree"
+_ADOPTED: Final = "_tokenomics_adopted"
 _MAX_DEPTH: Final = 64
 _lock = threading.Lock()
 
@@ -68,6 +69,18 @@ def opened(nodes: list[Span]) -> None:
             subtree.open += 1
             if subtree.open == 1:
                 node.set_attribute(names.TOKENOMICS_SUBTREE_PARTIAL, True)
+
+
+def adopted(span: Span) -> None:
+    """Mark the ancestors of somebody else's span on which a call is written."""
+    if span.is_recording() and hasattr(span, "__dict__"):
+        vars(span)[_ADOPTED] = True
+        opened(ancestors_of(span))
+
+
+def was_adopted(span: Span) -> bool:
+    """Return whether the span's ancestors were marked by ``adopted``; they are taken to be unmarked now."""
+    return getattr(span, "__dict__", {}).pop(_ADOPTED, False)
 
 
 def settled(nodes: list[Span], cost: Cost, tokens: tuple[int, int], *, was_open: bool = True) -> None:

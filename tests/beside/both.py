@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import importlib
 import json
 import sys
@@ -15,8 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from otel_tokenomics import pricebook_source
 from otel_tokenomics.config import Settings
-from otel_tokenomics.demo.provider import LocalProvider
+from otel_tokenomics.demo.provider import LocalProvider, Scenario
 from otel_tokenomics.instrumentation.engine import Engine
+from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Recorder
@@ -29,6 +32,8 @@ OTHERS = {
     "openllmetry-openai": ("opentelemetry.instrumentation.openai", "OpenAIInstrumentor", "openai"),
     "openllmetry-anthropic": ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic"),
 }
+#: Options that make the anthropic client trace itself; empty unless a third argument asks for it.
+NATIVE: dict[str, Any] = {}
 MESSAGES: Any = [{"role": "user", "content": "How do I reset my password?"}]
 
 
@@ -36,7 +41,7 @@ def create(library: str, provider: LocalProvider, **options: Any) -> Any:
     if library == "openai":
         client = importlib.import_module("openai").OpenAI(api_key="k", base_url=provider.base_url_openai)
         return client.chat.completions.create(model="gpt-5.4", messages=MESSAGES, **options)
-    client = importlib.import_module("anthropic").Anthropic(api_key="k", base_url=provider.base_url_anthropic)
+    client = importlib.import_module("anthropic").Anthropic(api_key="k", base_url=provider.base_url_anthropic, **NATIVE)
     return client.messages.create(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES, **options)
 
 
@@ -44,7 +49,9 @@ async def acreate(library: str, provider: LocalProvider, **options: Any) -> Any:
     if library == "openai":
         client = importlib.import_module("openai").AsyncOpenAI(api_key="k", base_url=provider.base_url_openai)
         return await client.chat.completions.create(model="gpt-5.4", messages=MESSAGES, **options)
-    client = importlib.import_module("anthropic").AsyncAnthropic(api_key="k", base_url=provider.base_url_anthropic)
+    client = importlib.import_module("anthropic").AsyncAnthropic(
+        api_key="k", base_url=provider.base_url_anthropic, **NATIVE
+    )
     return await client.messages.create(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES, **options)
 
 
@@ -57,6 +64,8 @@ class Beside:
         self.exporter = InMemorySpanExporter()
         self.tracers = TracerProvider()
         self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        if NATIVE:
+            NATIVE["open_telemetry"] = {"tracer_provider": self.tracers}
         settings = Settings.resolve(environment={}, endpoints=provider.endpoints)
         recorder = Recorder(settings, pricebook_source.current, Instruments("", lambda: ("", 0.0), ()))
         recorder._tracer = self.tracers.get_tracer("otel_tokenomics")
@@ -96,13 +105,53 @@ async def astream(beside: Beside) -> None:
         pass
 
 
-def main(name: str, order: str) -> None:
+def left(beside: Beside) -> None:
+    answer = create(beside.library, beside.provider, stream=True)
+    next(iter(answer))
+    answer.close()
+    del answer
+    gc.collect()
+    REAPER.drain()
+
+
+async def aleft(beside: Beside) -> None:
+    answer = await acreate(beside.library, beside.provider, stream=True)
+    async for _ in answer:
+        break
+    await answer.close()
+
+
+def refused(beside: Beside) -> None:
+    beside.provider.expect(Scenario(raw=(400, "application/json", "{}")))
+    with contextlib.suppress(Exception):
+        create(beside.library, beside.provider)
+
+
+def helper(beside: Beside) -> None:
+    if beside.library == "openai":
+        client = importlib.import_module("openai").OpenAI(api_key="k", base_url=beside.provider.base_url_openai)
+        with client.responses.stream(model="gpt-5.4", input="x") as answer:
+            answer.until_done()
+        return
+    client = importlib.import_module("anthropic").Anthropic(
+        api_key="k", base_url=beside.provider.base_url_anthropic, **NATIVE
+    )
+    with client.messages.stream(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES) as answer:
+        answer.until_done()
+
+
+FORMS = (plain, stream, aplain, astream, left, aleft, refused, helper)
+
+
+def main(name: str, order: str, native: str = "") -> None:
+    if native:
+        NATIVE["open_telemetry"] = {}
     with LocalProvider() as provider:
         base = importlib.import_module(f"{OTHERS[name][2]}._base_client")
         before = base.SyncAPIClient.__dict__["request"]
         beside = Beside(name, order, provider)
         result: dict[str, Any] = {}
-        for call in (plain, stream, aplain, astream):
+        for call in FORMS:
             beside.costs.clear()
             beside.exporter.clear()
             done = call(beside)
@@ -111,6 +160,8 @@ def main(name: str, order: str) -> None:
             spans = beside.exporter.get_finished_spans()
             result[call.__name__] = {
                 "charges": [cost.total for cost in beside.costs],
+                "status": [cost.status for cost in beside.costs],
+                "ends": [span.attributes.get("tokenomics.call.end") for span in spans],
                 "spans": [
                     (span.instrumentation_scope.name, span.attributes.get("tokenomics.cost.total")) for span in spans
                 ],

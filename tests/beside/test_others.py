@@ -25,15 +25,27 @@ OTHERS = {
 }
 #: Never makes its span current, so nobody below can see it: ours is made beside it, and holds the charge alone.
 HIDES_ITS_SPAN = "openllmetry-anthropic"
-FORMS = ("plain", "stream", "aplain", "astream")
+#: Form -> what it comes to where the provider is OpenAI, and Anthropic, whose streams begin with a usage.
+FORMS = {
+    "plain": ("priced", "priced"),
+    "stream": ("priced", "priced"),
+    "aplain": ("priced", "priced"),
+    "astream": ("priced", "priced"),
+    "left": ("unpriced", "partial"),
+    "aleft": ("unpriced", "partial"),
+    "refused": ("not_applicable", "not_applicable"),
+    "helper": ("priced", "priced"),
+}
+#: Others do not make their span current around the streaming helper.
+HIDE_THE_HELPERS = frozenset({"openinference-anthropic", "openllmetry-openai"})
 
 
-def run(name: str, order: str) -> dict[str, Any]:
+def run(name: str, order: str, *more: str) -> dict[str, Any]:
     """Run both in a process of their own: not every one of them takes all of its patches back."""
     here = Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": str(here.parents[1]), "ANTHROPIC_OPEN_TELEMETRY": "false"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(here / "both.py"), name, order],
+        [sys.executable, "-W", "ignore", str(here / "both.py"), name, order, *more],
         env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -44,16 +56,31 @@ def run(name: str, order: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_one_response_is_one_charge(name: str, order: str) -> None:
     result = run(name, order)
-    assert result["billed"] == len(FORMS)
-    for form in FORMS:
-        (charge,) = result[form]["charges"]
+    assert result["billed"] == len(FORMS) - 1  # the refused one was not
+    for form, expected in FORMS.items():
+        (charge,), (status,), spans = result[form]["charges"], result[form]["status"], result[form]["spans"]
+        assert status == expected[name.endswith("anthropic")], form
+        written = [(scope, cost) for (scope, cost), end in zip(spans, result[form]["ends"], strict=True) if end]
+        hidden = name == HIDES_ITS_SPAN or (form == "helper" and name in HIDE_THE_HELPERS)
+        assert [scope for scope, _ in written] == ["otel_tokenomics" if hidden else OTHERS[name]], form
+        assert hidden or len(spans) == 1, (form, spans)
+        assert written[0][1] == (None if charge is None else pytest.approx(charge / 1e12)), form
+    assert result["restored"]
+    assert result["failures"] == {}
+
+
+@pytest.mark.parametrize("order", ["ours first", "theirs first"])
+@pytest.mark.parametrize("name", [name for name in OTHERS if name.endswith("anthropic")])
+def test_the_clients_own_span_is_innermost_and_holds_the_charge(name: str, order: str) -> None:
+    result = run(name, order, "native")
+    for form, expected in FORMS.items():
+        (charge,), (status,) = result[form]["charges"], result[form]["status"]
+        assert status == expected[1], form
         charged = [(scope, cost) for scope, cost in result[form]["spans"] if cost is not None]
-        if name == HIDES_ITS_SPAN:
-            assert [scope for scope, _ in charged] == ["otel_tokenomics"], form
+        if charge is None:
+            assert charged == [], form
         else:
-            assert len(result[form]["spans"]) == 1, (form, result[form]["spans"])
-            assert charged[0][0] == OTHERS[name], form
-        assert charged[0][1] == pytest.approx(charge / 1e12), form
+            assert charged == [("com.anthropic.sdk.python", pytest.approx(charge / 1e12))], form
     assert result["restored"]
     assert result["failures"] == {}
 

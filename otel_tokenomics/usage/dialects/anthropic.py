@@ -5,10 +5,10 @@ Source: Anthropic's API reference (objects ``Usage`` and ``BetaUsage``, events `
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from otel_tokenomics.usage import OtherCharge, Reading, Usage
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, count, field, items, reason_of, word
+from otel_tokenomics.usage.dialects.counts import BAD, HUGE, count, field, fields_of, items, reason_of, word
 
 #: usage field -> what it is overwritten by in a stream's delta
 _CUMULATIVE: Final = (
@@ -31,6 +31,7 @@ def read_messages(raw: object, _provider: str | None = None) -> Reading:
     ``iterations`` of type ``compaction`` are not part of the top-level counts: they are charged on top, at
     their own model or the response's. Batch is the fact ``processing=batch``.
     """
+    raw = fields_of(raw)
     counts, bad = _counts(raw)
     if bad == HUGE:
         return Reading(None, reason="invalid_usage")
@@ -104,6 +105,7 @@ def _others(raw: object) -> tuple[tuple[OtherCharge, ...], bool]:
 
 def read_response(response: object) -> Reading | None:
     """Return the reading of a whole message; None where the object is none."""
+    response = fields_of(response)
     usage, model, identity = field(response, "usage"), word(response, "model"), word(response, "id")
     if usage is None and model is None and identity is None:
         return None
@@ -144,9 +146,9 @@ class MessagesStreamReader:
         self._stop: str | None = None
         self._final = False
 
-    def observe(self, item: object) -> None:
+    def observe(self, item: Any) -> None:
         """Take note of one event."""
-        kind = field(item, "type")
+        kind = getattr(item, "type", None) or field(item, "type")
         if kind == "message_start":
             message = field(item, "message")
             self._model, self._identity = word(message, "model"), word(message, "id")

@@ -26,6 +26,18 @@ class StreamReader(Protocol):
         ...
 
 
+def fields_of(source: object) -> object:
+    """Return the fields of a client's object as a dict, at the price of one look-up; anything else as it is.
+
+    Models of the clients keep what they know in their dict, what they do not know apart. Asking them for what they
+    lack is slow, and most of the fields that a reader asks for are lacking.
+    """
+    extra: Any = getattr(source, "__pydantic_extra__", _NO_MODEL)
+    if extra is _NO_MODEL:
+        return source
+    return {**source.__dict__, **extra} if extra else source.__dict__
+
+
 def field(source: object, name: str) -> object:
     """Return a field of a dict or client object; None where it is absent."""
     if isinstance(source, dict):
@@ -36,8 +48,6 @@ def field(source: object, name: str) -> object:
     extra: Any = getattr(source, "__pydantic_extra__", _NO_MODEL)
     if extra is _NO_MODEL:
         return getattr(source, name, None)
-    # Models of the clients keep what they know in their dict, what they do not know apart; asking them for what they
-    # lack is slow, and most of the fields asked for are lacking.
     value = source.__dict__.get(name)
     return extra.get(name) if value is None and extra else value
 
@@ -79,11 +89,23 @@ def _odd(value: object) -> int | None:
 def word(source: object, name: str) -> str | None:
     """Return a non-empty text field of at most 256 characters, or None."""
     value = field(source, name)
-    if isinstance(value, str) and 0 < len(value) <= 256:
-        return value
-    # An enum of a client library carries its word in `value`.
-    inner = getattr(value, "value", None)
-    return inner if isinstance(inner, str) and 0 < len(inner) <= 256 else None
+    if not isinstance(value, str):
+        # An enum of a client library carries its word in `value`.
+        value = getattr(value, "value", None)
+        if not isinstance(value, str):
+            return None
+    if not 0 < len(value) <= 256:
+        return None
+    return value if value.isascii() or _is_unicode(value) else None
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no half of a surrogate pair: JSON can write one, and no exporter can send it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def items(source: object, name: str) -> Iterable[object]:
