@@ -207,7 +207,7 @@ class Seam:
                 http_response = self.adapter.http_response(result)
                 if http_response is not None:
                     call.attach(http_response)
-            if not call.attached:
+            if not call.attached and not call.ended:
                 call.returned(result)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)

@@ -21,7 +21,7 @@ from otel_tokenomics.telemetry import metrics
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Outcome, Recorder, last_cost
 from otel_tokenomics.telemetry.tag_processor import TagProcessor
-from otel_tokenomics.usage import Reading, Usage, parse_usd
+from otel_tokenomics.usage import OtherCharge, Reading, Usage, parse_usd
 
 CHAT = Operation("chat", "chat")
 REQUEST = Request("gpt-5.4", "openai", "api.openai.com", 443, "/v1")
@@ -358,3 +358,20 @@ def test_the_tier_of_the_answer_stands_under_its_providers_name(bench: Bench) ->
     attributes = dict(bench.exporter.get_finished_spans()[-1].attributes or {})
     assert attributes["anthropic.response.service_tier"] == "priority"
     assert "openai.response.service_tier" not in attributes
+
+
+@pytest.mark.parametrize("bench", [{"price": False}], indirect=True)
+@pytest.mark.parametrize(
+    "reading",
+    [
+        READING._replace(others=(OtherCharge("claude-sonnet-5-5", Usage({"input": 50_000})),)),
+        READING._replace(reason="incomplete_usage"),
+    ],
+    ids=["a compaction beside the counts", "a count that could not be believed"],
+)
+def test_without_pricing_a_span_says_that_it_cannot_carry_everything(bench: Bench, reading: Reading) -> None:
+    _, attributes = bench.call(reading)
+    assert attributes["tokenomics.cost.reason"] == "incomplete_usage"
+    assert "tokenomics.cost.status" not in attributes
+    _, attributes = bench.call(READING)
+    assert "tokenomics.cost.reason" not in attributes
