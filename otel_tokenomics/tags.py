@@ -164,7 +164,8 @@ def attributes_of(tags: Mapping[str, object]) -> dict[str, str]:
         elif len(result) >= MAX_TAGS:
             _warn(f"more than {MAX_TAGS} tags in one call; the rest is dropped")
         else:
-            text = str(value)
+            # Half of a surrogate pair is no text that can be sent: the exporter would lose the whole attribute.
+            text = str(value).encode("utf-8", "replace").decode()
             if len(text) > MAX_VALUE:
                 _warn(f"the value of tag {key!r} is longer than {MAX_VALUE} characters; it is cut")
             result[STANDARD.get(key, names.TOKENOMICS_TAG_PREFIX + key)] = text[:MAX_VALUE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from otel_tokenomics.client_api import Kwargs
@@ -48,7 +48,12 @@ def limit_of(parameters: Mapping[str, object]) -> int | None:
     return limit if isinstance(limit, int) else None
 
 
-def model_of(kwargs: Kwargs, default: str | None = None) -> str | None:
+def mapping_of(value: object) -> Mapping[str, Any]:
+    """Return a value that is a mapping; an empty one where it is anything else."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def model_of(kwargs: Kwargs) -> str | None:
     """Return the model that a request names."""
     model = kwargs.get("model")
-    return model if isinstance(model, str) and model else default
+    return model if isinstance(model, str) and model else None

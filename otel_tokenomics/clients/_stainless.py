@@ -79,6 +79,8 @@ def body_of(options: Any) -> Mapping[str, Any]:
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return a value that is a mapping; an empty one where it is anything else."""
+    if value is None:
+        return _EMPTY  # asking an abstract class takes longer than all else here
     if value.__class__ is dict:
         return cast("Mapping[str, Any]", value)
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else _EMPTY

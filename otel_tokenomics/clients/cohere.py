@@ -14,7 +14,7 @@ from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import cohere as dialect
 
 _CHAT: Final = Operation("chat", "chat")
-_METHODS: Final = (
+_METHODS: Final[tuple[tuple[str, Kind, Kind, Operation], ...]] = (
     ("chat", "call", "acall", _CHAT),
     ("chat_stream", "gen", "agen", _CHAT._replace(stream=True)),
     ("embed", "call", "acall", Operation("embeddings", "embeddings")),
@@ -22,8 +22,6 @@ _METHODS: Final = (
 )
 _OWNERS: Final = (("cohere.v2.client", "V2Client", "AsyncV2Client"),
                   ("cohere.base_client", "BaseCohere", "AsyncBaseCohere"))  # fmt: skip
-#: What version 1 of the API takes where a caller names no model.
-_DEFAULT_MODEL: Final = None
 _WORDS: Final = MappingProxyType(
     {
         "max_tokens": "max_tokens",
@@ -44,7 +42,7 @@ def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> R
     address = address_of(client._client_wrapper.get_base_url())  # noqa: SLF001  # its address stands nowhere else
     parameters = parameters_of(kwargs, _WORDS)
     return Request(
-        model=model_of(kwargs, _DEFAULT_MODEL),
+        model=model_of(kwargs),
         provider="cohere",
         host=address.host,
         port=address.port,

@@ -105,15 +105,18 @@ def usage(operation: Operation, response: Any, _provider: str) -> Reading | None
 
 
 def _embeddings(response: Any) -> Reading | None:
-    """Return the reading of embeddings: Vertex counts per text, newer APIs per response, the Gemini API at times not."""
+    """Return the reading of embeddings: Vertex counts by text, newer APIs by response, the Gemini API at times not."""
     metadata = getattr(response, "usage_metadata", None)
     if metadata is not None:
         return google.read_generate_content(metadata)
-    made = getattr(response, "embeddings", None) or ()
-    counted = [getattr(getattr(one, "statistics", None), "token_count", None) for one in made]
-    if not counted or any(count is None for count in counted):
-        return Reading()
-    return Reading(Usage({"input": int(sum(counted))}))
+    total = 0
+    made: Any = getattr(response, "embeddings", None) or ()
+    for one in made:
+        count = getattr(getattr(one, "statistics", None), "token_count", None)
+        if count is None:
+            return Reading()
+        total += int(count)
+    return Reading(Usage({"input": total})) if made else Reading()
 
 
 def stream_reader(_operation: Operation, _provider: str) -> google.GenerateContentStreamReader:

@@ -86,8 +86,6 @@ def usage(operation: Operation, response: object, provider: str) -> Reading | No
 class _EventReader(openai_like.OpenAIStreamReader):
     """Reads a stream whose events carry their chunk in ``data``."""
 
-    __slots__: Final = ()
-
     def observe(self, item: Any) -> None:
         """Take note of one event."""
         chunk = field(item, "data")

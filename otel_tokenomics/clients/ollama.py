@@ -5,12 +5,11 @@ Counts stand on the answer, in a stream on its last chunk. See https://github.co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
-from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
+from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import ollama as dialect
 
@@ -41,10 +40,8 @@ def route(_client: Any, args: Args, _kwargs: Kwargs) -> Operation | None:
 
 def request(client: Any, _operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for."""
-    body: Any = kwargs.get("json")
-    body = body if isinstance(body, Mapping) else {}
-    options: Any = body.get("options")
-    parameters = parameters_of(options, _WORDS) if isinstance(options, Mapping) else {}
+    body = mapping_of(kwargs.get("json"))
+    parameters = parameters_of(mapping_of(body.get("options")), _WORDS)
     address = address_of(getattr(getattr(client, "_client", None), "base_url", None))
     return Request(
         model=model_of(body),

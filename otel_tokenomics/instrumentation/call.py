@@ -39,8 +39,8 @@ class Call:
 
     __slots__: Final = (
         "__weakref__", "_adapter", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
-        "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks", "client", "fetched",
-        "hide", "native", "operation", "own", "parent", "payload", "request", "retries", "span", "tags",
+        "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks", "client",
+        "fetched", "hide", "native", "operation", "own", "parent", "payload", "request", "retries", "span", "tags",
     )  # fmt: skip
 
     def __init__(

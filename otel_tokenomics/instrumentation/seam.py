@@ -7,7 +7,7 @@ import hmac
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from opentelemetry import context
 from opentelemetry.context import Context
@@ -268,7 +268,7 @@ class Seam:
         try:
             if call.request.stream and not call.attached:
                 result = self._stream_of(call, result, begun.context)
-            if not call.attached:
+            if not call.attached and not call.ended:
                 call.returned(result)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
@@ -278,12 +278,12 @@ class Seam:
     def _stream_of(self, call: Call, result: Any, within: Context) -> Any:
         """Hang a call on the stream that a client returned."""
         name = self.adapter.iterator
-        inner = result if name is None else getattr(result, name, None)
+        inner: Any = result if name is None else getattr(result, name, None)
         watched: Any = None
         if isinstance(inner, GeneratorType):
-            watched = observed(inside_steps(inner, within), lambda: call)
+            watched = observed(inside_steps(cast("Generator[Any]", inner), within), lambda: call)
         elif isinstance(inner, AsyncGeneratorType):
-            watched = observed_async(inside_asteps(inner, within), lambda: call)
+            watched = observed_async(inside_asteps(cast("AsyncGenerator[Any]", inner), within), lambda: call)
         if watched is not None:
             # The generator holds the call, so what is watched is what the caller holds.
             carrier = watched if name is None else self.adapter.http_response(result) or result
@@ -316,7 +316,7 @@ class Seam:
         return result
 
     def _arrived(self, instance: Any, kwargs: Any) -> Call | None:
-        """Return the call of a response that is billed; a middleware of the client may ask for several, or see errors."""
+        """Return the call of a billed response; a middleware of the client may ask for several, or see errors."""
         call = context.get_current().get(METERED)
         if not isinstance(call, Call) or call.client is not instance:
             return None

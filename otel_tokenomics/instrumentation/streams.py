@@ -70,8 +70,7 @@ async def observed_async(inner: AsyncGenerator[Any], find: Callable[[], Call | N
             call.failed(error)
         raise
     else:
-        if call is not None:
-            call.end("completed")
+        call.end("completed")
     finally:
         # Closing an asynchronous generator from outside does not close the one it iterates.
         await inner.aclose()

@@ -63,6 +63,9 @@ _MODALITIES: Final = {
     names.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS: ("image_out",),
 }
 _OPENAI: Final = frozenset({"openai", "azure.ai.openai"})
+_FETCH: Final = "fetch_response"
+_STANDARD_USAGE: Final = names.GEN_AI_USAGE_INPUT_TOKENS.removesuffix("input_tokens")
+_LOWER_BOUND: Final = "incomplete_usage"
 _USAGE_PREFIX: Final = names.TOKENOMICS_USAGE_SOURCE.removesuffix("source")
 
 
@@ -87,11 +90,16 @@ class CallAttributes:
         _response_attributes(attributes, operation, request, reading, outcome)
         if usage is not None:
             attributes[names.TOKENOMICS_USAGE_SOURCE] = usage.source
-            if operation.name != "fetch_response":  # which carries the charge, but by the standard no usage
-                self._usage_attributes(attributes, usage, operation)
+            self._usage_attributes(attributes, usage, operation)
         _fact_attributes(attributes, cost, {**request.facts, **reading.facts})
         if self._settings.price or cost.source == "provider":
             self._cost_attributes(attributes, cost)
+        elif usage is not None and (reading.others or reading.reason == _LOWER_BOUND):
+            # What was billed beside the counts stands on no span: whoever prices them must know that it is missing.
+            attributes[names.TOKENOMICS_COST_REASON] = _LOWER_BOUND
+        if operation.name == _FETCH:
+            # It carries the charge of a background response, but by the standard nothing of its usage.
+            return {key: value for key, value in attributes.items() if not key.startswith(_STANDARD_USAGE)}
         return attributes
 
     def _usage_attributes(self, attributes: dict[str, Any], usage: Usage, operation: Operation) -> None:
@@ -212,6 +220,8 @@ def _response_attributes(
         attributes[names.GEN_AI_RESPONSE_STATUS] = reading.response_status
     if reading.finish_reasons:
         attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = reading.finish_reasons
+    elif outcome.end == "error" and outcome.started and operation.name in ("chat", "text_completion"):
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = ("error",)
     if tier := reading.facts.get("service_tier"):
         if operation.api == "messages":
             attributes[names.ANTHROPIC_RESPONSE_SERVICE_TIER] = tier

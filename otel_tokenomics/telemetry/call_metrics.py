@@ -42,10 +42,14 @@ class _CallSeries:
             (names.TOKENOMICS_COST_SOURCE, source),
             (names.TOKENOMICS_COST_BASIS, basis),
         )
-        optional = ((names.TOKENOMICS_COST_REASON, reason), (names.ERROR_TYPE, error_type))
+        # Without pricing there is no status: the collector will have one.
+        optional = (
+            (names.TOKENOMICS_COST_STATUS, status),
+            (names.TOKENOMICS_COST_REASON, reason),
+            (names.ERROR_TYPE, error_type),
+        )
         self.status: metrics.Series = (
             *self.base,
-            (names.TOKENOMICS_COST_STATUS, status),
             (names.TOKENOMICS_CALL_END, end),
             *[(name, value) for name, value in optional if value],
         )

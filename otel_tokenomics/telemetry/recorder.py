@@ -126,10 +126,12 @@ class Recorder:
             span.set_attributes(attributes)
             if own and outcome.end == "error":
                 span.set_status(Status(StatusCode.ERROR))
-        shown = cost if self.settings.price or cost.source == "provider" else cost._replace(total=None)
+        priced = self.settings.price or cost.source == "provider"
+        shown = cost if priced else cost._replace(total=None)
         if span is not None and self.settings.price and (nodes := rollup.ancestors_of(span)):
             rollup.settled(nodes, shown, call.tokens(), was_open=own or rollup.was_adopted(span))
-        self.metrics.record(call._replace(cost=shown), tags)
+        counted = cost if priced else shown._replace(status="", reason=None, model=None)
+        self.metrics.record(call._replace(cost=counted), tags)
         _last.set(shown)
         if own and span is not None:
             span.end()
@@ -149,7 +151,7 @@ class Recorder:
             reading = reading._replace(reason=reading.reason or "incomplete_usage")
             if outcome.estimated is not None:
                 usage = Usage({**usage.counts, **outcome.estimated.counts}, "mixed")
-        return usage, reading._replace(usage=usage)
+        return usage, reading if reading.usage is usage else reading._replace(usage=usage)
 
     def _cost(
         self, request: Request, choice: ProviderChoice, outcome: Outcome, usage: Usage | None, reading: Reading

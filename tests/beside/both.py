@@ -32,6 +32,8 @@ OTHERS = {
     "openllmetry-openai": ("opentelemetry.instrumentation.openai", "OpenAIInstrumentor", "openai"),
     "openllmetry-anthropic": ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic"),
 }
+#: Options that make the anthropic client trace itself; empty unless a third argument asks for it.
+NATIVE: dict[str, Any] = {}
 MESSAGES: Any = [{"role": "user", "content": "How do I reset my password?"}]
 
 
@@ -39,7 +41,7 @@ def create(library: str, provider: LocalProvider, **options: Any) -> Any:
     if library == "openai":
         client = importlib.import_module("openai").OpenAI(api_key="k", base_url=provider.base_url_openai)
         return client.chat.completions.create(model="gpt-5.4", messages=MESSAGES, **options)
-    client = importlib.import_module("anthropic").Anthropic(api_key="k", base_url=provider.base_url_anthropic)
+    client = importlib.import_module("anthropic").Anthropic(api_key="k", base_url=provider.base_url_anthropic, **NATIVE)
     return client.messages.create(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES, **options)
 
 
@@ -47,7 +49,9 @@ async def acreate(library: str, provider: LocalProvider, **options: Any) -> Any:
     if library == "openai":
         client = importlib.import_module("openai").AsyncOpenAI(api_key="k", base_url=provider.base_url_openai)
         return await client.chat.completions.create(model="gpt-5.4", messages=MESSAGES, **options)
-    client = importlib.import_module("anthropic").AsyncAnthropic(api_key="k", base_url=provider.base_url_anthropic)
+    client = importlib.import_module("anthropic").AsyncAnthropic(
+        api_key="k", base_url=provider.base_url_anthropic, **NATIVE
+    )
     return await client.messages.create(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES, **options)
 
 
@@ -60,6 +64,8 @@ class Beside:
         self.exporter = InMemorySpanExporter()
         self.tracers = TracerProvider()
         self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        if NATIVE:
+            NATIVE["open_telemetry"] = {"tracer_provider": self.tracers}
         settings = Settings.resolve(environment={}, endpoints=provider.endpoints)
         recorder = Recorder(settings, pricebook_source.current, Instruments("", lambda: ("", 0.0), ()))
         recorder._tracer = self.tracers.get_tracer("otel_tokenomics")
@@ -127,7 +133,9 @@ def helper(beside: Beside) -> None:
         with client.responses.stream(model="gpt-5.4", input="x") as answer:
             answer.until_done()
         return
-    client = importlib.import_module("anthropic").Anthropic(api_key="k", base_url=beside.provider.base_url_anthropic)
+    client = importlib.import_module("anthropic").Anthropic(
+        api_key="k", base_url=beside.provider.base_url_anthropic, **NATIVE
+    )
     with client.messages.stream(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES) as answer:
         answer.until_done()
 
@@ -135,7 +143,9 @@ def helper(beside: Beside) -> None:
 FORMS = (plain, stream, aplain, astream, left, aleft, refused, helper)
 
 
-def main(name: str, order: str) -> None:
+def main(name: str, order: str, native: str = "") -> None:
+    if native:
+        NATIVE["open_telemetry"] = {}
     with LocalProvider() as provider:
         base = importlib.import_module(f"{OTHERS[name][2]}._base_client")
         before = base.SyncAPIClient.__dict__["request"]

@@ -40,12 +40,12 @@ FORMS = {
 HIDE_THE_HELPERS = frozenset({"openinference-anthropic", "openllmetry-openai"})
 
 
-def run(name: str, order: str) -> dict[str, Any]:
+def run(name: str, order: str, *more: str) -> dict[str, Any]:
     """Run both in a process of their own: not every one of them takes all of its patches back."""
     here = Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": str(here.parents[1]), "ANTHROPIC_OPEN_TELEMETRY": "false"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(here / "both.py"), name, order],
+        [sys.executable, "-W", "ignore", str(here / "both.py"), name, order, *more],
         env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -65,6 +65,22 @@ def test_one_response_is_one_charge(name: str, order: str) -> None:
         assert [scope for scope, _ in written] == ["otel_tokenomics" if hidden else OTHERS[name]], form
         assert hidden or len(spans) == 1, (form, spans)
         assert written[0][1] == (None if charge is None else pytest.approx(charge / 1e12)), form
+    assert result["restored"]
+    assert result["failures"] == {}
+
+
+@pytest.mark.parametrize("order", ["ours first", "theirs first"])
+@pytest.mark.parametrize("name", [name for name in OTHERS if name.endswith("anthropic")])
+def test_the_clients_own_span_is_innermost_and_holds_the_charge(name: str, order: str) -> None:
+    result = run(name, order, "native")
+    for form, expected in FORMS.items():
+        (charge,), (status,) = result[form]["charges"], result[form]["status"]
+        assert status == expected[1], form
+        charged = [(scope, cost) for scope, cost in result[form]["spans"] if cost is not None]
+        if charge is None:
+            assert charged == [], form
+        else:
+            assert charged == [("com.anthropic.sdk.python", pytest.approx(charge / 1e12))], form
     assert result["restored"]
     assert result["failures"] == {}
 

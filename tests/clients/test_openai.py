@@ -334,6 +334,8 @@ def test_a_background_response_is_charged_once_when_its_end_is_fetched(
     assert fetched.operation.name == "fetch_response"
     assert fetched.tokens == provider.ledger.billed[0].usage["total_tokens"]
     assert len(watch.spans) == 2
+    assert not [key for key in watch.spans[1].attributes if key.startswith("gen_ai.usage.")]
+    assert watch.spans[1].attributes["tokenomics.cost.total"] > 0
 
 
 def test_several_choices_and_tool_calls(watch: Any, client: Any, provider: LocalProvider) -> None:

@@ -1,7 +1,8 @@
-"""No content leaves: neither prompt nor completion, tool argument, key, header nor error text, in any form of a call."""
+"""No content leaves: neither prompt nor completion, tool argument, key, header nor error text, in any form."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
@@ -38,10 +39,8 @@ CONTENT = {"content": [{"type": "text", "text": SECRET}], "stop_sequence": SECRE
 
 
 def attempt(work: Any) -> None:
-    try:
+    with contextlib.suppress(Exception):  # the client's: what matters is what we leave behind
         work()
-    except Exception as error:  # the client's: what matters is what we leave behind
-        assert not isinstance(error, AssertionError)
 
 
 def leave(stream: Any) -> None:
@@ -53,10 +52,8 @@ def every_form(provider: LocalProvider) -> None:
     refused = (400, "application/json", json.dumps({"error": {"message": SECRET, "type": "x", "code": SECRET}}))
     broken = (200, "application/json", '{"a": "' + SECRET)
     headers = {"x-secret": SECRET}
-    key = f"sk-{SECRET}"
-    with openai.OpenAI(
-        api_key=key, base_url=provider.base_url_openai, default_headers=headers, max_retries=0
-    ) as client:
+    options: dict[str, Any] = {"api_key": f"sk-{SECRET}", "default_headers": headers, "max_retries": 0}
+    with openai.OpenAI(base_url=provider.base_url_openai, **options) as client:
         chat = client.chat.completions
         provider.expect(*[Scenario(response=MADE)] * 2)
         chat.create(**CHAT)
@@ -78,7 +75,7 @@ def every_form(provider: LocalProvider) -> None:
             provider.expect(scenario, scenario)
             attempt(lambda: chat.create(**CHAT))
             attempt(lambda: list(chat.create(**CHAT, stream=True)))
-    with anthropic.Anthropic(api_key=key, base_url=provider.base_url_anthropic, max_retries=0) as claude:
+    with anthropic.Anthropic(base_url=provider.base_url_anthropic, **options) as claude:
         provider.expect(Scenario(response=CONTENT))
         claude.messages.create(**ASK, extra_headers=headers)
         list(claude.messages.create(**ASK, stream=True))
@@ -126,12 +123,11 @@ def test_the_text_of_our_own_failure_is_not_logged(
     def fail(*_args: Any, **_named: Any) -> Any:
         raise ValueError(SECRET)
 
-    monkeypatch.setattr(failures, "_counts", failures.Counter())
-    monkeypatch.setattr(watch.recorder, "settle", fail)
-    with caplog.at_level(logging.DEBUG, "otel_tokenomics"):
+    with monkeypatch.context() as patched, caplog.at_level(logging.DEBUG, "otel_tokenomics"):
+        patched.setattr(failures, "_counts", failures.Counter())
+        patched.setattr(watch.recorder, "settle", fail)
         every_form(provider)
         assert watch.settled == []
+        assert failures.counts()["record"] > 25
     assert [record.levelname for record in caplog.records if record.name == "otel_tokenomics"].count("WARNING") == 1
-    assert failures.counts()["record"] > 25
-    assert SECRET not in caplog.text.replace("httpx", "")
-    failures._counts.clear()
+    assert SECRET not in caplog.text

@@ -148,7 +148,7 @@ class MessagesStreamReader:
 
     def observe(self, item: Any) -> None:
         """Take note of one event."""
-        kind = item.get("type") if type(item) is dict else getattr(item, "type", None)
+        kind = getattr(item, "type", None) or field(item, "type")
         if kind == "message_start":
             message = field(item, "message")
             self._model, self._identity = word(message, "model"), word(message, "id")

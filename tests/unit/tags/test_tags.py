@@ -206,3 +206,8 @@ def test_every_span_started_inside_bears_the_tags() -> None:
 def test_baggage_is_stripped_by_policy(strip: str, left: dict[str, Any]) -> None:
     given = baggage.set_baggage("tokenomics.team", "a", baggage.set_baggage("tenant", "1", Context()))
     assert dict(baggage.get_all(without_our_baggage(given, strip))) == left
+
+
+def test_half_of_a_surrogate_pair_is_replaced_not_sent() -> None:
+    (value,) = attributes_of({"customer": "a\ud800c"}).values()
+    assert value == "a?c"

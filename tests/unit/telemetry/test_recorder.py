@@ -21,7 +21,7 @@ from otel_tokenomics.telemetry import metrics
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Outcome, Recorder, last_cost
 from otel_tokenomics.telemetry.tag_processor import TagProcessor
-from otel_tokenomics.usage import Reading, Usage, parse_usd
+from otel_tokenomics.usage import OtherCharge, Reading, Usage, parse_usd
 
 CHAT = Operation("chat", "chat")
 REQUEST = Request("gpt-5.4", "openai", "api.openai.com", 443, "/v1")
@@ -273,3 +273,105 @@ def test_nothing_of_an_error_message_is_written(bench: Bench) -> None:
     assert span.status.description is None
     assert attributes["error.type"] == "BadRequestError"
     assert span.events == ()
+
+
+@pytest.mark.parametrize("bench", [{}, {"semconv": "latest"}], indirect=True, ids=["1.41", "latest"])
+def test_parameters_have_the_types_of_the_standard(bench: Bench) -> None:
+    given = {
+        "temperature": 0, "top_p": 1, "top_k": 5, "seed": 7, "max_tokens": True, "stop_sequences": ("a",),
+        "dimensions": "many", "reasoning_level": "high",
+    }  # fmt: skip
+    _, attributes = bench.call(READING, request=REQUEST._replace(parameters=given))
+    written = {key: value for key, value in attributes.items() if key.startswith("gen_ai.request.")}
+    kinds = {key.removeprefix("gen_ai.request."): type(value) for key, value in written.items()}
+    latest = bench.recorder.settings.semconv == "latest"
+    assert kinds == {
+        "model": str, "temperature": float, "top_p": float, "top_k": int if latest else float, "seed": int,
+        "stop_sequences": tuple, "reasoning.level": str,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("bench", [{}, {"semconv": "latest"}], indirect=True, ids=["1.41", "latest"])
+def test_modalities_and_the_spelling_of_cache_writes_belong_to_a_profile(bench: Bench) -> None:
+    counts = {"input": 5, "audio_in": 3, "audio_cache_read": 2, "cache_write": 4, "output": 1, "audio_out": 6}
+    _, attributes = bench.call(Reading(Usage(counts), response_model="gpt-5.4"))
+    latest = bench.recorder.settings.semconv == "latest"
+    spellings = {key for key in attributes if "cache_write.input" in key or "cache_creation.input" in key}
+    assert spellings == {f"gen_ai.usage.cache_{'write' if latest else 'creation'}.input_tokens"}
+    modal = {key: value for key, value in attributes.items() if key.startswith("gen_ai.usage.audio.")}
+    expected = {"input_tokens": 5, "cache_read.input_tokens": 2, "output_tokens": 6}
+    assert modal == ({f"gen_ai.usage.audio.{key}": value for key, value in expected.items()} if latest else {})
+    assert attributes["gen_ai.usage.input_tokens"] == 14
+    assert attributes["gen_ai.usage.output_tokens"] == 7
+    assert attributes["tokenomics.usage.audio_in"] == 3
+
+
+@pytest.mark.parametrize("settles", [True, False], ids=["in time", "too late"])
+def test_a_call_on_somebody_elses_span_leaves_its_ancestors_partial_until_it_settles(
+    bench: Bench, settles: bool
+) -> None:
+    choice = bench.recorder.provider(REQUEST)
+    outcome = Outcome(READING, "completed", time.time_ns(), 0.1)
+    with bench.tracer.start_as_current_span("root"):
+        theirs = bench.tracer.start_span("chat")
+        bench.recorder.adopt(theirs)
+        if settles:
+            bench.recorder.settle(theirs, CHAT, REQUEST, choice, outcome, own=False, tags={})
+    if not settles:
+        bench.recorder.settle(theirs, CHAT, REQUEST, choice, outcome, own=False, tags={})
+    theirs.end()
+    root = next(span for span in bench.exporter.get_finished_spans() if span.name == "root")
+    assert root.attributes is not None
+    assert root.attributes["tokenomics.subtree.partial"] is not settles
+    assert ("tokenomics.subtree.cost.total" in root.attributes) is settles
+
+
+def test_a_stream_that_broke_has_the_standards_word_for_a_missing_reason(bench: Bench) -> None:
+    _, attributes = bench.call(Reading(response_id="r"), "error", started=True, error_type="X")
+    assert attributes["gen_ai.response.finish_reasons"] == ("error",)
+    _, attributes = bench.call(Reading(response_id="r"), "abandoned", started=True)
+    assert "gen_ai.response.finish_reasons" not in attributes
+
+
+@pytest.mark.parametrize("bench", [{"price": False}], indirect=True)
+def test_without_pricing_the_metrics_know_tokens_and_no_status(bench: Bench) -> None:
+    bench.call(READING)
+    bench.call(Reading(USAGE, response_model="nobody-knows"))
+    assert sum(value for _, value in bench.points("tokenomics.client.tokens")) == 2200
+    for name in ("tokenomics.client.cost", "tokenomics.client.unpriced.tokens", "tokenomics.client.savings"):
+        assert bench.points(name) == []
+    ((dimensions, value),) = bench.points("tokenomics.client.requests")
+    assert value == 2
+    assert not [key for key in dimensions if key.startswith(("tokenomics.cost.", "tokenomics.price."))]
+
+
+def test_the_tier_of_the_answer_stands_under_its_providers_name(bench: Bench) -> None:
+    reading = READING._replace(facts={"service_tier": "priority"})
+    _, attributes = bench.call(reading)
+    assert attributes["openai.response.service_tier"] == "priority"
+    messages = Operation("chat", "messages")
+    request = Request("claude-sonnet-5-5", "anthropic", "api.anthropic.com", 443)
+    choice = bench.recorder.provider(request)
+    span = bench.recorder.start(messages, request, choice)
+    outcome = Outcome(reading._replace(response_model=None), "completed", time.time_ns(), 0.1)
+    bench.recorder.settle(span, messages, request, choice, outcome, own=True, tags={})
+    attributes = dict(bench.exporter.get_finished_spans()[-1].attributes or {})
+    assert attributes["anthropic.response.service_tier"] == "priority"
+    assert "openai.response.service_tier" not in attributes
+
+
+@pytest.mark.parametrize("bench", [{"price": False}], indirect=True)
+@pytest.mark.parametrize(
+    "reading",
+    [
+        READING._replace(others=(OtherCharge("claude-sonnet-5-5", Usage({"input": 50_000})),)),
+        READING._replace(reason="incomplete_usage"),
+    ],
+    ids=["a compaction beside the counts", "a count that could not be believed"],
+)
+def test_without_pricing_a_span_says_that_it_cannot_carry_everything(bench: Bench, reading: Reading) -> None:
+    _, attributes = bench.call(reading)
+    assert attributes["tokenomics.cost.reason"] == "incomplete_usage"
+    assert "tokenomics.cost.status" not in attributes
+    _, attributes = bench.call(READING)
+    assert "tokenomics.cost.reason" not in attributes
