@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.attributes import names
@@ -140,7 +139,7 @@ def _dimensions(
     base |= {key: value for key, value in optional if value}
     if extra is not None:
         base[extra[0]] = extra[1]
-    return MappingProxyType(base)
+    return base  # shared, read alone; a plain dict, because the SDK copies it where a console exporter writes it
 
 
 def _histograms(histograms: Mapping[str, Any], call: SettledCall) -> None:

@@ -49,7 +49,7 @@ def test_dates_and_conditions_that_rejected_a_row() -> None:
 def test_rows_that_lose_to_one_of_ones_own() -> None:
     said = explained("openai", "gpt-5-mini", {"input": 1}, "2026-11-01T00:00:00Z")
     assert [row.taken for row in said.rows] == [True, False]
-    assert "holds too" in said.rows[1].why
+    assert "comes first" in said.rows[1].why
 
 
 def test_names_tried() -> None:
