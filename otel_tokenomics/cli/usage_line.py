@@ -206,12 +206,7 @@ def _reading(entry: Mapping[str, Any], provider: str | None) -> Reading:
     reading = Reading()
     if raw is not None:
         usage = cast("dict[str, Any]", raw)
-        form = api or default_api(provider, usage)
-        if form not in APIS:
-            raise BadLineError(
-                "bad_field", f"usage: {provider}'s own format is not available; available are {', '.join(APIS)}"
-            )
-        reading = read(form, usage, provider=provider)
+        reading = read(api or default_api(provider, usage), usage, provider=provider)
     units = _units(entry.get("units"))
     if units:
         counts = {**(reading.usage.counts if reading.usage else {}), **units}

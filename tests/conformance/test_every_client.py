@@ -49,7 +49,8 @@ def assert_one_charge(watch: Any, provider: LocalProvider, row: Row) -> None:
 
 
 def test_plain(watch: Any, provider: LocalProvider, row: Row) -> None:
-    row.plain(row.make(provider))
+    client = row.make(provider)
+    row.plain(client)
     assert_one_charge(watch, provider, row)
 
 
@@ -60,7 +61,8 @@ def test_streamed(watch: Any, provider: LocalProvider, row: Row) -> None:
 
 
 async def test_plain_async(watch: Any, provider: LocalProvider, row: Row) -> None:
-    await row.aplain(row.amake(provider))
+    client = row.amake(provider)
+    await row.aplain(client)
     assert_one_charge(watch, provider, row)
 
 
@@ -125,7 +127,8 @@ def test_a_stream_that_is_cut_is_an_error(watch: Any, provider: LocalProvider, r
 
 async def test_a_cancelled_call(watch: Any, provider: LocalProvider, row: Row) -> None:
     provider.expect(Scenario(hang_s=0.5))
-    task = asyncio.ensure_future(row.aplain(row.amake(provider)))
+    client = row.amake(provider)
+    task = asyncio.ensure_future(row.aplain(client))
     await asyncio.sleep(0.15)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

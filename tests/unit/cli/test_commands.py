@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from otel_tokenomics.cli.main import COMMANDS, main, reference
+from otel_tokenomics.instrumentation.engine import allowed_libraries
 
 ROOT = Path(__file__).resolve().parents[3]
+CLIENTS = sorted(allowed_libraries(("*",)))
+LIBRARIES = [importlib.import_module(f"otel_tokenomics.clients.{name}").ADAPTER.library for name in CLIENTS]
 USAGE = '{"prompt_tokens": 1000, "completion_tokens": 100}'
 
 
@@ -159,7 +163,7 @@ def test_doctor_reports_clients_and_every_wrong_setting(
     assert main(["doctor", "--json"]) == 1
     answer = capsys.readouterr()
     report = json.loads(answer.out)
-    assert set(report["libraries"]) == {"openai", "anthropic"}
+    assert set(report["libraries"]) == set(CLIENTS)
     for part in ("OTEL_TOKENOMICS_PRISE", "'semconv' has value '9'", "own.json", "cannot be read"):
         assert sum(part in problem for problem in report["problems"]) == 1, part
     assert report["exporter"]["traces"] == {
@@ -181,13 +185,13 @@ def test_doctor_reports_clients_and_every_wrong_setting(
 
 def test_doctor_without_a_client() -> None:
     script = (
-        "import sys; sys.modules['openai'] = None; sys.modules['anthropic'] = None\n"
+        f"import sys; sys.modules.update(dict.fromkeys({LIBRARIES!r}))\n"
         "from otel_tokenomics.cli.main import main\nsys.exit(main(['doctor']))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "client    openai: not installed (tested >=" in done.stdout
-    assert "problem   no client library is installed here: anthropic, openai" in done.stdout
+    assert f"problem   no client library is installed here: {', '.join(CLIENTS)}" in done.stdout
 
 
 @pytest.mark.parametrize("command", [["models", "gpt-5.4"], ["price", "examples/price/usage.jsonl"], ["doctor"]])
