@@ -69,3 +69,9 @@ def test_the_oldest_environment_is_in_its_tested_range(adapter: Adapter) -> None
     distribution = adapter.library.replace(".", "-")
     (pinned,) = re.findall(rf"^{distribution}(?:\[.*\])?==(.+)$", oldest, re.MULTILINE)
     assert pinned.startswith(adapter.tested[0])
+
+
+def test_the_readme_names_it_with_its_tested_range(adapter: Adapter) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`{adapter.library.replace('.', '-')}`" in readme
+    assert f">={adapter.tested[0]},<{adapter.tested[1]}" in readme
