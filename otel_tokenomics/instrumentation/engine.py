@@ -124,6 +124,8 @@ class Engine:
             original: Any = cast("dict[str, Any]", vars(owner))[name]
         except (AttributeError, KeyError):
             return "absent"
+        if any(patch.wrapper is original for patch in self._patches):
+            return "patched"  # another name of a class that is
         try:
             self._set(owner, name, original, wrapt.FunctionWrapper(original, seam.wrapper(target)))
         except Exception as error:  # noqa: BLE001  # one target must not stop the rest, nor the import of a client
