@@ -18,9 +18,11 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: none, each method that sends one); ``gen`` and ``agen`` the same, of a (async) generator function, whose request goes
 #: out with its first step;
 #: ``process`` and ``aprocess`` get the HTTP response of an attempt that succeeded; ``stream`` and ``astream`` make
-#: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``close`` (sync
-#: or async) gives a response up.
-Kind = Literal["call", "acall", "gen", "agen", "process", "aprocess", "stream", "astream", "parse", "close"]
+#: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``read`` and
+#: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up.
+Kind = Literal[
+    "call", "acall", "gen", "agen", "process", "aprocess", "stream", "astream", "parse", "read", "aread", "close"
+]
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -89,7 +91,7 @@ class StreamReader(Protocol):
         ...
 
     def observe(self, item: object) -> None:
-        """Take note of one chunk or event."""
+        """Take note of one chunk or event; before them, of a result that carries the stream and is none itself."""
         ...
 
     def reading(self) -> Reading | None:
@@ -99,6 +101,10 @@ class StreamReader(Protocol):
 
 def _nothing(*_: object) -> None:
     return None
+
+
+def _none_again(_: object) -> int:
+    return 0
 
 
 def _never(_: object) -> bool:
@@ -147,6 +153,12 @@ class Adapter:
     credential: Callable[[Any], str | None] = _nothing
     #: The HTTP response that a stream or a raw response object stands on, or what else lives as long as a stream.
     http_response: Callable[[object], Any | None] = _nothing
+    #: The unread body of a response whose usage stands there alone: it is heard as the caller reads it.
+    unread: Callable[[Operation, object], Any | None] = _nothing
+    #: Reads such a body, once the caller has had all of it.
+    heard: Callable[[Operation, bytes], Reading | None] = _nothing
+    #: How often a client sent a request again before this response.
+    retries: Callable[[object], int] = _none_again
     #: Whether a result is a raw response: its parsing is left to the caller.
     is_raw: Callable[[object], bool] = _never
     #: The decoded body of an HTTP response that has been read; None where it has not.

@@ -16,6 +16,8 @@ from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario
 #: Paths under which cloud platforms serve the format.
 PLATFORM_PATH: Final = re.compile(r":(?:stream)?[rR]awPredict$|/v1/messages$|^model/[^/]+/invoke")
 _FRAMED: Final = "/invoke-with-response-stream"
+#: Content type of AWS's binary frames.
+FRAMES: Final = "application/vnd.amazon.eventstream"
 _START_ONLY = ("cache_creation", "service_tier", "speed", "inference_geo")
 
 
@@ -41,10 +43,9 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     message |= scenario.response or {}
     said = dict(scenario.hostile) if scenario.hostile is not None else usage
     if framed:
-        events = _events(message, said, scenario)
-        return Answer(events=events, content_type="application/vnd.amazon.eventstream", framed=True)
+        return Answer(events=events(message, said, scenario), content_type=FRAMES, frame=chunk_frame)
     if body.get("stream") or path.endswith(":streamRawPredict"):
-        return Answer(events=_events(message, said, scenario))
+        return Answer(events=events(message, said, scenario))
     reported: Json = {} if scenario.report == "none" else {"usage": None if scenario.report == "null" else said}
     text = [{"type": "text", "text": "Done."}]
     return Answer({**message, "content": text, "stop_reason": "end_turn", **reported, **(scenario.response or {})})
@@ -55,7 +56,8 @@ def _plain_usage(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
     return {"input_tokens": ledger.tokens_of(body.get("messages")), "output_tokens": output}
 
 
-def _events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iterator[tuple[str, Json]]:
+def events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iterator[tuple[str, Json]]:
+    """Yield the events of a stream of one message."""
     first = {**usage, "output_tokens": 1}
     start = {**message, "usage": first if scenario.report == "exact" else {"input_tokens": 0, "output_tokens": 0}}
     yield "message_start", {"type": "message_start", "message": start}
@@ -73,13 +75,21 @@ def _events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iter
     yield "message_stop", {"type": "message_stop"}
 
 
-def event_frame(data: Json) -> bytes:
-    """Return one event in AWS's binary frame: length, headers and payload, each with its checksum."""
-    payload = json.dumps({"bytes": base64.b64encode(json.dumps(data).encode()).decode()}).encode()
-    pairs = ((":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event"))
+def chunk_frame(_name: str | None, data: Json) -> bytes:
+    """Return one event as Bedrock sends those of another maker: in a ``chunk``, its bytes in base64."""
+    return aws_frame("chunk", {"bytes": base64.b64encode(json.dumps(data).encode()).decode()})
+
+
+def aws_frame(name: str, data: Json, message_type: str = "event") -> bytes:
+    """Return one event in AWS's binary frame: length, headers and payload, each with its checksum.
+
+    An error (``message_type`` of ``exception``) bears its name in another header.
+    """
+    payload = json.dumps(data).encode()
+    pairs = ((f":{message_type}-type", name), (":content-type", "application/json"), (":message-type", message_type))
     headers = b"".join(
-        struct.pack(">B", len(name)) + name.encode() + struct.pack(">BH", 7, len(value)) + value.encode()
-        for name, value in pairs
+        struct.pack(">B", len(key)) + key.encode() + struct.pack(">BH", 7, len(value)) + value.encode()
+        for key, value in pairs
     )
     prelude = struct.pack(">II", len(headers) + len(payload) + 16, len(headers))
     frame = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario
@@ -18,8 +19,9 @@ class Answer(NamedTuple):
     events: Iterator[tuple[str | None, Json]] | None = None
     content_type: str = "application/json"
     end_mark: bool = False
-    #: Whether the events travel in AWS's binary frames.
-    framed: bool = False
+    #: Writes one event where the stream is not made of lines (AWS's binary frames).
+    frame: Callable[[str | None, Json], bytes] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger, host: str = "openai") -> Answer | None:

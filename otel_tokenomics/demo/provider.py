@@ -7,11 +7,12 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
-from otel_tokenomics.demo import anthropic_wire, cohere_wire, google_wire, ollama_wire, openai_wire
+from otel_tokenomics.demo import anthropic_wire, bedrock_wire, cohere_wire, google_wire, ollama_wire, openai_wire
 from otel_tokenomics.demo.openai_wire import Answer
 from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario, SeenRequest
 
@@ -28,6 +29,7 @@ PLACES: Final = MappingProxyType(
         "mistral-api": "mistral_ai",
         "cohere-api": "cohere",
         "ollama-api": "ollama",
+        "bedrock-api": "aws.bedrock",
     }
 )
 _VERSION: Final = re.compile(r"^(?:openai/(?:deployments/[^/]+/|v1/)?)?(?:v1/)?")
@@ -146,13 +148,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(answer.body, bytes):
             self._send(200, answer.body, answer.content_type)
         else:
-            self._json(answer.body or {})
+            self._send(200, json.dumps(answer.body or {}).encode(), "application/json", answer.headers)
 
     def _answered(self, path: str, body: dict[str, Any], scenario: Scenario) -> Answer | None:
         place, _, rest = path.partition("/")
         provider = PLACES.get(place, "openai")
         if provider == "gcp.gemini" or "/publishers/google/models/" in path:
             return google_wire.answer(path, body, scenario, self.ledger)
+        if provider == "aws.bedrock":
+            return bedrock_wire.answer(rest, body, scenario, self.ledger)
         if provider == "ollama":
             return ollama_wire.answer(rest, body, scenario, self.ledger)
         if provider == "cohere":
@@ -162,12 +166,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, answer: Answer, scenario: Scenario) -> None:
         self.send_response(200)
-        self.send_header(
-            "content-type", answer.content_type if answer.framed or _is_lines(answer) else "text/event-stream"
-        )
+        own_type = answer.frame is not None or _is_lines(answer)
+        self.send_header("content-type", answer.content_type if own_type else "text/event-stream")
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.send_header("connection", "close")
-        # A length that is never reached: a cut connection is an error to the client, not an end.
-        if scenario.cut_after is not None:
+        # Chunks without their end, or a length that is never reached: a cut connection is an error, not an end.
+        if answer.frame is not None:
+            self.send_header("transfer-encoding", "chunked")
+        elif scenario.cut_after is not None:
             self.send_header("content-length", str(10**6))
         self.end_headers()
         self.close_connection = True
@@ -178,26 +185,38 @@ class _Handler(BaseHTTPRequestHandler):
                 if number == scenario.error_after:
                     error = {"type": "error", "error": {"type": "overloaded_error", "message": "told to fail"}}
                     self._event("error", error, answer)
+                    self._end(answer)
                     return
                 if scenario.delay_s:
                     time.sleep(scenario.delay_s)
                 self._event(name, data, answer)
+            self._end(answer)
             if answer.end_mark:
                 self.wfile.write(b"data: [DONE]\n\n")
         except (BrokenPipeError, ConnectionResetError):
             return
 
+    def _end(self, answer: Answer) -> None:
+        if answer.frame is not None:
+            self.wfile.write(b"0\r\n\r\n")
+
     def _event(self, name: str | None, data: dict[str, Any], answer: Answer) -> None:
+        if answer.frame is not None:
+            binary = answer.frame(name, data)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(binary), binary))
+            self.wfile.flush()
+            return
         head = f"event: {name}\n" if name else ""
         text = json.dumps(data)
         frame = f"{text}\n".encode() if _is_lines(answer) else f"{head}data: {text}\n\n".encode()
-        self.wfile.write(anthropic_wire.event_frame(data) if answer.framed else frame)
+        self.wfile.write(frame)
         self.wfile.flush()
 
     def _body(self) -> dict[str, Any]:
         length = min(int(self.headers.get("content-length") or 0), _MAX_BODY)
         content = self.rfile.read(length)
-        if "json" in self.headers.get("content-type", ""):
+        # What InvokeModel sends is JSON, whatever it is called.
+        if "json" in self.headers.get("content-type", "") or self.path.startswith("/bedrock-api/"):
             return json.loads(content or b"{}")
         # Multipart: only the plain fields are read.
         fields = re.findall(rb'name="([a-z_]+)"\r\n\r\n([^\r]*)\r\n', content)
@@ -211,13 +230,22 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, json.dumps(body).encode(), "application/json")
 
     def _error(self, status: int, message: str) -> None:
-        error = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+        error: dict[str, Any] = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+        if self.path.startswith("/bedrock-api/"):
+            self._send(
+                status, json.dumps({"message": message}).encode(), "application/json", bedrock_wire.named(status)
+            )
+            return
         self._send(status, json.dumps(error).encode(), "application/json")
 
-    def _send(self, status: int, content: bytes, content_type: str) -> None:
+    def _send(
+        self, status: int, content: bytes, content_type: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.send_response(status)
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(content)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         if status in (429, 503):
             self.send_header("retry-after-ms", "5")
         self.end_headers()

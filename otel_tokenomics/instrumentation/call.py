@@ -31,6 +31,8 @@ EXTENSION: Final = "otel_tokenomics.call"
 Estimator = Callable[[str | None, str], int]
 #: The calls of streams that are no HTTP responses: those have a place for it.
 _carried: Final[weakref.WeakKeyDictionary[Any, Call]] = weakref.WeakKeyDictionary()
+#: The largest body that is kept to be read: no answer in words comes near.
+_HEARD_AT_MOST: Final = 2**24
 _TERMINAL: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
@@ -38,7 +40,7 @@ class Call:
     """One call of a model. ``end`` may be reached from anywhere, any number of times, in any thread."""
 
     __slots__: Final = (
-        "__weakref__", "_adapter", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
+        "__weakref__", "_adapter", "_before", "_body", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
         "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks", "client",
         "fetched", "hide", "native", "operation", "own", "parent", "payload", "request", "retries", "span", "tags",
     )  # fmt: skip
@@ -63,6 +65,9 @@ class Call:
         self._estimator: Estimator | None = None
         self._text = ""
         self._output: list[str] = []
+        #: Of a response whose body the caller reads: what he has read, and what was known before.
+        self._body: bytearray | None = None
+        self._before: Reading | None = None
         self.span: Span | None = None
         #: Where the call was made, for the span of a further response; empty after the request.
         self.parent: Context | None = None
@@ -126,6 +131,39 @@ class Call:
         else:
             _carried[http_response] = self
         REAPER.watch(http_response, self)
+
+    def opened(self, result: object) -> None:
+        """Take note of what a response says before its stream begins."""
+        try:
+            if self._reader is not None:
+                self._reader.observe(result)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("usage", error)
+
+    def listen(self, body: Any, result: object) -> None:
+        """Wait for the caller to read a body that says the usage; what is known before stands where he does not."""
+        self._before = self._read(result, None)
+        self._body = bytearray()
+        self.attach(body)
+
+    def hear(self, data: object, *, whole: bool) -> None:
+        """Take note of a piece of the body; the last one (all that is left, or nothing) ends the call."""
+        if self._body is None or not isinstance(data, bytes):
+            return
+        self._body += data
+        if data and not whole and len(self._body) <= _HEARD_AT_MOST:
+            return
+        body, self._body = bytes(self._body), None
+        reading: Reading | None = None
+        try:
+            reading = self._adapter.heard(self.operation, body)
+            before = self._before
+            if before is not None and reading is not None:
+                facts = {**reading.facts, **before.facts}
+                reading = reading._replace(facts=facts, response_id=before.response_id or reading.response_id)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("usage", error)
+        self.end("completed", reading or self._before)
 
     def returned(self, result: object, http_response: Any = None) -> None:
         """Settle a call whose response is complete: from the object, or else from the buffered body."""
@@ -194,7 +232,8 @@ class Call:
 
     def abandon(self) -> None:
         """End the call because its response was dropped."""
-        self.end("abandoned")
+        # A body that nobody read to its end was made to its end all the same.
+        self.end("abandoned" if self._body is None else "completed", self._before)
 
     def end(
         self, how: str, reading: Reading | None = None, *, error_type: str | None = None, ambiguous: bool = False

@@ -28,11 +28,15 @@ _BESIDE: Final = (
     "opentelemetry-instrumentation-genai",
     "opentelemetry-instrumentation-openai",
     "opentelemetry-instrumentation-anthropic",
+    "opentelemetry-instrumentation-bedrock",
+    "opentelemetry-instrumentation-botocore",
     "openinference-instrumentation",
     "openlit",
     "traceloop-sdk",
     "logfire",
 )
+#: Kinds at which somebody else may have put a wrapper before us: ours goes below it, as if it had come after.
+_CHOKES: Final = frozenset({"call", "acall", "gen", "agen"})
 _logger = logging.getLogger("otel_tokenomics")
 
 
@@ -124,8 +128,13 @@ class Engine:
             original: Any = cast("dict[str, Any]", vars(owner))[name]
         except (AttributeError, KeyError):
             return "absent"
+        if any(patch.wrapper is original for patch in self._patches):
+            return "patched"  # another name of a class that is
         try:
-            self._set(owner, name, original, wrapt.FunctionWrapper(original, seam.wrapper(target)))
+            if target.kind in _CHOKES and _is_wrapper(original):
+                self._wrap_innermost(owner, name, original, seam.wrapper(target))
+            else:
+                self._set(owner, name, original, wrapt.FunctionWrapper(original, seam.wrapper(target)))
         except Exception as error:  # noqa: BLE001  # one target must not stop the rest, nor the import of a client
             failures.report("patch", error)
             return f"failed: {type(error).__name__}"

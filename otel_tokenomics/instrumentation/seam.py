@@ -266,10 +266,15 @@ class Seam:
         """
         call = begun.call
         try:
+            call.retries = call.retries or self.adapter.retries(result)
             if call.request.stream and not call.attached:
                 result = self._stream_of(call, result, begun.context)
             if not call.attached and not call.ended:
-                call.returned(result)
+                body = self.adapter.unread(call.operation, result)
+                if body is None:
+                    call.returned(result)
+                else:
+                    call.listen(body, result)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
         call.release()
@@ -294,6 +299,8 @@ class Seam:
             return result
         carrier = self.adapter.http_response(result)
         if carrier is not None:
+            if carrier is not result:
+                call.opened(result)
             call.attach(carrier)
         return result
 
@@ -355,6 +362,32 @@ class Seam:
             failures.report("usage", error)
         return wrapped(*args, **kwargs)
 
+    def read(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the method by which a caller reads a body: what he gets is heard on the way."""
+        call = call_of(instance)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        try:
+            data = wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.hear(data, whole=_asks_for_all(args, kwargs))
+        return data
+
+    async def aread(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap the asynchronous twin of ``read``."""
+        call = call_of(instance)
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            data = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.hear(data, whole=_asks_for_all(args, kwargs))
+        return data
+
     def parse(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap the place where a body that was left unread becomes an object."""
         result = wrapped(*args, **kwargs)
@@ -362,3 +395,9 @@ class Seam:
         if call is not None and not call.request.stream:
             call.returned(result, instance.http_response)
         return result
+
+
+def _asks_for_all(args: Any, kwargs: Any) -> bool:
+    """Return whether a read names no size: what comes then is the rest."""
+    size = next(iter((*args, *kwargs.values())), None)
+    return not isinstance(size, int) or size < 0

@@ -47,6 +47,10 @@ def cohere_totals(usage: Usage) -> tuple[int, int]:
     return int(usage["input_tokens"]), int(usage["output_tokens"])
 
 
+def bedrock_totals(usage: Usage) -> tuple[int, int]:
+    return usage["inputTokens"], usage["outputTokens"]
+
+
 def ollama_totals(usage: Usage) -> tuple[int, int]:
     return usage["prompt_eval_count"], usage["eval_count"]
 
@@ -181,9 +185,53 @@ def _ollama() -> Row:
     )
 
 
+def _bedrock() -> Row:
+    from aiobotocore.session import get_session as aio_session
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    ask: Any = {"modelId": "amazon.nova-pro-v1:0", "messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
+    account: Any = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
+    limits: Any = {"read_timeout": 5, "retries": {"total_max_attempts": 1}}
+
+    def make(provider: LocalProvider) -> Any:
+        address = provider.base_url("bedrock-api")
+        return get_session().create_client("bedrock-runtime", endpoint_url=address, config=Config(**limits), **account)
+
+    def amake(provider: LocalProvider) -> Any:
+        # A client that exists within a block alone: whoever calls opens one.
+        from aiobotocore.config import AioConfig
+
+        address = provider.base_url("bedrock-api")
+        return lambda: aio_session().create_client(
+            "bedrock-runtime", endpoint_url=address, config=AioConfig(**limits), **account
+        )
+
+    async def aplain(opened: Any) -> Any:
+        async with opened() as client:
+            return await client.converse(**ask)
+
+    async def astream(opened: Any) -> Any:
+        async with opened() as client:
+            answer = await client.converse_stream(**ask)
+            async for event in answer["stream"]:
+                yield event
+
+    return Row(
+        make,
+        amake,
+        lambda c: c.converse(**ask),
+        lambda c: c.converse_stream(**ask)["stream"],
+        aplain,
+        astream,
+        bedrock_totals,
+    )
+
+
 #: By the name of the adapter's file.
 ROWS: dict[str, Callable[[], Row]] = {
     "anthropic": _anthropic,
+    "bedrock": _bedrock,
     "cohere": _cohere,
     "google_genai": _google_genai,
     "groq": _groq,

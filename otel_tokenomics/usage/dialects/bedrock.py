@@ -1,4 +1,4 @@
-"""Amazon Bedrock's formats: Converse, the counts of InvokeModel's headers, and its streams' metrics.
+"""Amazon Bedrock's formats: Converse, and InvokeModel by its headers, its makers' bodies and its streams' metrics.
 
 Input excludes the cache; output includes reasoning. Source: the service model of ``bedrock-runtime`` (shapes
 ``TokenUsage``, ``CacheDetail``, ``ServiceTier``) and the user guide's pages on InvokeModel.
@@ -6,11 +6,13 @@ Input excludes the cache; output includes reasoning. Source: the service model o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
+from otel_tokenomics.usage.dialects import anthropic, openai_like
 from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, believed, count, field, items, reason_of, word
 
 #: Headers of an InvokeModel response -> the field of ``TokenUsage`` that they repeat.
@@ -32,6 +34,9 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _HOUR: Final = "1h"
+_METRICS: Final = "amazon-bedrock-invocationMetrics"
+#: What stands in a chunk of InvokeModel's stream that is worth decoding: text alone is most of them.
+_TELLING: Final = tuple(f'"{name}"'.encode() for name in (_METRICS, "message_start", "message_delta"))
 
 
 def read_converse(raw: object, _provider: str | None = None) -> Reading:
@@ -78,8 +83,9 @@ def read_response(response: object) -> Reading | None:
     reading = read_converse(usage) if usage is not None else Reading()
     router = field(field(response, "trace"), "promptRouter")
     return reading._replace(
-        facts=tier_of(field(response, "serviceTier")),
+        facts=_facts(field(response, "serviceTier"), field(field(response, "performanceConfig"), "latency")),
         response_model=word(router, "invokedModelId"),
+        response_id=request_id(response),
         finish_reasons=(stop,) if stop else (),
     )
 
@@ -90,6 +96,58 @@ def tier_of(tier: object) -> Facts:
     return {"service_tier": kind} if kind else NO_FACTS
 
 
+def _facts(tier: object, latency: object) -> Facts:
+    """Return what else the price depends on: ``optimized`` latency costs more, and is a speed of its own."""
+    facts = tier_of(tier)
+    return {**facts, "speed": latency} if isinstance(latency, str) and latency else facts
+
+
+def request_id(response: object) -> str | None:
+    """Return the id under which AWS's own logs know an answer: the answer itself has none."""
+    return word(field(response, "ResponseMetadata"), "RequestId")
+
+
+def read_invoked(response: object) -> Reading:
+    """Return what an InvokeModel response says before its body is read: the counts of its headers."""
+    headers = field(field(response, "ResponseMetadata"), "HTTPHeaders")
+    return read_named(headers, HEADERS)._replace(
+        facts=_facts(field(response, "serviceTier"), field(response, "performanceConfigLatency")),
+        response_id=request_id(response),
+    )
+
+
+def read_body(body: object) -> Reading | None:
+    """Return the reading of an InvokeModel body, whose maker shows in its fields; None where it bears no counts.
+
+    Of the model's name nothing is believed: the maker's own lacks the region that the price depends on.
+    """
+    usage = field(body, "usage")
+    if field(usage, "input_tokens") is not None:
+        found = anthropic.read_response(body)
+    elif field(usage, "prompt_tokens") is not None:
+        found = openai_like.read_response("chat", body)
+    elif usage is not None:
+        found = read_converse(_either(usage))
+    elif field(body, "inputTextTokenCount") is not None:  # Titan
+        made = [_count(result, "tokenCount") for result in items(body, "results")]
+        output = None if None in made or not made else sum(believed(number) for number in made)
+        found = read_converse({"inputTokens": field(body, "inputTextTokenCount"), "outputTokens": output})
+    elif field(body, "prompt_token_count") is not None:  # Llama
+        counts = {"inputTokens": "prompt_token_count", "outputTokens": "generation_token_count"}
+        found = read_converse({ours: field(body, theirs) for ours, theirs in counts.items()})
+    else:
+        return None
+    return found._replace(response_model=None) if found is not None else None
+
+
+def _either(usage: object) -> dict[str, object]:
+    """Return Nova's usage under Converse's names: of the cache, its own are those of the metrics."""
+    cache = {ours: field(usage, theirs) for theirs, ours in METRICS.items()}
+    names = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+    own = {name: field(usage, name) for name in names}
+    return {**cache, **{name: value for name, value in own.items() if value is not None}}
+
+
 def read_named(source: object, fields: Mapping[str, str]) -> Reading:
     """Return the reading of counts that stand under other names: ``HEADERS`` or ``METRICS``."""
     return read_converse({ours: field(source, theirs) for theirs, ours in fields.items()})
@@ -98,15 +156,17 @@ def read_named(source: object, fields: Mapping[str, str]) -> Reading:
 class ConverseStreamReader:
     """Reads a Converse stream: usage stands in its ``metadata`` event, the last one."""
 
-    __slots__: Final = ("_reading", "_stop", "final")
+    __slots__: Final = ("_identity", "_reading", "_stop", "final")
 
     def __init__(self) -> None:
+        self._identity: str | None = None
         self._reading: Reading | None = None
         self._stop: str | None = None
         self.final = False
 
     def observe(self, item: object) -> None:
-        """Take note of one event."""
+        """Take note of one event, or of the response that carries the stream."""
+        self._identity = self._identity or request_id(item)
         stop = field(item, "messageStop")
         if stop is not None:
             self._stop = word(stop, "stopReason")
@@ -116,9 +176,55 @@ class ConverseStreamReader:
 
     def reading(self) -> Reading | None:
         """Return what the stream said so far."""
-        if self._reading is None or self._stop is None:
-            return self._reading
-        return self._reading._replace(finish_reasons=(self._stop,))
+        if self._reading is None:
+            return Reading(response_id=self._identity) if self._identity else None
+        return self._reading._replace(
+            response_id=self._identity, finish_reasons=(self._stop,) if self._stop else self._reading.finish_reasons
+        )
+
+
+class InvokeStreamReader:
+    """Reads a stream of InvokeModel: chunks in the maker's format, the last one with Bedrock's own counts.
+
+    Claude's events say more: which cache writes are for an hour, and the input from the start on.
+    """
+
+    __slots__: Final = ("_head", "_messages", "_metrics", "final")
+
+    def __init__(self) -> None:
+        self._head = Reading()
+        self._messages = anthropic.MessagesStreamReader()
+        self._metrics: Reading | None = None
+        self.final = False
+
+    def observe(self, item: object) -> None:
+        """Take note of one event, or of the response that carries the stream."""
+        data = field(field(item, "chunk"), "bytes")
+        if not isinstance(data, bytes):
+            if field(item, "ResponseMetadata") is not None:
+                self._head = read_invoked(item)
+            return
+        if not any(mark in data for mark in _TELLING):
+            return
+        try:
+            event: object = json.loads(data)
+        except (ValueError, RecursionError):
+            return  # what a provider calls JSON is not our failure
+        self._messages.observe(event)
+        metrics = field(event, _METRICS)
+        if metrics is not None:
+            self._metrics, self.final = read_named(metrics, METRICS), True
+
+    def reading(self) -> Reading | None:
+        """Return what the stream said so far."""
+        told = self._messages.reading()
+        if self._metrics is not None and not (self._messages.final and told is not None and told.usage is not None):
+            told = self._metrics
+        head = self._head
+        if told is None:
+            return head if head.response_id else None
+        facts = {**told.facts, **head.facts}
+        return told._replace(facts=facts, response_model=None, response_id=head.response_id or told.response_id)
 
 
 def _count(source: object, name: str) -> int | None:
