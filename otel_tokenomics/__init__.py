@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_tokenomics._api import estimate, flush, instrument, last_cost, record_cost, status, uninstrument
+from otel_tokenomics._api import estimate, flush, instrument, last_cost, record_batch, record_cost, status, uninstrument
 from otel_tokenomics.errors import BadInputError, ConfigError, PriceBookError, TokenomicsError
 from otel_tokenomics.tags import tags
 
@@ -21,6 +21,7 @@ __all__ = [
     "flush",
     "instrument",
     "last_cost",
+    "record_batch",
     "record_cost",
     "status",
     "tags",
