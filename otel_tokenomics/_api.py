@@ -196,6 +196,30 @@ def record_cost(
         charges.charge(runtime.recorder, pico, kind, quantity, unit)
 
 
+def cache_hit(*, model: str, usage: object, provider: str | None = None) -> None:
+    """Record that a cache of the application answered instead of a model: it cost nothing, and what it saved is noted.
+
+    What was saved is what the call would cost now; where that is not known, no amount is written. It is written like
+    a charge (``record_cost``) of kind ``cache_hit``.
+
+    Args:
+        model: the model that the answer came from when it was made.
+        usage: what that answer used: the provider's usage object as it came, or counts such as
+            ``{"input": 1200, "output": 80}``.
+        provider: who would have billed; it may be left out where one maker alone sells the model.
+
+    Raises:
+        ValueError: ``model`` is empty, or a count is negative.
+    """
+    if not model.strip():
+        raise ValueError("model is empty: name the model that the answer came from")
+    reading = charges.saved_usage(usage, provider)
+    runtime = _running()
+    if runtime is not None:
+        runtime.prepare()
+        charges.cache_hit(runtime.recorder, model, reading, provider)
+
+
 def record_batch(results: object, *, provider: str | None = None, model: str | None = None) -> BatchSummary:
     """Record the responses of a provider's batch result file: each is a span and counts in the metrics, at batch rates.
 
