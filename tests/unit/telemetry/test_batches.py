@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_tokenomics.config import Settings
@@ -345,6 +345,21 @@ def test_a_queue_of_spans_is_emptied_on_the_way_but_a_dead_backend_is_asked_once
         lines = iter([openai_line(f"{answer}-{number}") for number in range(3500)])
         batches.record(bench.recorder, lines, None, None, lambda: bool(calls.append(None)) or answer)  # noqa: B023
         assert len(calls) == asked
+
+
+def test_a_batch_longer_than_the_queue_of_spans_loses_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(InMemorySpanExporter):
+        def export(self, spans: Any) -> Any:
+            time.sleep(0.05)
+            return super().export(spans)
+
+    exporter, provider = Slow(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    monkeypatch.setattr(bench.recorder, "_tracer", provider.get_tracer("otel_tokenomics"))
+    lines = iter([openai_line(str(number)) for number in range(5000)])
+    done = batches.record(bench.recorder, lines, None, None, lambda: provider.force_flush(5000))
+    provider.shutdown()
+    assert done.calls == len(exporter.get_finished_spans()) == 5000
 
 
 @pytest.mark.parametrize("results", [7, None, object()])
