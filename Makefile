@@ -43,7 +43,7 @@ $(STAMPS)/go: $(STAMPS)/python
 
 # --- what people run --------------------------------------------------------------------------
 .PHONY: help demo demo-collector collector test test-python test-clients test-go test-all lint fix bench \
-	generate check-generated update-sources update-constraints clean
+	new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -80,6 +80,9 @@ lint: $(STAMPS)/python $(STAMPS)/go ## Formatting, types, arrows between rooms, 
 	@cd collector && unformatted=$$(git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -l) && \
 		{ test -z "$$unformatted" || { echo "not formatted (make fix): $$unformatted" >&2; exit 1; }; } && $(GO) vet ./...
 	@cd collector/tools && $(GO) build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck && cd .. && tools/bin/staticcheck ./...
+
+new-client: ## Write the files of a new client: NAME=<library> [VERSION=<oldest that is to work>].
+	@$(PYTHON) .ci/new_client.py '$(NAME)' --version '$(or $(VERSION),1.0)'
 
 fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; cd collector && git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -w

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_tokenomics._api import estimate, flush, instrument, last_cost, record_cost, status, uninstrument
+from otel_tokenomics._api import (
+    cache_hit,
+    estimate,
+    flush,
+    instrument,
+    last_cost,
+    record_batch,
+    record_cost,
+    status,
+    uninstrument,
+)
 from otel_tokenomics.errors import BadInputError, ConfigError, PriceBookError, TokenomicsError
 from otel_tokenomics.tags import tags
 
@@ -17,10 +27,12 @@ __all__ = [
     "PriceBookError",
     "PricingSpanExporter",
     "TokenomicsError",
+    "cache_hit",
     "estimate",
     "flush",
     "instrument",
     "last_cost",
+    "record_batch",
     "record_cost",
     "status",
     "tags",

@@ -27,7 +27,8 @@ from otel_tokenomics.instrumentation.engine import Engine, allowed_libraries
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.pricing import Cost, price
 from otel_tokenomics.tags import attributes_of, before_use, not_before_use
-from otel_tokenomics.telemetry import charges, failures
+from otel_tokenomics.telemetry import batches, charges, failures
+from otel_tokenomics.telemetry.batches import BatchSummary
 from otel_tokenomics.telemetry.metrics import Instruments, package_version
 from otel_tokenomics.telemetry.recorder import Recorder
 from otel_tokenomics.telemetry.recorder import last_cost as _last_cost
@@ -193,6 +194,68 @@ def record_cost(
     if runtime is not None:
         runtime.prepare()
         charges.charge(runtime.recorder, pico, kind, quantity, unit)
+
+
+def cache_hit(*, model: str, usage: object, provider: str | None = None) -> None:
+    """Record that a cache of the application answered instead of a model: it cost nothing, and what it saved is noted.
+
+    What was saved is what the call would cost now; where that is not known, no amount is written. It is written like
+    a charge (``record_cost``) of kind ``cache_hit``.
+
+    Args:
+        model: the model that the answer came from when it was made.
+        usage: what that answer used: the provider's usage object as it came, or counts such as
+            ``{"input": 1200, "output": 80}``.
+        provider: who would have billed; it may be left out where one maker alone sells the model.
+
+    Raises:
+        ValueError: ``model`` is empty, or a count is negative.
+    """
+    if not model.strip():
+        raise ValueError("model is empty: name the model that the answer came from")
+    reading = charges.saved_usage(usage, provider)
+    runtime = _running()
+    if runtime is not None:
+        runtime.prepare()
+        charges.cache_hit(runtime.recorder, model, reading, provider)
+
+
+def record_batch(results: object, *, provider: str | None = None, model: str | None = None) -> BatchSummary:
+    """Record the responses of a provider's batch result file: each is a span and counts in the metrics, at batch rates.
+
+    A response counts once per process, however often its file is handed over. Requests that failed cost nothing. The
+    tags in force apply. A span bears the time at which its response was made, where the file states that, and is
+    priced by it; Anthropic's files state none, so record them soon.
+
+    Args:
+        results: a path; an open file; the file's text; an iterable of lines, of dicts or of the client's own objects
+            (``client.messages.batches.results(id)``, ``client.files.content(id)``). OpenAI's format, Anthropic's
+            and Gemini's are known.
+        provider: who bills, where the format does not say it: OpenAI's is written by others too.
+        model: what was asked for, where responses do not say it (images).
+
+    Raises:
+        TypeError: ``results`` holds no lines.
+        ValueError: the file cannot be read, or ``provider`` or ``model`` is empty.
+    """
+    for name, value in (("provider", provider), ("model", model)):
+        if value is not None and not value.strip():
+            raise ValueError(f"{name} is empty: leave it out where it is not known")
+    lines = batches.lines_of(results)
+    runtime = _running()
+    if runtime is None:
+        return batches.BatchSummary()
+    runtime.prepare()
+    return batches.record(runtime.recorder, lines, provider, model, _relieve)
+
+
+def _relieve() -> bool:
+    force: Any = getattr(trace.get_tracer_provider(), "force_flush", None)
+    try:
+        return force is None or force(5000) is not False
+    except Exception as error:  # noqa: BLE001  # an exporter's failure is not the caller's
+        failures.report("export", error)
+        return False
 
 
 def estimate(

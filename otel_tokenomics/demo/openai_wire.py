@@ -81,9 +81,12 @@ def _with_usage_on_the_last(
 ) -> Iterator[tuple[str | None, Json]]:
     chunks = [chunk for _, chunk in events]
     for chunk in chunks[:-1]:
-        yield None, chunk
+        yield None, {name: value for name, value in chunk.items() if name != "usage_breakdown"}
     for last in chunks[-1:]:
         said = {} if scenario.report == "none" else _reported(usage, scenario)
+        if host == "groq":
+            # What each model of a compound system did stands beside the usage here (its API reference, ``XGroq``).
+            said |= {name: last.pop(name) for name in ("usage_breakdown",) if name in last}
         yield None, {**last, **({"x_groq": {"id": last["id"], **said}} if host == "groq" else said)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
 from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
@@ -139,14 +140,32 @@ def price_reading(
     ``facts`` are the request's; a fact of the response ends the search for that fact.
     """
     known = {**facts, **reading.facts} if facts else reading.facts
-    cost = price(
-        book, provider, reading.response_model, reading.usage, known, at_ms,
-        request_model=request_model, host=host, unknown_host=unknown_host, reason=reading.reason, flags=reading.flags,
-    )  # fmt: skip
+    if reading.shares:
+        cost = _shared(book, reading, provider, known, at_ms, host, unknown_host)
+    else:
+        cost = price(
+            book, provider, reading.response_model, reading.usage, known, at_ms, request_model=request_model,
+            host=host, unknown_host=unknown_host, reason=reading.reason, flags=reading.flags,
+        )  # fmt: skip
     for other in reading.others:
         extra = price(book, provider, other.model, other.usage, known, at_ms, host=host, unknown_host=unknown_host)
         cost = _together(cost, extra)
     return cost if reading.stated_cost is None else with_stated(cost, reading.stated_cost)
+
+
+def _shared(
+    book: PriceBook, reading: Reading, provider: str | None, facts: Facts, at_ms: int, host: str | None, unknown: str
+) -> Cost:
+    """Return the sum over several models, each at its own rates and context tier; what one lacks makes it partial."""
+    costs = [
+        price(
+            book, provider, share.model, share.usage, facts, at_ms,
+            host=host, unknown_host=unknown, reason=reading.reason, flags=reading.flags,
+        )
+        for share in reading.shares
+    ]  # fmt: skip
+    costs.sort(key=lambda cost: cost.total is None)
+    return reduce(_together, costs)
 
 
 def _from_table(  # noqa: C901  # one loop written out: a call per unit would double the time

@@ -147,7 +147,8 @@ def _histograms(histograms: Mapping[str, Any], call: SettledCall) -> None:
     key = (operation.name, choice.name, request.model, reading.response_model, request.host, request.port)
     base = _dimensions(*key)
     timed = _dimensions(*key, (names.ERROR_TYPE, outcome.error_type)) if outcome.error_type else base
-    histograms[names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION].record(outcome.duration_s, timed)
+    if outcome.duration_s is not None:
+        histograms[names.METRIC_GEN_AI_CLIENT_OPERATION_DURATION].record(outcome.duration_s, timed)
     if outcome.first_chunk_s is not None:
         histograms[names.METRIC_GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK].record(outcome.first_chunk_s, base)
     if usage is not None and usage.source == "provider":
@@ -157,8 +158,9 @@ def _histograms(histograms: Mapping[str, Any], call: SettledCall) -> None:
             if amounts and not (kind == "output" and operation.name == "embeddings"):
                 tokens.record(sum(amounts), _dimensions(*key, (names.GEN_AI_TOKEN_TYPE, kind)))
     per_chunk = histograms.get(names.METRIC_GEN_AI_CLIENT_OPERATION_TIME_PER_OUTPUT_CHUNK)
-    if per_chunk is not None and outcome.first_chunk_s is not None and outcome.chunks > 1:
-        per_chunk.record((outcome.duration_s - outcome.first_chunk_s) / (outcome.chunks - 1), base)
+    first, whole = outcome.first_chunk_s, outcome.duration_s
+    if per_chunk is not None and first is not None and whole is not None and outcome.chunks > 1:
+        per_chunk.record((whole - first) / (outcome.chunks - 1), base)
     per_call = histograms.get(names.METRIC_TOKENOMICS_CLIENT_REQUEST_COST)
     if per_call is not None and cost.total is not None:
         per_call.record(pico_to_usd(cost.total), base)

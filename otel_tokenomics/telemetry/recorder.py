@@ -62,9 +62,17 @@ class Recorder:
         return ProviderChoice(named, host, elsewhere)
 
     def start(
-        self, operation: Operation, request: Request, choice: ProviderChoice, context: Context | None = None
+        self,
+        operation: Operation,
+        request: Request,
+        choice: ProviderChoice,
+        context: Context | None = None,
+        start_ns: int | None = None,
     ) -> Span:
-        """Start the CLIENT span of a call, with the attributes that samplers need; it is not made current."""
+        """Start the CLIENT span of a call, with the attributes that samplers need; it is not made current.
+
+        ``start_ns`` is when a call that is over began, in epoch nanoseconds.
+        """
         attributes: dict[str, Any] = {
             names.GEN_AI_OPERATION_NAME: operation.name,
             names.GEN_AI_PROVIDER_NAME: choice.name,
@@ -76,7 +84,7 @@ class Recorder:
         if request.port:
             attributes[names.SERVER_PORT] = request.port
         name = f"{operation.name} {request.model}" if request.model else operation.name
-        span = self._tracer.start_span(name, context, SpanKind.CLIENT, attributes)
+        span = self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=start_ns)
         if self.settings.price and span.is_recording():
             rollup.opened(rollup.ancestors_of(span))
         return span
@@ -134,7 +142,7 @@ class Recorder:
         self.metrics.record(call._replace(cost=counted), tags)
         _last.set(shown)
         if own and span is not None:
-            span.end()
+            span.end(outcome.ended_at_ns)
         return shown
 
     def _usage(self, request: Request, outcome: Outcome) -> tuple[Usage | None, Reading]:

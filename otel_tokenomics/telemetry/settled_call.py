@@ -35,13 +35,14 @@ class Outcome(NamedTuple):
     """How a call went. Times: epoch nanoseconds and seconds.
 
     ``end`` is completed, error, abandoned or cancelled. ``started``: a response had begun. ``ambiguous``: a
-    timeout or a lost connection, which the provider may have billed.
+    timeout or a lost connection, which the provider may have billed. ``duration_s`` is None where nobody knows it;
+    ``ended_at_ns`` is set where the call was over before it was told.
     """
 
     reading: Reading | None
     end: str
     started_at_ns: int
-    duration_s: float
+    duration_s: float | None
     error_type: str | None = None
     ambiguous: bool = False
     started: bool = False
@@ -49,6 +50,7 @@ class Outcome(NamedTuple):
     chunks: int = 0
     retries: int = 0
     estimated: Usage | None = None
+    ended_at_ns: int | None = None
 
 
 class SettledCall(NamedTuple):

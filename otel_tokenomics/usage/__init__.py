@@ -125,6 +125,7 @@ class Reading(NamedTuple):
     ``usage`` is None where nothing was reported. ``stated_cost`` is what the billing party
     stated, in pico-USD. ``flags`` and ``reason`` are words of the price vocabulary
     (``inconsistent_usage``; ``invalid_usage``, ``incomplete_usage``, ``pending`` ...).
+    ``shares`` says what each of several models did of ``usage``, which is their sum: each is priced at its own.
     ``finish_reasons`` and ``response_status`` are the provider's own words.
     """
 
@@ -138,3 +139,4 @@ class Reading(NamedTuple):
     others: tuple[OtherCharge, ...] = ()
     finish_reasons: tuple[str, ...] = ()
     response_status: str | None = None
+    shares: tuple[OtherCharge, ...] = ()

@@ -42,5 +42,7 @@ async def use() -> None:
     assert_type(tk.last_cost(), Cost | None)
     assert_type(tk.estimate(model="gpt-5.4", input_tokens=1), Cost)
     tk.record_cost("0.0015", kind="ocr", quantity=3, unit="page")
+    tk.cache_hit(model="gpt-5.4", usage={"input": 1200, "output": 80})
+    assert_type(tk.record_batch("results.jsonl", provider="openai").total, int)
     assert_type(tk.flush(timeout=1), bool)
     tk.uninstrument()

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.usage import NO_FACTS, OtherCharge, Reading, Usage
+from otel_tokenomics.usage.dialects import groq_compound
 from otel_tokenomics.usage.dialects.counts import (
     BAD,
     HUGE,
@@ -203,7 +204,7 @@ def read_response(api: str, response: object, provider: str | None = None) -> Re
     reading = READERS[api](usage, provider) if usage is not None else Reading()
     facts = {**reading.facts, "service_tier": tier} if tier else reading.facts
     # By position: ``_replace`` takes several times as long, and this is read on every call.
-    return Reading(
+    reading = Reading(
         reading.usage,
         facts,
         model,
@@ -214,6 +215,7 @@ def read_response(api: str, response: object, provider: str | None = None) -> Re
         reading.others,
         finish,
     )
+    return groq_compound.with_shares(reading, response, read_chat) if provider == "groq" else reading
 
 
 def _read_responses_body(response: object, provider: str | None) -> Reading | None:
@@ -292,16 +294,19 @@ def _image_model(response: object) -> str:
 class OpenAIStreamReader:
     """Reads a stream of one of OpenAI's formats: the last usage seen is the usage."""
 
-    __slots__: Final = ("_api", "_chat", "_final", "_provider", "_reading")
+    __slots__: Final = ("_api", "_chat", "_final", "_groq", "_provider", "_reading", "_tools")
 
     def __init__(self, api: str, provider: str | None = None) -> None:
         self._api, self._provider = api, provider
         self._chat = api in ("chat", "completions")
-        self._final = False
+        self._groq = provider == "groq"
+        self._final = self._tools = False
         self._reading: Reading | None = None
 
     def observe(self, item: Any) -> None:
         """Take note of one chunk or event."""
+        if self._groq:
+            self._tools |= groq_compound.ran_tools(item)
         if self._reading is not None:
             # Nearly every item of a stream says nothing new: each step here is paid per chunk.
             if self._chat:
@@ -338,6 +343,8 @@ class OpenAIStreamReader:
 
     def reading(self) -> Reading | None:
         """Return what the stream said so far."""
+        if self._tools and self._reading is not None and self._reading.usage is not None:
+            return self._reading._replace(reason=self._reading.reason or _LOWER_BOUND)
         return self._reading
 
 
@@ -358,6 +365,7 @@ def _newer(old: Reading, new: Reading) -> Reading:
         new.others or old.others,
         (*old.finish_reasons, *new.finish_reasons),
         new.response_status or old.response_status,
+        new.shares or old.shares,
     )
 
 
