@@ -381,7 +381,7 @@ HOSTILE: list[dict[str, Any]] = [
     {"inputTokens": -5, "outputTokens": 3},
     {"inputTokens": 10**30, "outputTokens": 3},
     {"inputTokens": 5, "outputTokens": 3, "totalTokens": 100},
-    {"inputTokens": 5, "cacheReadInputTokens": -1, "outputTokens": 3, "futureTokens": 9},
+    {"inputTokens": 5, "outputTokens": -1, "futureTokens": 9},
 ]
 
 
