@@ -153,6 +153,8 @@ class Adapter:
     credential: Callable[[Any], str | None] = _nothing
     #: The HTTP response that a stream or a raw response object stands on, or what else lives as long as a stream.
     http_response: Callable[[object], Any | None] = _nothing
+    #: Whether iterating a stream again goes on where it was left: who leaves after one item may only have peeked.
+    resumable: bool = False
     #: The unread body of a response whose usage stands there alone: it is heard as the caller reads it.
     unread: Callable[[Operation, object], Any | None] = _nothing
     #: Reads such a body, once the caller has had all of it.

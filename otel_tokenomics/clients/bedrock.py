@@ -185,6 +185,7 @@ ADAPTER: Final = Adapter(
     usage=usage,
     stream_reader=stream_reader,
     http_response=http_response,
+    resumable=True,
     unread=unread,
     heard=heard,
     retries=retries,

@@ -214,7 +214,8 @@ class Call:
     def failed(self, error: BaseException) -> None:
         """End the call with an exception that its caller will see."""
         if isinstance(error, GeneratorExit):
-            self.end("abandoned")
+            if not (self._adapter.resumable and self.chunks == 1):  # else it ends with the stream, read on or dropped
+                self.end("abandoned")
         elif not isinstance(error, Exception):
             self.end("cancelled", error_type=type(error).__qualname__, ambiguous=True)
         else:

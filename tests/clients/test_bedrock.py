@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import json
@@ -12,6 +13,7 @@ import pytest
 import wrapt
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session as aio_session
+from aiohttp import ClientPayloadError
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.eventstream import EventStream
@@ -160,8 +162,10 @@ def test_a_stream_says_which_cache_writes_are_for_an_hour(watch: Any, client: An
 
 def test_claude_cut_off_keeps_its_input(watch: Any, client: Any, provider: LocalProvider) -> None:
     provider.expect(Scenario(usage=CACHED))
-    for _ in client.invoke_model_with_response_stream(modelId=CLAUDE, body=json.dumps(BODIES[CLAUDE]))["body"]:
-        break
+    answer = client.invoke_model_with_response_stream(modelId=CLAUDE, body=json.dumps(BODIES[CLAUDE]))
+    events = iter(answer["body"])
+    assert [next(events), next(events)]
+    del events
     assert watch.one.outcome.end == "abandoned"
     assert (watch.one.cost.status, watch.one.cost.reason) == ("partial", "incomplete_usage")
     assert counts_of(watch)["cache_read"] == 100
@@ -303,6 +307,49 @@ def test_a_stream_that_is_closed(watch: Any, client: Any) -> None:
     assert watch.one.outcome.end == "abandoned"
 
 
+def test_a_look_at_the_first_event_is_no_end(watch: Any, client: Any, provider: LocalProvider) -> None:
+    stream = client.converse_stream(modelId=NOVA, messages=MESSAGES)["stream"]
+    assert "messageStart" in next(iter(stream))
+    assert watch.settled == []
+    assert "metadata" in list(stream)[-1]
+    assert watch.one.outcome.end == "completed"
+    assert counts_of(watch) == billed(provider)
+
+
+def test_a_stream_that_is_left_later_ends_there(watch: Any, client: Any) -> None:
+    answer = client.converse_stream(modelId=NOVA, messages=MESSAGES)
+    for event in answer["stream"]:
+        if "contentBlockDelta" in event:
+            break
+    assert watch.one.outcome.end == "abandoned"
+
+
+async def test_asynchronous_endings(watch: Any, provider: LocalProvider) -> None:
+    provider.expect(Scenario(error_after=2), Scenario(cut_after=2), Scenario(), Scenario(delay_s=0.3))
+    async with async_client(provider) as client:
+
+        async def stream() -> Any:
+            return (await client.converse_stream(modelId=NOVA, messages=MESSAGES))["stream"]
+
+        with pytest.raises(EventStreamError):
+            assert [event async for event in await stream()]
+        with pytest.raises(ClientPayloadError):
+            assert [event async for event in await stream()]
+        (await stream()).close()
+        slow = await stream()
+
+        async def consume() -> list[Any]:
+            return [event async for event in slow]
+
+        task = asyncio.ensure_future(consume())
+        await asyncio.sleep(0.45)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [made.outcome.end for made in watch.settled] == ["error", "error", "abandoned", "cancelled"]
+    assert [made.cost.total for made in watch.settled] == [None] * 4
+
+
 def test_a_request_that_is_sent_again_is_one_charge(watch: Any, provider: LocalProvider) -> None:
     client = client_of(provider, retries={"total_max_attempts": 3, "mode": "standard"})
     provider.expect(Scenario(fail=(429,)))
@@ -328,6 +375,31 @@ def test_a_refusal_says_its_name(watch: Any, client: Any, provider: LocalProvide
         converse(client)
     assert watch.one.outcome.error_type == "ThrottlingException"
     assert watch.one.cost.status == "not_applicable"
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"inputTokens": -5, "outputTokens": 3},
+    {"inputTokens": 10**30, "outputTokens": 3},
+    {"inputTokens": 5, "outputTokens": 3, "totalTokens": 100},
+    {"inputTokens": 5, "outputTokens": -1, "futureTokens": 9},
+]
+
+
+@pytest.mark.parametrize("said", HOSTILE)
+def test_what_cannot_be_believed_is_said(
+    watch: Any, client: Any, provider: LocalProvider, said: dict[str, Any]
+) -> None:
+    provider.expect(*[Scenario(hostile=said)] * 4)
+    converse(client)
+    list(client.converse_stream(modelId=NOVA, messages=MESSAGES)["stream"])
+    if "totalTokens" not in said:  # neither headers nor metrics have it
+        client.invoke_model(modelId=NOVA, body=json.dumps(BODIES[NOVA]))
+        list(client.invoke_model_with_response_stream(modelId=NOVA, body=json.dumps(BODIES[NOVA]))["body"])
+    gc.collect()
+    assert len(watch.settled) in (2, 4)
+    assert {made.outcome.end for made in watch.settled} == {"completed"}
+    assert {made.cost.status for made in watch.settled} <= {"partial", "unpriced"}
+    assert {made.cost.reason for made in watch.settled} <= {"incomplete_usage", "invalid_usage"}
 
 
 # --- what is none of ours ---------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai.types import CompletionUsage
 
 from otel_tokenomics.usage import Usage
-from otel_tokenomics.usage.dialects import APIS, anthropic, default_api, openai_like, read
+from otel_tokenomics.usage.dialects import APIS, anthropic, bedrock, default_api, openai_like, read
 
 START = {
     "type": "message_start",
@@ -244,3 +244,49 @@ def test_fields_that_a_client_has_no_name_for_yet_are_read() -> None:
     reading = read("chat", usage, provider="openrouter")
     assert reading.usage == Usage({"input": 70, "cache_read": 10, "cache_write": 20, "output": 5})
     assert reading.stated_cost == 500_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "counts"),
+    [
+        ({"type": "message", "usage": {"input_tokens": 4, "output_tokens": 2}}, {"input": 4, "output": 2}),
+        ({"usage": {"inputTokens": 4, "outputTokens": 2}}, {"input": 4, "output": 2}),
+        # Nova names the cache as the metrics do, and may say both.
+        ({"usage": {"inputTokens": 4, "outputTokens": 2, "cacheReadInputTokenCount": 9, "cacheReadInputTokens": 8}},
+         {"input": 4, "output": 2, "cache_read": 8}),
+        ({"usage": {"inputTokens": 4, "outputTokens": 2, "cacheReadInputTokenCount": 9}},
+         {"input": 4, "output": 2, "cache_read": 9}),
+        # Models of other makers speak OpenAI's format: the cache is part of the prompt.
+        ({"model": "m", "usage": {"prompt_tokens": 9, "completion_tokens": 2,
+                                  "prompt_tokens_details": {"cached_tokens": 5}}},
+         {"input": 4, "output": 2, "cache_read": 5}),
+        ({"inputTextTokenCount": 4, "results": [{"tokenCount": 2}, {"tokenCount": 3}]}, {"input": 4, "output": 5}),
+        ({"inputTextTokenCount": 4, "embedding": [0.5]}, {"input": 4}),
+        ({"prompt_token_count": 4, "generation_token_count": 2, "generation": ""}, {"input": 4, "output": 2}),
+    ],
+)  # fmt: skip
+def test_a_body_of_invoke_model_shows_its_maker(body: dict[str, Any], counts: dict[str, int]) -> None:
+    reading = bedrock.read_body(body)
+    assert reading is not None
+    assert reading.usage is not None
+    assert {unit: count for unit, count in reading.usage.counts.items() if count} == counts
+    # The maker's own name for the model would lose the region that its price depends on.
+    assert reading.response_model is None
+
+
+@pytest.mark.parametrize("body", [None, [], "text", {}, {"outputs": [{"text": "", "stop_reason": "stop"}]}])
+def test_a_body_without_counts_says_nothing(body: object) -> None:
+    assert bedrock.read_body(body) is None
+
+
+@pytest.mark.parametrize("chunk", [b'{"amazon-bedrock-invocationMetrics"', b'["message_start"]', b'"message_start"',
+                                   b'{"type":"message_start","message":7}', "text", None])  # fmt: skip
+def test_a_broken_chunk_of_invoke_model_is_passed_over(chunk: object) -> None:
+    reader = bedrock.InvokeStreamReader()
+    reader.observe({"chunk": {"bytes": chunk}})
+    reading = reader.reading()
+    assert reading is None or reading.usage is None
+    reader.observe({"chunk": {"bytes": b'{"amazon-bedrock-invocationMetrics":{"inputTokenCount":4}}'}})
+    reading = reader.reading()
+    assert reading is not None
+    assert reading.usage == Usage({"input": 4})
