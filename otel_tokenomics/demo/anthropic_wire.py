@@ -46,14 +46,16 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     if body.get("stream") or path.endswith(":streamRawPredict"):
         return Answer(events=_events(message, said, scenario))
     reported: Json = {} if scenario.report == "none" else {"usage": None if scenario.report == "null" else said}
-    content: list[Json] = [{"type": "text", "text": "Done."}] if scenario.tool is None else [_tool_use(scenario.tool)]
+    content: list[Json] = (
+        [{"type": "text", "text": "Done."}] if scenario.tool is None else [_tool_use(scenario.tool, identity)]
+    )
     told: Json = {"content": content, "stop_reason": "end_turn" if scenario.tool is None else "tool_use"}
     return Answer({**message, **told, **reported, **(scenario.response or {})})
 
 
-def _tool_use(tool: tuple[str, Mapping[str, Any]]) -> Json:
+def _tool_use(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
     name, arguments = tool
-    return {"type": "tool_use", "id": "toolu_1", "name": name, "input": dict(arguments)}
+    return {"type": "tool_use", "id": f"toolu_{identity}", "name": name, "input": dict(arguments)}
 
 
 def _plain_usage(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
@@ -69,7 +71,7 @@ def _events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iter
     deltas: list[Json] = [{"type": "text_delta", "text": "word "}] * scenario.chunks
     if scenario.tool is not None:
         # A tool's input comes as pieces of its JSON text (Messages API, streaming, ``input_json_delta``).
-        block = {**_tool_use(scenario.tool), "input": {}}
+        block = {**_tool_use(scenario.tool, message["id"]), "input": {}}
         deltas = [{"type": "input_json_delta", "partial_json": json.dumps(scenario.tool[1])}]
     yield "content_block_start", {"type": "content_block_start", "index": 0, "content_block": block}
     for delta in deltas:

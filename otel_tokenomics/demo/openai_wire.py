@@ -59,7 +59,7 @@ def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger, host: str) 
     part = {"text": "Done."} if legacy else {"message": {"role": "assistant", "content": "Done."}}
     if scenario.tool is not None:
         # A tool call, as the chat completions reference writes it: ``tool_calls`` of the message, its arguments text.
-        part = {"message": {"role": "assistant", "content": None, "tool_calls": [_chat_tool(scenario.tool)]}}
+        part = {"message": {"role": "assistant", "content": None, "tool_calls": [_chat_tool(scenario.tool, identity)]}}
     reason = "stop" if scenario.tool is None else "tool_calls"
     choices = [{"index": n, "finish_reason": reason, **part} for n in range(body.get("n") or 1)]
     return Answer({**head, "choices": choices, **_reported(usage, scenario)})
@@ -75,7 +75,7 @@ def _chat_events(
         reason = "stop" if number == scenario.chunks - 1 else None
         if scenario.tool is not None:
             # The first chunk names the call, its arguments follow; then the reason (chat completions, streaming).
-            part = {"delta": _chat_tool_delta(scenario.tool, number)}
+            part = {"delta": _chat_tool_delta(scenario.tool, head["id"], number)}
             reason = "tool_calls" if reason else None
         choice = {"index": 0, "finish_reason": reason, **part}
         yield None, {**chunk, "choices": [choice], **null}
@@ -83,13 +83,14 @@ def _chat_events(
         yield None, {**chunk, "choices": [], **_reported(usage, scenario)}
 
 
-def _chat_tool(tool: tuple[str, Mapping[str, Any]]) -> Json:
+def _chat_tool(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
     name, arguments = tool
-    return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return {"id": f"call_{identity}", "type": "function", "function": function}
 
 
-def _chat_tool_delta(tool: tuple[str, Mapping[str, Any]], number: int) -> Json:
-    whole = _chat_tool(tool)
+def _chat_tool_delta(tool: tuple[str, Mapping[str, Any]], identity: str, number: int) -> Json:
+    whole = _chat_tool(tool, identity)
     if number == 0:
         return {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **whole}]}
     return {"tool_calls": [{"index": 0, "function": {"arguments": ""}}]}
@@ -125,7 +126,7 @@ def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Ans
     whole: Json = {"id": identity, "object": kind, "created_at": 1, "status": status, "model": body.get("model", ""),
                    "output": [text], "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}  # fmt: skip
     if scenario.tool is not None:
-        whole["output"] = [_function_call(scenario.tool)]
+        whole["output"] = [_function_call(scenario.tool, identity)]
     whole |= scenario.response or {}
     ledger.bill(Billed(identity, "responses", whole["model"], usage))
     done = {**whole, **_reported(usage, scenario)}
@@ -143,7 +144,7 @@ def _responses_events(whole: Json, done: Json, status: str, scenario: Scenario) 
     opened: Json = {**whole, "status": "in_progress", "output": [], "usage": None}
     yield "response.created", {"type": "response.created", "sequence_number": 0, "response": opened}
     if scenario.tool is not None:
-        yield from _function_call_events(scenario.tool)
+        yield from _function_call_events(whole["output"][0])
         yield f"response.{status}", {"type": f"response.{status}", "sequence_number": 5, "response": done}
         return
     place: Json = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "sequence_number": 0}
@@ -159,16 +160,15 @@ def _responses_events(whole: Json, done: Json, status: str, scenario: Scenario) 
     yield name, {"type": name, "sequence_number": scenario.chunks + 1, "response": done}
 
 
-def _function_call(tool: tuple[str, Mapping[str, Any]]) -> Json:
+def _function_call(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
     name, arguments = tool
-    return {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name,
+    return {"type": "function_call", "id": f"fc_{identity}", "call_id": f"call_{identity}", "name": name,
             "arguments": json.dumps(arguments), "status": "completed"}  # fmt: skip
 
 
-def _function_call_events(tool: tuple[str, Mapping[str, Any]]) -> Iterator[tuple[str, Json]]:
+def _function_call_events(item: Json) -> Iterator[tuple[str, Json]]:
     """Yield the events of a function call (Responses API reference, streaming events of function calls)."""
-    item = _function_call(tool)
-    place: Json = {"item_id": "fc_1", "output_index": 0}
+    place: Json = {"item_id": item["id"], "output_index": 0}
     opened: Json = {**item, "arguments": "", "status": "in_progress"}
     for number, (name, data) in enumerate((
         ("output_item.added", {"output_index": 0, "item": opened}),
