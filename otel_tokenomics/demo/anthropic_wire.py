@@ -47,8 +47,16 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     if body.get("stream") or path.endswith(":streamRawPredict"):
         return Answer(events=events(message, said, scenario))
     reported: Json = {} if scenario.report == "none" else {"usage": None if scenario.report == "null" else said}
-    text = [{"type": "text", "text": "Done."}]
-    return Answer({**message, "content": text, "stop_reason": "end_turn", **reported, **(scenario.response or {})})
+    content: list[Json] = (
+        [{"type": "text", "text": "Done."}] if scenario.tool is None else [_tool_use(scenario.tool, identity)]
+    )
+    told: Json = {"content": content, "stop_reason": "end_turn" if scenario.tool is None else "tool_use"}
+    return Answer({**message, **told, **reported, **(scenario.response or {})})
+
+
+def _tool_use(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
+    name, arguments = tool
+    return {"type": "tool_use", "id": f"toolu_{identity}", "name": name, "input": dict(arguments)}
 
 
 def _plain_usage(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
@@ -61,16 +69,18 @@ def events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Itera
     first = {**usage, "output_tokens": 1}
     start = {**message, "usage": first if scenario.report == "exact" else {"input_tokens": 0, "output_tokens": 0}}
     yield "message_start", {"type": "message_start", "message": start}
-    yield (
-        "content_block_start",
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-    )
-    for _ in range(scenario.chunks):
-        delta = {"type": "text_delta", "text": "word "}
+    block: Json = {"type": "text", "text": ""}
+    deltas: list[Json] = [{"type": "text_delta", "text": "word "}] * scenario.chunks
+    if scenario.tool is not None:
+        # A tool's input comes as pieces of its JSON text (Messages API, streaming, ``input_json_delta``).
+        block = {**_tool_use(scenario.tool, message["id"]), "input": {}}
+        deltas = [{"type": "input_json_delta", "partial_json": json.dumps(scenario.tool[1])}]
+    yield "content_block_start", {"type": "content_block_start", "index": 0, "content_block": block}
+    for delta in deltas:
         yield "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}
     yield "content_block_stop", {"type": "content_block_stop", "index": 0}
     said = {key: value for key, value in usage.items() if key not in _START_ONLY}
-    stop = {"stop_reason": "end_turn", "stop_sequence": None}
+    stop = {"stop_reason": "end_turn" if scenario.tool is None else "tool_use", "stop_sequence": None}
     yield "message_delta", {"type": "message_delta", "delta": stop, "usage": said if scenario.report == "exact" else {}}
     yield "message_stop", {"type": "message_stop"}
 

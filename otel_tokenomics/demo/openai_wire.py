@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -58,7 +59,11 @@ def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger, host: str) 
             events = _with_usage_on_the_last(events, usage, scenario, host)
         return Answer(events=events, end_mark=True)
     part = {"text": "Done."} if legacy else {"message": {"role": "assistant", "content": "Done."}}
-    choices = [{"index": n, "finish_reason": "stop", **part} for n in range(body.get("n") or 1)]
+    if scenario.tool is not None:
+        # A tool call, as the chat completions reference writes it: ``tool_calls`` of the message, its arguments text.
+        part = {"message": {"role": "assistant", "content": None, "tool_calls": [_chat_tool(scenario.tool, identity)]}}
+    reason = "stop" if scenario.tool is None else "tool_calls"
+    choices = [{"index": n, "finish_reason": reason, **part} for n in range(body.get("n") or 1)]
     return Answer({**head, "choices": choices, **_reported(usage, scenario)})
 
 
@@ -69,11 +74,28 @@ def _chat_events(
     null = {"usage": None} if asked else {}
     for number in range(scenario.chunks):
         part = {"text": "word "} if legacy else {"delta": {"role": "assistant", "content": "word "}}
-        last = number == scenario.chunks - 1
-        choice = {"index": 0, "finish_reason": "stop" if last else None, **part}
+        reason = "stop" if number == scenario.chunks - 1 else None
+        if scenario.tool is not None:
+            # The first chunk names the call, its arguments follow; then the reason (chat completions, streaming).
+            part = {"delta": _chat_tool_delta(scenario.tool, head["id"], number)}
+            reason = "tool_calls" if reason else None
+        choice = {"index": 0, "finish_reason": reason, **part}
         yield None, {**chunk, "choices": [choice], **null}
     if asked and scenario.report != "none":
         yield None, {**chunk, "choices": [], **_reported(usage, scenario)}
+
+
+def _chat_tool(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
+    name, arguments = tool
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return {"id": f"call_{identity}", "type": "function", "function": function}
+
+
+def _chat_tool_delta(tool: tuple[str, Mapping[str, Any]], identity: str, number: int) -> Json:
+    whole = _chat_tool(tool, identity)
+    if number == 0:
+        return {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **whole}]}
+    return {"tool_calls": [{"index": 0, "function": {"arguments": ""}}]}
 
 
 def _with_usage_on_the_last(
@@ -108,6 +130,8 @@ def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Ans
     status = scenario.status or "completed"
     whole: Json = {"id": identity, "object": kind, "created_at": 1, "status": status, "model": body.get("model", ""),
                    "output": [text], "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}  # fmt: skip
+    if scenario.tool is not None:
+        whole["output"] = [_function_call(scenario.tool, identity)]
     whole |= scenario.response or {}
     ledger.bill(Billed(identity, "responses", whole["model"], usage))
     done = {**whole, **_reported(usage, scenario)}
@@ -124,6 +148,10 @@ def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Ans
 def _responses_events(whole: Json, done: Json, status: str, scenario: Scenario) -> Iterator[tuple[str, Json]]:
     opened: Json = {**whole, "status": "in_progress", "output": [], "usage": None}
     yield "response.created", {"type": "response.created", "sequence_number": 0, "response": opened}
+    if scenario.tool is not None:
+        yield from _function_call_events(whole["output"][0])
+        yield f"response.{status}", {"type": f"response.{status}", "sequence_number": 5, "response": done}
+        return
     place: Json = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "sequence_number": 0}
     item: Json = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": []}
     part: Json = {"type": "output_text", "text": "", "annotations": []}
@@ -135,6 +163,25 @@ def _responses_events(whole: Json, done: Json, status: str, scenario: Scenario) 
         yield "response.output_text.delta", delta
     name = f"response.{status}"
     yield name, {"type": name, "sequence_number": scenario.chunks + 1, "response": done}
+
+
+def _function_call(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
+    name, arguments = tool
+    return {"type": "function_call", "id": f"fc_{identity}", "call_id": f"call_{identity}", "name": name,
+            "arguments": json.dumps(arguments), "status": "completed"}  # fmt: skip
+
+
+def _function_call_events(item: Json) -> Iterator[tuple[str, Json]]:
+    """Yield the events of a function call (Responses API reference, streaming events of function calls)."""
+    place: Json = {"item_id": item["id"], "output_index": 0}
+    opened: Json = {**item, "arguments": "", "status": "in_progress"}
+    for number, (name, data) in enumerate((
+        ("output_item.added", {"output_index": 0, "item": opened}),
+        ("function_call_arguments.delta", {**place, "delta": item["arguments"]}),
+        ("function_call_arguments.done", {**place, "name": item["name"], "arguments": item["arguments"]}),
+        ("output_item.done", {"output_index": 0, "item": item}),
+    ), 1):  # fmt: skip
+        yield f"response.{name}", {"type": f"response.{name}", "sequence_number": number, **data}
 
 
 def resumed(done: Json, scenario: Scenario) -> Iterator[tuple[str, Json]]:

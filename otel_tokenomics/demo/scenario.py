@@ -20,7 +20,8 @@ class Scenario(NamedTuple):
     ``fail`` is the status codes of the first attempts, ``refuse`` a request field whose presence is answered with
     400. ``chunks`` is the number of content chunks of a stream, ``cut_after`` closes the connection after that many,
     ``error_after`` sends an error event, ``delay_s`` waits before each chunk, ``hang_s`` before the answer.
-    ``raw`` is status, content type and text of an answer that is no format at all.
+    ``raw`` is status, content type and text of an answer that is no format at all. ``tool`` is name and arguments
+    of the one tool call that a chat, a response or a message asks for, in place of its text.
     """
 
     usage: Mapping[str, Any] | None = None
@@ -36,6 +37,7 @@ class Scenario(NamedTuple):
     response: Mapping[str, Any] | None = None
     status: str | None = None
     raw: tuple[int, str, str] | None = None
+    tool: tuple[str, Mapping[str, Any]] | None = None
 
 
 class Billed(NamedTuple):

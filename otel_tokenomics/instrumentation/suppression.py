@@ -18,7 +18,7 @@ from otel_tokenomics.attributes import names
 
 #: Our own key: True, or the call under way. Whatever runs below True is metered already.
 METERED: Final = context.create_key("tokenomics-metered")
-#: Set by OpenLLMetry, and by us where the span is ours: instrumentations below make none.
+#: We set it where the span is ours: instrumentations below make none.
 SUPPRESS_MODEL_SPANS: Final = "suppress_language_model_instrumentation"
 _INFERENCE: Final = "opentelemetry.genai.client.inference.context"
 _GENAI_KEYS: Final = (
@@ -35,6 +35,7 @@ _SCOPES: Final = (
     "traceloop",
     "logfire",
     "litellm",
+    "pydantic-ai",
 )
 #: What a span says that it is; the first that is present decides.
 _KINDS: Final = (names.GEN_AI_OPERATION_NAME, "openinference.span.kind", "llm.request.type", "traceloop.span.kind")
@@ -65,7 +66,9 @@ def place_of(current: Context) -> Place:
     for key in _GENAI_KEYS:
         if current.get(key) is not None:
             return Place(own=False, span=span) if span.is_recording() and not has_cost(span) else NOWHERE
-    return NOWHERE if current.get(SUPPRESS_MODEL_SPANS) is True else OWN
+    # SUPPRESS_MODEL_SPANS is not asked: who sets it (OpenLLMetry's frameworks) does not make the span current that it
+    # stands for, so nobody else can hold the charge. What runs below a call of ours is METERED.
+    return OWN
 
 
 def is_open_model_span(span: Span) -> bool:
