@@ -58,7 +58,7 @@ def read_line(line: object) -> BatchLine | None:
     response = field(line, "response")
     if field(line, "custom_id") is not None:
         return _openai(line, fields_of(response))
-    if response is not None or field(line, "key") is not None or field(line, "status") is not None:
+    if response is not None or any(field(line, name) is not None for name in ("key", "status", "error")):
         return _google(line, fields_of(response))
     return None
 
@@ -139,7 +139,7 @@ def _google(line: object, response: object) -> BatchLine | None:
     reading = google.read_response(response)
     if reading is None:
         return None
-    at = field(response, "create_time") or field(response, "createTime")
+    at = field(response, "create_time") or field(response, "createTime") or field(line, "processed_time")
     return head._replace(reading=reading, identity=reading.response_id, created_ns=_instant(at))
 
 
