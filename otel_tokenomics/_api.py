@@ -355,6 +355,12 @@ class TokenomicsOllamaInstrumentor(_Door):
     library = "ollama"
 
 
+class TokenomicsHuggingFaceInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "huggingface"
+
+
 def inspect_clients(settings: Settings) -> dict[str, Any]:
     """Return what ``status()`` would say with every installed client imported; everything is taken back after."""
     import importlib

@@ -181,12 +181,30 @@ def _ollama() -> Row:
     )
 
 
+def _huggingface() -> Row:
+    import huggingface_hub
+
+    model = "openai/gpt-oss-120b"
+    return Row(
+        lambda p: huggingface_hub.InferenceClient(base_url=f"{p.base_url('huggingface-api')}/v1", token="k", timeout=5),
+        lambda p: huggingface_hub.AsyncInferenceClient(
+            base_url=f"{p.base_url('huggingface-api')}/v1", token="k", timeout=5
+        ),
+        lambda c: c.chat_completion(MESSAGES, model=model),
+        lambda c: c.chat_completion(MESSAGES, model=model, stream=True),
+        lambda c: c.chat_completion(MESSAGES, model=model),
+        lambda c: c.chat_completion(MESSAGES, model=model, stream=True),
+        openai_totals,
+    )
+
+
 #: By the name of the adapter's file.
 ROWS: dict[str, Callable[[], Row]] = {
     "anthropic": _anthropic,
     "cohere": _cohere,
     "google_genai": _google_genai,
     "groq": _groq,
+    "huggingface": _huggingface,
     "mistral": _mistral,
     "ollama": _ollama,
     "openai": _openai,
