@@ -424,6 +424,12 @@ class TokenomicsBedrockInstrumentor(_Door):
     library = "bedrock"
 
 
+class TokenomicsHuggingFaceInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "huggingface"
+
+
 def inspect_clients(settings: Settings) -> dict[str, Any]:
     """Return what ``status()`` would say with every installed client imported; everything is taken back after."""
     import importlib

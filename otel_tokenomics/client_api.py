@@ -55,6 +55,8 @@ class Request(NamedTuple):
     port: int | None = None
     #: Path of the client's base URL (``/v1``): an ``endpoints`` rule may name it.
     path: str = ""
+    #: Whether the address itself names who serves (a router's path): then ``provider`` is no mere fallback.
+    named: bool = False
     stream: bool = False
     max_output: int | None = None
     facts: Facts = NO_FACTS
@@ -167,6 +169,8 @@ class Adapter:
     body: Callable[[Any], object | None] = _nothing
     #: The attribute of a stream that holds the generator which the caller's iteration consumes.
     iterator: str | None = None
+    #: Whether the client asks for no item after the one that its reader calls final: the call ends with that.
+    stops_at_last: bool = False
     #: The same arguments, the stream's usage asked for; None where that must not be done.
     ask_usage: Callable[[Operation, Request, Args, Kwargs], tuple[Args, Kwargs] | None] = _nothing
     #: Whether a stream item exists only because usage was asked for; tidies what asking left on the others.

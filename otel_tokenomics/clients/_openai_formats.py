@@ -19,7 +19,8 @@ IMAGES: Final = Operation("generate_content", "images", "image")
 HEARD: Final = Operation("generate_content", "transcription", "text")
 SPOKEN: Final = Operation("generate_content", "speech", "speech")
 VIDEOS: Final = Operation("generate_content", "videos", "video")
-_WORDS: Final = MappingProxyType(
+#: Request parameters and the neutral words for them.
+WORDS: Final = MappingProxyType(
     {
         "max_tokens": "max_tokens",
         "max_completion_tokens": "max_tokens",
@@ -75,7 +76,7 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs, provi
     """Return what a call asks for; ``provider`` is the one that the client class stands for."""
     body = base.body_of(base.options_of(args, kwargs))
     endpoint = base.endpoint_of(client)
-    parameters = base.parameters(body, _WORDS)
+    parameters = base.parameters(body, WORDS)
     if level := base.text_of(base.part_of(body, "reasoning"), "effort"):
         parameters["reasoning_level"] = level
     limit = parameters.get("max_tokens")

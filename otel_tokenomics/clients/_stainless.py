@@ -214,7 +214,8 @@ def with_body(args: Args, kwargs: Kwargs, changes: Mapping[str, Any]) -> tuple[A
 
 def refused_option(error: BaseException, option: str) -> bool:
     """Return whether the host refused a request because of an option that it does not know."""
-    return getattr(error, "status_code", None) in (400, 422) and option in str(error)
+    status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status in (400, 422) and option in str(error)
 
 
 def ambiguous(error: BaseException) -> bool:

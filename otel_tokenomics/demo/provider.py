@@ -12,7 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
-from otel_tokenomics.demo import anthropic_wire, bedrock_wire, cohere_wire, google_wire, ollama_wire, openai_wire
+from otel_tokenomics.demo import (
+    anthropic_wire,
+    bedrock_wire,
+    cohere_wire,
+    google_wire,
+    huggingface_wire,
+    ollama_wire,
+    openai_wire,
+)
 from otel_tokenomics.demo.openai_wire import Answer
 from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario, SeenRequest
 
@@ -30,6 +38,7 @@ PLACES: Final = MappingProxyType(
         "cohere-api": "cohere",
         "ollama-api": "ollama",
         "bedrock-api": "aws.bedrock",
+        "huggingface-api": "huggingface",
     }
 )
 _VERSION: Final = re.compile(r"^(?:openai/(?:deployments/[^/]+/|v1/)?)?(?:v1/)?")
@@ -161,6 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
             return ollama_wire.answer(rest, body, scenario, self.ledger)
         if provider == "cohere":
             return cohere_wire.answer(rest, body, scenario, self.ledger)
+        if provider == "huggingface" and (own := huggingface_wire.answer(rest, body, scenario, self.ledger)):
+            return own
         route = _VERSION.sub("", rest if place in PLACES else path)
         return openai_wire.answer(route, body, scenario, self.ledger, provider)
 

@@ -192,7 +192,7 @@ class Call:
 
     def watching(self) -> tuple[Callable[[object], None], Callable[[object], bool] | None]:
         """Return what takes note of each item of the stream, and what tells those that the caller must not see."""
-        usual = self._reader is not None and self.own and self._estimator is None
+        usual = self._reader is not None and not self._at_last and self._estimator is None
         note = self._reader.observe if usual and self._reader is not None else self._observe
         return note, self._adapter.only_usage if self.hide else None
 
@@ -205,9 +205,16 @@ class Call:
             self._reader.observe(item)
         if self._estimator is not None:
             self._output.extend(self._adapter.output_texts(item))
-        if not self.own and self._reader is not None and self._reader.final:
-            # Who owns the span may end it as he sees this very item, before our generator ends: the last chance.
+        if self._at_last and self._reader is not None and self._reader.final:
             self.end("completed")
+
+    @property
+    def _at_last(self) -> bool:
+        """Whether the call ends with the final item of its stream, for our generator may not get to its own end.
+
+        The client may ask for no more; and who owns the span may end it as he sees that very item.
+        """
+        return self._adapter.stops_at_last or not self.own
 
     # --- the ends -------------------------------------------------------------------------------
 

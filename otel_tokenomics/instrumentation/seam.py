@@ -236,7 +236,8 @@ class Seam:
         request = call.request
         if not request.stream or wanted == "never" or (request.host, request.port) in self._refusing:
             return
-        if wanted == "auto" and (call.choice.price_host is not None or call.choice.name not in adapter.asks_usage):
+        sure = request.named or call.choice.price_host is None
+        if wanted == "auto" and not (sure and call.choice.name in adapter.asks_usage):
             return
         asked = adapter.ask_usage(call.operation, request, begun.args, begun.kwargs)
         if asked is not None:

@@ -48,9 +48,11 @@ class Recorder:
 
     def provider(self, request: Request) -> ProviderChoice:
         """Return who bills a request: by the setting ``endpoints``, then by host, then by client."""
-        return self._choose(request.provider, request.host, request.port, request.path)
+        return self._choose(request.provider, request.host, request.port, request.path, request.named)
 
-    def _provider(self, named: str, host: str | None, port: int | None, path: str) -> ProviderChoice:
+    def _provider(
+        self, name: str, host: str | None, port: int | None, path: str, named: bool
+    ) -> ProviderChoice:  # a key of the cache
         elsewhere = self._elsewhere.lookup(host, port, path) is not None
         book = self.book()
         ruled = self._endpoints.lookup(host, port, path)
@@ -59,7 +61,8 @@ class Recorder:
         listed = book.provider_by_host(host)
         if listed:
             return ProviderChoice(listed, None, elsewhere)
-        return ProviderChoice(named, host, elsewhere)
+        known = book.provider_by_name(name) if named else None
+        return ProviderChoice(known, None, elsewhere) if known else ProviderChoice(name, host, elsewhere)
 
     def start(
         self,

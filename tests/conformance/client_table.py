@@ -228,6 +228,23 @@ def _bedrock() -> Row:
     )
 
 
+def _huggingface() -> Row:
+    import huggingface_hub
+
+    model = "openai/gpt-oss-120b"
+    return Row(
+        lambda p: huggingface_hub.InferenceClient(base_url=f"{p.base_url('huggingface-api')}/v1", token="k", timeout=5),
+        lambda p: huggingface_hub.AsyncInferenceClient(
+            base_url=f"{p.base_url('huggingface-api')}/v1", token="k", timeout=5
+        ),
+        lambda c: c.chat_completion(MESSAGES, model=model),
+        lambda c: c.chat_completion(MESSAGES, model=model, stream=True),
+        lambda c: c.chat_completion(MESSAGES, model=model),
+        lambda c: c.chat_completion(MESSAGES, model=model, stream=True),
+        openai_totals,
+    )
+
+
 #: By the name of the adapter's file.
 ROWS: dict[str, Callable[[], Row]] = {
     "anthropic": _anthropic,
@@ -235,6 +252,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "cohere": _cohere,
     "google_genai": _google_genai,
     "groq": _groq,
+    "huggingface": _huggingface,
     "mistral": _mistral,
     "ollama": _ollama,
     "openai": _openai,

@@ -19,6 +19,7 @@ from otel_tokenomics.usage.dialects import (
     ollama,
     openai_like,
     openai_realtime,
+    text_generation,
 )
 from otel_tokenomics.usage.dialects.counts import field
 
@@ -37,7 +38,9 @@ _READERS: Final[Mapping[str, Reader]] = MappingProxyType(
     }
 )
 #: Providers whose usage is in a format of their own, whatever the operation; the words are none of an ``api``.
-_OWN_READERS: Final[Mapping[str, Reader]] = MappingProxyType({"cohere": cohere.read_usage, "ollama": ollama.read_usage})
+_OWN_READERS: Final[Mapping[str, Reader]] = MappingProxyType(
+    {"cohere": cohere.read_usage, "huggingface": text_generation.read_usage, "ollama": ollama.read_usage}
+)
 #: What tells a provider's own format from OpenAI's, which many of them offer too.
 _OPENAI_KEYS: Final = ("prompt_tokens", "total_tokens")
 #: The words for a wire format that a reader exists for.
