@@ -133,7 +133,7 @@ ROW: Final = """def _{name}() -> Row:
 
 
 """
-NEXT: Final = """written: the adapter, its tests, its door, its entry point, its oldest version and its row.
+NEXT: Final = """written: the adapter, its tests, its door, its entry point, its oldest version and its rows.
 Next: 1. fill in what is marked TODO; 2. its wire format in otel_tokenomics/demo/ where that is new, and its place in
 `PLACES`; 3. prices, where the book has none: pricebook/patches/; 4. a line in CHANGELOG.md;
 5. rm .stamps/python; make lint test"""
@@ -172,6 +172,7 @@ def plan(root: Path, name: str, version: str) -> dict[Path, str]:
     insert("pyproject.toml", r"^tokenomics_\w+ = \"otel_tokenomics\._api:.*\n", entry)
     insert("pyproject.toml", r"^    \"pytest>=", f'    "{name}>={version}",\n', before=True)
     insert("tests/clients/requirements-oldest.txt", r"^ollama==.*\n", f"{name}=={version}\n")
+    insert("README.md", r"^\| `ollama` \|.*\n", f"| `{name}` | >={version},<{words['unseen']} |\n")
     table = "tests/conformance/client_table.py"
     insert(table, r"^#: By the name of the adapter's file\.$", ROW.format(**words), before=True)
     insert(table, r"^    \"\w+\": _\w+,\n", f'    "{name}": _{name},\n')

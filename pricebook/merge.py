@@ -51,7 +51,7 @@ def merge(
     decided = patch or {}
     if "rows" in decided:
         rows = [_patch_row(row, rounding) for row in decided["rows"]]
-        return Merged(_with_own_tiers(rows), {}, rounding.noise)
+        return Merged(_finished(rows), {}, rounding.noise)
     if decided.get("take") == "litellm":
         genai = None
     elif decided.get("take") == "genai-prices":
@@ -77,7 +77,7 @@ def merge(
         _before(rows, step, rounding)
     if "mark" in decided:
         rows = [{**row, "x-mark": decided["mark"]} for row in rows]
-    return Merged(_with_own_tiers(rows), disputes, rounding.noise)
+    return Merged(_finished(rows), disputes, rounding.noise)
 
 
 def _row(row: Mapping[str, Any], source: str, rounding: Rounding) -> Row:
@@ -154,6 +154,23 @@ def _fill(ours: dict[str, int], theirs: Mapping[str, int]) -> bool:
     added = {unit: rate for unit, rate in theirs.items() if rate and unit not in ours}
     ours |= added
     return bool(added)
+
+
+def _finished(rows: list[Row]) -> list[Row]:
+    return _with_own_tiers(_without_repeated_reasoning(rows))
+
+
+def _without_repeated_reasoning(rows: list[Row]) -> list[Row]:
+    """Leave out a ``reasoning`` rate that only repeats ``output``.
+
+    Reasoning bills at the output rate where it has none of its own. Stated in the base row alone, the repetition
+    would outlive a batch or flex row that states just the cheaper ``output``: half price, but not for the thoughts.
+    """
+    stated = [entry["rates"] for row in rows for entry in (row, *row.get("tiers", ()))]
+    if all(rates["reasoning"] == rates.get("output") for rates in stated if "reasoning" in rates):
+        for rates in stated:
+            rates.pop("reasoning", None)
+    return rows
 
 
 def _with_own_tiers(rows: list[Row]) -> list[Row]:

@@ -17,6 +17,7 @@ TABLES = (
     "pyproject.toml",
     "tests/clients/requirements-oldest.txt",
     "tests/conformance/client_table.py",
+    "README.md",
 )
 
 

@@ -104,6 +104,22 @@ def test_tiers_are_filled_and_compared_tier_by_tier() -> None:
     assert merged.disputes == {"input;tier=10": ["2000000", "3000000"]}
 
 
+def test_reasoning_at_the_price_of_output_follows_a_condition_that_states_output_alone() -> None:
+    rows = [
+        {"rates": {"output": "0.0000025", "reasoning": "0.0000025"}},
+        {"rates": {"output": "0.00000125"}, "when": {"processing": ["batch"]}},
+    ]
+    merged = merge.merge(None, None, {"provider": "p", "id": "m", "rows": rows})
+    assert [row["rates"] for row in merged.rows] == [{"output": 2_500_000}, {"output": 1_250_000}]
+
+
+def test_reasoning_with_a_price_of_its_own_in_any_row_or_tier_stays_stated() -> None:
+    tiers = [{"gt": 10, "rates": {"output": "0.000004", "reasoning": "0.000006"}}]
+    merged = merge.merge(None, None, source({"output": "0.000002", "reasoning": "0.000002"}, tiers=tiers))
+    assert merged.rows[0]["rates"]["reasoning"] == 2_000_000
+    assert merged.rows[0]["tiers"][0]["rates"]["reasoning"] == 6_000_000
+
+
 def test_a_patch_takes_one_source_or_puts_a_row_before() -> None:
     first, second = source({"input": "0.000001"}), source({"input": "0.000002"})
     taken = merge.merge({"id": "m", "take": "litellm", "mark": "why"}, first, second)
