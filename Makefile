@@ -37,13 +37,21 @@ $(STAMPS)/clients-%: tests/clients/requirements-%.txt constraints.txt pyproject.
 	@.venvs/$*/bin/python -m pip install -q -c $(STAMPS)/constraints-$*.txt -r $< -e '.[cli]'
 	@touch $@
 
+# Agent frameworks bring hundreds of packages: two environments, resolved apart from ours.
+$(STAMPS)/frameworks-%: tests/frameworks/requirements-%.txt pyproject.toml
+	@echo "==> Python environment with the frameworks of $<"
+	@test -d .venvs/frameworks-$* || $(PYTHON) -m venv .venvs/frameworks-$*
+	@.venvs/frameworks-$*/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/frameworks-$*/bin/python -m pip install -q -r $< -e .
+	@mkdir -p $(STAMPS) && touch $@
+
 $(STAMPS)/go: $(STAMPS)/python
 	@if ! command -v go >/dev/null; then echo "==> Go toolchain ($(GO_PACKAGE))"; $(BIN)/python -m pip install -q '$(GO_PACKAGE)'; fi
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-go test-all lint fix bench \
-	new-client generate check-generated update-sources update-constraints clean
+.PHONY: help demo demo-collector collector test test-python test-clients test-frameworks test-go test-all lint fix \
+	bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -57,16 +65,19 @@ collector: $(STAMPS)/go ## Build the collector distribution (about three minutes
 test: test-python test-clients test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside
+	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/frameworks
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance; done
 	@echo "==> other instrumentations beside us"; .venvs/beside/bin/python -m pytest -q tests/beside
 
+test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews ## Agent frameworks on their real clients, alone and with neighbours.
+	@for name in agents crews; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done
+
 test-go: $(STAMPS)/go ## Go tests.
 	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
 
-test-all: test ## Everything, the long ones too: race detector, fuzzing.
+test-all: test test-frameworks ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \

@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opentelemetry import baggage, context, metrics, trace
@@ -350,6 +350,13 @@ def describe(span: ReadableSpan) -> dict[str, Any]:
     }
 
 
+def priced_at_export(spans: Sequence[ReadableSpan]) -> tuple[ReadableSpan, ...]:
+    """Return the spans as they leave where the exporter prices foreign ones too."""
+    inner = InMemorySpanExporter()
+    tk.PricingSpanExporter(inner).export(spans)
+    return inner.get_finished_spans()
+
+
 def main(framework: str, neighbour: str, order: str, *only: str) -> None:
     exporter, reader, tracers = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
     trace.set_tracer_provider(tracers)
@@ -361,7 +368,7 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
             lambda: tk.instrument(endpoints=provider.endpoints, stream_usage="auto"),
             lambda: NEIGHBOURS[neighbour](tracers),
         ]
-        for step in steps if order == "ours first" else reversed(steps):
+        for step in {"ours first": steps, "theirs first": steps[::-1], "without ours": steps[1:]}[order]:
             step()
         tracers.add_span_processor(SimpleSpanProcessor(exporter))
         if framework.startswith("openai_agents"):
@@ -404,7 +411,8 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
                 "metrics": {key: value - before.get(key, 0) for key, value in sums.items()},
                 "spans": [describe(span) for span in spans],
                 "content": CANARY in written or "Oslo" in written,
-                "baggage": [r.headers["baggage"] for r in provider.ledger.requests if "baggage" in r.headers],
+                "at_export": [describe(span) for span in priced_at_export(spans)],
+                "baggage": [seen.headers.get("baggage", "") for seen in provider.ledger.requests],
             }
             before = sums
         result["failures"] = tk.status()["failures"]

@@ -1,0 +1,219 @@
+"""Agent frameworks on their real clients, alone and with a neighbour: the spans say what the server billed, once.
+
+The table is the matrix; what is not in it stands in ``LEFT_OUT`` with its reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from otel_tokenomics.attributes import names
+
+OURS = "otel_tokenomics"
+NATIVE = "com.anthropic.sdk.python"
+BOTH = ("ours first", "theirs first")
+#: Kinds that make no model call themselves, by what the neighbours call them.
+CONTAINERS = frozenset(
+    {
+        "CHAIN", "TOOL", "AGENT", "invoke_agent", "create_agent", "execute_tool", "execute_task", "invoke_workflow",
+        "workflow", "task", "agent", "tool",
+    }
+)  # fmt: skip
+
+
+class Row(NamedTuple):
+    """A framework beside a neighbour, and whose span then holds the charge."""
+
+    framework: str
+    neighbour: str
+    holder: str
+    #: What must be installed, the framework first.
+    needs: tuple[str, ...]
+
+
+_GENAI = "opentelemetry.instrumentation.genai."
+_LANGCHAIN = ("langchain", "langchain_openai")
+_CLAUDE = ("langchain", "langchain_anthropic")
+_LLAMA = ("llama_index",)
+_AGENTS = ("agents",)
+_PYDANTIC = ("pydantic_ai",)
+_CREW = ("crewai",)
+TABLE = (
+    Row("langchain_openai", "alone", OURS, _LANGCHAIN),
+    Row("langchain_openai", "official-langchain", _GENAI + "langchain", _LANGCHAIN),
+    # Callbacks without a current span: nobody below can see theirs, so ours stands beside it and holds the charge.
+    Row("langchain_openai", "openinference-langchain", OURS, _LANGCHAIN),
+    Row("langchain_openai", "openllmetry-langchain", OURS, _LANGCHAIN),
+    Row("langchain_openai", "official-openai", _GENAI + "openai", _LANGCHAIN),
+    Row("langchain_openai_responses", "alone", OURS, _LANGCHAIN),
+    Row("langchain_openai_responses", "official-langchain", _GENAI + "langchain", _LANGCHAIN),
+    Row("langchain_openai_responses", "openllmetry-langchain", OURS, _LANGCHAIN),
+    # From 1.14 on the anthropic client traces itself, innermost of all.
+    Row("langchain_anthropic", "alone", NATIVE, _CLAUDE),
+    Row("langchain_anthropic", "official-langchain", NATIVE, _CLAUDE),
+    Row("langchain_anthropic", "openinference-langchain", NATIVE, _CLAUDE),
+    Row("langchain_anthropic", "openllmetry-langchain", NATIVE, _CLAUDE),
+    Row("langchain_anthropic", "official-anthropic", NATIVE, _CLAUDE),
+    Row("llama_index", "alone", OURS, _LLAMA),
+    # No instrumentation of llama-index makes a current span of a model call.
+    Row("llama_index", "official-llama", OURS, _LLAMA),
+    Row("llama_index", "openinference-llama", OURS, _LLAMA),
+    Row("llama_index", "openllmetry-llama", OURS, _LLAMA),
+    Row("openai_agents", "alone", OURS, _AGENTS),
+    Row("openai_agents", "official-agents", OURS, _AGENTS),  # it leaves model calls to the official openai package
+    Row("openai_agents", "openinference-agents", "openinference.instrumentation.openai_agents", _AGENTS),
+    Row("openai_agents", "openllmetry-agents", "opentelemetry.instrumentation.openai_agents", _AGENTS),
+    Row("openai_agents", "official-openai", _GENAI + "openai", _AGENTS),
+    Row("openai_agents_chat", "alone", OURS, _AGENTS),
+    Row("openai_agents_chat", "openinference-agents", "openinference.instrumentation.openai_agents", _AGENTS),
+    Row("openai_agents_chat", "openllmetry-agents", "opentelemetry.instrumentation.openai_agents", _AGENTS),
+    Row("pydantic_ai_openai", "alone", OURS, _PYDANTIC),
+    Row("pydantic_ai_openai", "own", "pydantic-ai", _PYDANTIC),
+    Row("pydantic_ai_openai", "openinference-pydantic", "pydantic-ai", _PYDANTIC),
+    Row("pydantic_ai_anthropic", "alone", NATIVE, _PYDANTIC),
+    Row("pydantic_ai_anthropic", "own", NATIVE, _PYDANTIC),
+    Row("crewai", "alone", OURS, _CREW),
+    Row("crewai", "openinference-crewai", OURS, _CREW),
+    Row("crewai", "openllmetry-crewai", OURS, _CREW),
+)
+#: Cells that are not run.
+LEFT_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        "claude-agent-sdk": "its model calls are made by another program, which no client here patches; the session "
+        "total that it reports is an agent's, and what that program exports is priced by the collector",
+        "llama-index on anthropic": "the same framework code over a client that langchain's rows cover",
+        "pydantic_ai_anthropic on the client's second major": "pydantic-ai 2.31 calls a type of it that became a union",
+        "crewai on anthropic": "the same framework code over a client that langchain's rows cover",
+    }
+)
+#: Where the exporter prices a neighbour's span beside the client's own: neither a response id nor an ancestry joins
+#: them, and the rules of both languages' exporters know nothing else.
+TWICE_AT_EXPORT: frozenset[tuple[str, str, str]] = frozenset(
+    ("langchain_anthropic", "openllmetry-langchain", form)
+    for form in ("stream", "astream", "stream_tools", "astream_tools")
+)
+CELLS = [
+    pytest.param(row, order, id=f"{row.framework}-{row.neighbour}-{order.replace(' ', '-')}")
+    for row in TABLE
+    for order in (BOTH if row.neighbour != "alone" else BOTH[:1])
+]
+
+
+@functools.cache
+def run(framework: str, neighbour: str, order: str, home: str) -> dict[str, Any]:
+    """Run one cell in a process of its own; everything that a framework would send home is off."""
+    here = Path(__file__).parent
+    environment = {
+        **os.environ, "PYTHONPATH": str(here.parents[1]), "HOME": home, "OTEL_SDK_DISABLED": "false",
+        "CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_TRACING_ENABLED": "false", "LANGSMITH_TRACING": "false",
+        "TRACELOOP_TELEMETRY": "false", "OPENAI_API_KEY": "k", "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(here / "one.py"), framework, neighbour, order],
+        env=environment, capture_output=True, text=True, timeout=300, check=False, cwd=home,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("home"))
+
+
+def _installed(row: Row) -> None:
+    for module in row.needs:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is in the other environment: make test-frameworks")
+
+
+def test_every_framework_has_a_tool_round_and_is_tried_alone() -> None:
+    assert {row.framework for row in TABLE} == {row.framework for row in TABLE if row.neighbour == "alone"}
+    assert len(LEFT_OUT) <= len(CELLS) / 10
+
+
+@pytest.mark.parametrize(("row", "order"), CELLS)
+def test_the_spans_say_what_was_billed(row: Row, order: str, home: str) -> None:
+    _installed(row)
+    result = dict(run(row.framework, row.neighbour, order, home))
+    assert result.pop("failures") == {}
+    assert result.pop("left_over") == 0  # every tool round asked for took place
+    assert any("tools" in form for form in result)
+    for form, seen in result.items():
+        billed, spans = seen["billed"], seen["spans"]
+        assert len(billed) >= (2 if "tools" in form else 1), form
+        bearing = [span for span in spans if span["cost"] is not None]
+        assert sorted(span["tokens"] for span in bearing) == sorted(billed), form
+        assert seen["metrics"][names.METRIC_TOKENOMICS_CLIENT_TOKENS] == sum(billed), form
+        assert seen["metrics"][names.METRIC_TOKENOMICS_CLIENT_REQUESTS] == len(billed), form
+        money = sum(span["cost"] for span in bearing)
+        assert seen["metrics"][names.METRIC_TOKENOMICS_CLIENT_COST] == pytest.approx(money, abs=1e-12), form
+        (root,) = (span for span in spans if span["parent"] is None)
+        assert root["scope"] == "application", form
+        assert root["subtree"] == pytest.approx(money, abs=1e-12), form
+
+
+@pytest.mark.parametrize(("row", "order"), CELLS)
+def test_the_charge_is_on_one_span_and_no_span_of_ours_is_too_many(row: Row, order: str, home: str) -> None:
+    _installed(row)
+    for form, seen in _forms(row, order, home):
+        bearing = [span for span in seen["spans"] if span["cost"] is not None]
+        assert {span["scope"] for span in bearing} == {row.holder}, form
+        ours = [span for span in seen["spans"] if span["scope"] == OURS]
+        assert len(ours) == (len(seen["billed"]) if row.holder == OURS else 0), form
+        assert {span["end"] for span in bearing} == {"completed"}, form
+        assert {span["team"] for span in bearing} == {form}, form
+        containers = [span for span in seen["spans"] if span["kind"] in CONTAINERS or span["scope"] == "application"]
+        assert [span for span in containers if span["cost"] is not None or span["end"] is not None] == [], form
+
+
+@pytest.mark.parametrize(("row", "order"), CELLS)
+def test_nothing_is_charged_again_at_export(row: Row, order: str, home: str) -> None:
+    _installed(row)
+    twice = {form for form, seen in _forms(row, order, home) if _at_export(seen) != sum(seen["billed"])}
+    assert twice == {form for framework, name, form in TWICE_AT_EXPORT if (framework, name) == row[:2]}
+
+
+@pytest.mark.parametrize(("row", "order"), CELLS)
+def test_no_content_and_no_baggage_of_ours(row: Row, order: str, home: str) -> None:
+    _installed(row)
+    for form, seen in _forms(row, order, home):
+        assert not seen["content"], form
+        assert not any("tokenomics" in header for header in seen["baggage"]), form
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=f"{row[0]}-{row[1]}") for row in TABLE if row[1] != "alone"])
+def test_the_neighbours_spans_keep_their_names(row: Row, home: str) -> None:
+    """With us they make the same spans as without us: none is lost, renamed or added."""
+    _installed(row)
+    without = run(row.framework, row.neighbour, "without ours", home)
+    made: Counter[str] = Counter()
+    for form, seen in _forms(row, BOTH[0], home):
+        assert _names(seen) == _names(without[form]), form
+        made += _names(seen)
+    assert sum(made.values()) > len(without), "the neighbour made no span: it is not at work"
+
+
+def _forms(row: Row, order: str, home: str) -> list[tuple[str, Any]]:
+    result = run(row.framework, row.neighbour, order, home)
+    return [(form, seen) for form, seen in result.items() if form not in ("failures", "left_over")]
+
+
+def _at_export(seen: Any) -> int:
+    return sum(span["tokens"] or 0 for span in seen["at_export"] if span["cost"] is not None)
+
+
+def _names(seen: Any) -> Counter[str]:
+    return Counter(f"{span['scope']}: {span['name']}" for span in seen["spans"] if span["scope"] != OURS)
