@@ -62,12 +62,22 @@ class Recorder:
         if listed:
             return ProviderChoice(listed, None, elsewhere)
         known = book.provider_by_name(name) if named else None
-        return ProviderChoice(known, None, elsewhere) if known else ProviderChoice(name, host, elsewhere)
+        if known:
+            return ProviderChoice(known, None, elsewhere)
+        return ProviderChoice(book.provider_by_name(name) or name, host, elsewhere)
 
     def start(
-        self, operation: Operation, request: Request, choice: ProviderChoice, context: Context | None = None
+        self,
+        operation: Operation,
+        request: Request,
+        choice: ProviderChoice,
+        context: Context | None = None,
+        at_ns: int | None = None,
     ) -> Span:
-        """Start the CLIENT span of a call, with the attributes that samplers need; it is not made current."""
+        """Start the CLIENT span of a call, with the attributes that samplers need; it is not made current.
+
+        ``at_ns`` is when it began, where that is past.
+        """
         attributes: dict[str, Any] = {
             names.GEN_AI_OPERATION_NAME: operation.name,
             names.GEN_AI_PROVIDER_NAME: choice.name,
@@ -79,7 +89,7 @@ class Recorder:
         if request.port:
             attributes[names.SERVER_PORT] = request.port
         name = f"{operation.name} {request.model}" if request.model else operation.name
-        span = self._tracer.start_span(name, context, SpanKind.CLIENT, attributes)
+        span = self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=at_ns)
         if self.settings.price and span.is_recording():
             rollup.opened(rollup.ancestors_of(span))
         return span
@@ -137,7 +147,7 @@ class Recorder:
         self.metrics.record(call._replace(cost=counted), tags)
         _last.set(shown)
         if own and span is not None:
-            span.end()
+            span.end(outcome.ended_at_ns)
         return shown
 
     def _usage(self, request: Request, outcome: Outcome) -> tuple[Usage | None, Reading]:
@@ -178,6 +188,8 @@ class Recorder:
             return _not_applicable(cost, "call_failed")
         if cost.total is not None and time.time() - book.generated_at_ms / 1000 > STALE_AFTER_S:
             cost = cost._replace(flags=(*cost.flags, "stale_book"))
+        if outcome.opinion == 0 and usage is not None and any(usage.counts.values()) and cost.status != "free":
+            cost = cost._replace(flags=(*cost.flags, "foreign_zero_ignored"))
         return cost
 
 
