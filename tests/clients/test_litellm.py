@@ -132,7 +132,8 @@ def test_the_span_lies_where_the_call_lay(watching: Any, provider: LocalProvider
     after = time.time_ns()
     (only,) = settled(watch)
     (span,) = [span for span in watch.spans if span.name.startswith("chat")]
-    assert before - 1_000_000 <= span.start_time < span.end_time <= after + 1_000_000
+    # The library ends a stream in a thread of its own, shortly after.
+    assert before - 1_000_000 <= span.start_time < span.end_time <= after + 200_000_000
     assert span.end_time - span.start_time > 250_000_000
     assert span.parent.span_id == app.get_span_context().span_id
     assert span.attributes[names.SERVER_ADDRESS] == "127.0.0.1"
