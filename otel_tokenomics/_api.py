@@ -23,7 +23,7 @@ from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[repo
 
 from otel_tokenomics import pricebook_source
 from otel_tokenomics.config import Settings
-from otel_tokenomics.instrumentation.engine import Engine, allowed_libraries
+from otel_tokenomics.instrumentation.engine import CALLBACK, Engine, allowed_libraries
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.pricing import Cost, price
 from otel_tokenomics.tags import attributes_of, before_use, not_before_use
@@ -430,6 +430,12 @@ class TokenomicsHuggingFaceInstrumentor(_Door):
     library = "huggingface"
 
 
+class TokenomicsLiteLLMInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "litellm"
+
+
 def inspect_clients(settings: Settings) -> dict[str, Any]:
     """Return what ``status()`` would say with every installed client imported; everything is taken back after."""
     import importlib
@@ -438,6 +444,8 @@ def inspect_clients(settings: Settings) -> dict[str, Any]:
     try:
         runtime.engine.instrument()
         for library, found in runtime.engine.status()["libraries"].items():
+            if any(target.endswith(f".{CALLBACK}") for target in found["targets"]):
+                continue  # what is observed by callbacks is not imported for a look: it may do anything then
             for module in dict.fromkeys((library, *(target.rsplit(".", 2)[0] for target in found["targets"]))):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(module)

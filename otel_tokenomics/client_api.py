@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading
@@ -101,6 +101,33 @@ class StreamReader(Protocol):
         ...
 
 
+class Ended(NamedTuple):
+    """A call that is over, as its library reports it. Times are epoch seconds."""
+
+    #: What the library knows the call by, from its beginning on.
+    call_id: str
+    #: The library's description of the call: the ``kwargs`` of the adapter's functions.
+    details: Kwargs
+    response: object
+    started_s: float
+    ended_s: float
+    error: BaseException | None = None
+    #: What the library believes that it cost, in USD.
+    opinion: object = None
+
+
+class Watcher(Protocol):
+    """Who is told of the calls of a library that reports them. What is handed over is made under its guard."""
+
+    def began(self, call_id: Callable[[], str]) -> None:
+        """Remember the context in which a call is made."""
+        ...
+
+    def ended(self, report: Callable[[], Ended]) -> None:
+        """Charge a call, unless an observed client below it was charged."""
+        ...
+
+
 def _nothing(*_: object) -> None:
     return None
 
@@ -147,6 +174,10 @@ class Adapter:
     stream_reader: Callable[[Operation, str], StreamReader]
     #: The billable operation of a call; None passes it through untouched. Targets may name theirs instead.
     route: Callable[[Any, Args, Kwargs], Operation | None] = _nothing
+    #: For a library that reports its calls to callbacks, and has no targets: registers the watcher when the library is
+    #: imported and returns what takes it back. ``route`` and ``request`` get no client, the response as ``args``, and
+    #: the library's description of the call as ``kwargs``.
+    register: Callable[[ModuleType, Watcher], Callable[[], None]] | None = None
     #: What one request is known by, where a call is met again in a wrapper further in; None: by its client.
     payload: Callable[[Args, Kwargs], object] = _nothing
     #: Public client classes, on which others may have put a wrapper of the choke point.

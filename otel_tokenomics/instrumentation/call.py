@@ -17,12 +17,15 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
 from otel_tokenomics.client_api import Adapter, Operation, Request
+from otel_tokenomics.instrumentation.charged import CHARGED, Charge
 from otel_tokenomics.instrumentation.pending import Background, Pending
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.instrumentation.suppression import has_cost, scope_of
+from otel_tokenomics.pricing import Cost
 from otel_tokenomics.tags import current_tags
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Outcome, ProviderChoice, Recorder
+from otel_tokenomics.telemetry.settled_call import token_totals
 from otel_tokenomics.usage import Reading, Usage
 
 #: Where a call hangs on its HTTP response.
@@ -275,7 +278,26 @@ class Call:
             reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous, self._started,
             first, self.chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
         )  # fmt: skip
-        self._recorder.settle(span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags)
+        cost = self._recorder.settle(
+            span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags
+        )
+        if CHARGED.watchers:
+            self._note(reading, cost)
+
+    def _note(self, reading: Reading | None, cost: Cost) -> None:
+        """Leave word of the charge for a library above, which reports its calls when they are over."""
+        usage = reading.usage if reading is not None else None
+        CHARGED.note(
+            Charge(
+                reading.response_id if reading is not None else None,
+                (self.request.host, self.request.port),
+                self.request.model,
+                token_totals(usage) if usage is not None else None,
+                self._start_ns,
+                time.time_ns(),
+                cost.total,
+            )
+        )
 
     def _await_bill(self, reading: Reading | None) -> Reading | None:
         """Remember a background response that has no usage yet: whoever fetches its end settles it."""

@@ -19,6 +19,7 @@ from otel_tokenomics.client_api import Adapter, Target
 from otel_tokenomics.config import Settings
 from otel_tokenomics.instrumentation.call import Estimator
 from otel_tokenomics.instrumentation.reaper import REAPER
+from otel_tokenomics.instrumentation.reports import Reports
 from otel_tokenomics.instrumentation.seam import Seam
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Recorder
@@ -37,6 +38,8 @@ _BESIDE: Final = (
 )
 #: Kinds at which somebody else may have put a wrapper before us: ours goes below it, as if it had come after.
 _CHOKES: Final = frozenset({"call", "acall", "gen", "agen"})
+#: Stands among the targets of a library that reports its calls.
+CALLBACK: Final = "callback"
 _logger = logging.getLogger("otel_tokenomics")
 
 
@@ -56,6 +59,8 @@ class Engine:
         self._settings, self._recorder, self._prepare = settings, recorder, prepare
         self._seams: dict[str, Seam] = {}
         self._patches: list[Patch] = []
+        self._reports: dict[str, Reports] = {}
+        self._registered: list[Callable[[], None]] = []
         self._verdicts: dict[tuple[str, str], str] = {}
         self._warned: set[str] = set()
 
@@ -67,6 +72,8 @@ class Engine:
                 adapter: Adapter = importlib.import_module(f"{clients.__name__}.{name}").ADAPTER
                 estimator = _estimator() if self._settings.estimate else None
                 self._seams[name] = Seam(adapter, self._recorder, self._settings, self._prepare, estimator)
+                if adapter.register is not None:
+                    self._reports[adapter.library] = Reports(adapter, self._recorder, self._settings, self._prepare)
                 self._hook(self._seams[name])
 
     @property
@@ -78,10 +85,16 @@ class Engine:
         """Restore every attribute; calls under way are still settled."""
         for seam in self._seams.values():
             seam.stop()
+        for reports in self._reports.values():
+            reports.stop()
         for patch in reversed(self._patches):
             _restore(patch)
+        for take_back in self._registered:
+            take_back()
         REAPER.drain()
         self._patches.clear()
+        self._registered.clear()
+        self._reports.clear()
         self._seams.clear()
         self._verdicts.clear()
 
@@ -100,6 +113,10 @@ class Engine:
                     for target in adapter.targets
                 },
             }
+            if (reports := self._reports.get(adapter.library)) is not None:
+                verdict = self._verdicts.get((adapter.library, CALLBACK), "not imported")
+                libraries[name]["targets"] = {f"{adapter.library}.{CALLBACK}": verdict}
+                libraries[name]["its_own_figures"] = dict(reports.opinions)
         return {"libraries": libraries, "beside": beside()}
 
     def _hook(self, seam: Seam) -> None:
@@ -118,8 +135,21 @@ class Engine:
         if module.__name__ == seam.adapter.library:
             self._check_version(seam.adapter, module)
             self._go_inside(seam, module)
+            self._register(seam.adapter, module)
         for target in targets:
             self._verdicts[target.module, target.attribute] = self._patch_one(seam, target, module)
+
+    def _register(self, adapter: Adapter, module: ModuleType) -> None:
+        """Have a library report its calls, where it does."""
+        if adapter.register is None:
+            return
+        try:
+            self._registered.append(adapter.register(module, self._reports[adapter.library]))
+        except Exception as error:  # noqa: BLE001  # a client must be importable in any case
+            failures.report("patch", error)
+            self._verdicts[adapter.library, CALLBACK] = f"failed: {type(error).__name__}"
+        else:
+            self._verdicts[adapter.library, CALLBACK] = "registered"
 
     def _patch_one(self, seam: Seam, target: Target, module: ModuleType) -> str:
         class_name, _, name = target.attribute.partition(".")

@@ -62,7 +62,9 @@ class Recorder:
         if listed:
             return ProviderChoice(listed, None, elsewhere)
         known = book.provider_by_name(name) if named else None
-        return ProviderChoice(known, None, elsewhere) if known else ProviderChoice(name, host, elsewhere)
+        if known:
+            return ProviderChoice(known, None, elsewhere)
+        return ProviderChoice(book.provider_by_name(name) or name, host, elsewhere)
 
     def start(
         self,
@@ -186,6 +188,8 @@ class Recorder:
             return _not_applicable(cost, "call_failed")
         if cost.total is not None and time.time() - book.generated_at_ms / 1000 > STALE_AFTER_S:
             cost = cost._replace(flags=(*cost.flags, "stale_book"))
+        if outcome.opinion == 0 and usage is not None and any(usage.counts.values()) and cost.status != "free":
+            cost = cost._replace(flags=(*cost.flags, "foreign_zero_ignored"))
         return cost
 
 

@@ -50,7 +50,10 @@ class Outcome(NamedTuple):
     chunks: int = 0
     retries: int = 0
     estimated: Usage | None = None
+    #: When it ended, where it is settled later (epoch nanoseconds).
     ended_at_ns: int | None = None
+    #: What another library believes that it cost (pico-USD): compared, never adopted.
+    opinion: int | None = None
 
 
 class SettledCall(NamedTuple):
@@ -67,6 +70,11 @@ class SettledCall(NamedTuple):
 
     def tokens(self) -> tuple[int, int]:
         """Return input and output tokens, every unit included."""
-        counts: Mapping[str, int] = self.usage.counts if self.usage is not None else {}
-        given = sum([counts.get(unit, 0) for unit in INPUT_UNITS])
-        return given, sum([counts.get(unit, 0) for unit in OUTPUT_UNITS])
+        return token_totals(self.usage) if self.usage is not None else (0, 0)
+
+
+def token_totals(usage: Usage) -> tuple[int, int]:
+    """Return input and output tokens of a usage, every unit included."""
+    counts: Mapping[str, int] = usage.counts
+    given = sum([counts.get(unit, 0) for unit in INPUT_UNITS])
+    return given, sum([counts.get(unit, 0) for unit in OUTPUT_UNITS])

@@ -29,7 +29,8 @@ def row(request: Any) -> Row:
 
 
 def test_every_adapter_has_a_row() -> None:
-    assert sorted(ROWS) == sorted(allowed_libraries(("*",)))
+    reporting = {"litellm"}  # no client of a provider: its forms stand in its own tests
+    assert sorted({*ROWS, *reporting}) == sorted(allowed_libraries(("*",)))
 
 
 async def stream_of(row: Row, client: Any) -> AsyncIterator[Any]:

@@ -1,0 +1,64 @@
+"""The latest charges, for a library that reports its calls: what it sent through an observed client is charged there.
+
+A response id tells; a response without one (embeddings, failures) is known by address, model, counts and time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Final, NamedTuple
+
+_REMEMBERED: Final = 4096
+
+
+class Charge(NamedTuple):
+    """One settled call. ``tokens`` (input, output) is None where nobody knows; times are epoch nanoseconds."""
+
+    response_id: str | None
+    place: tuple[str | None, int | None]
+    model: str | None
+    tokens: tuple[int, int] | None
+    started_at_ns: int
+    ended_at_ns: int
+    total: int | None = None
+
+    def is_of(self, report: Charge) -> bool:
+        """Return whether a report is of this very call."""
+        if self.response_id is not None and report.response_id is not None:
+            return self.response_id == report.response_id
+        return (
+            self[1:4] == report[1:4]
+            and self.started_at_ns >= report.started_at_ns
+            and self.ended_at_ns <= report.ended_at_ns
+        )
+
+
+class Charged:
+    """A thread-safe memory of the latest charges; it is kept only while somebody may ask."""
+
+    def __init__(self) -> None:
+        self._charges: deque[Charge] = deque(maxlen=_REMEMBERED)
+        self._lock = threading.Lock()
+        self.watchers = 0
+
+    def note(self, charge: Charge) -> None:
+        """Remember a charge."""
+        with self._lock:
+            self._charges.append(charge)
+
+    def take(self, report: Charge) -> Charge | None:
+        """Remove and return the charge of a reported call: each answers once."""
+        with self._lock:
+            found = next((charge for charge in reversed(self._charges) if charge.is_of(report)), None)
+            if found is not None:
+                self._charges.remove(found)
+            return found
+
+    def clear(self) -> None:
+        """Forget every charge."""
+        with self._lock:
+            self._charges.clear()
+
+
+CHARGED: Final = Charged()

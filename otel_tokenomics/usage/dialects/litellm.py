@@ -1,0 +1,58 @@
+"""LiteLLM's usage object: OpenAI's counts for every provider, cache writes and reads inside the input.
+
+Source: LiteLLM's ``types/utils.py`` (``Usage``, which adds the cache back for providers that count it apart). Its
+``cost`` is an estimate from a price map of its own, whoever bills, and is not read.
+"""
+
+from __future__ import annotations
+
+from otel_tokenomics.usage import NO_FACTS, Reading, Usage
+from otel_tokenomics.usage.dialects import openai_like
+from otel_tokenomics.usage.dialects.counts import believed, count, field, items, word
+
+_FACTS = ("service_tier", "speed", "inference_geo")
+
+
+def read_usage(raw: object, _provider: str | None = None) -> Reading:
+    """Return the reading of a usage object."""
+    details = field(raw, "prompt_tokens_details")
+    written = [
+        believed(count(source, name))
+        for source, name in (
+            (details, "cache_write_tokens"),
+            (details, "cache_creation_tokens"),
+            (raw, "cache_creation_input_tokens"),
+        )
+    ]
+    given = {name: field(details, name) for name in ("cached_tokens", "audio_tokens", "image_tokens")}
+    counted = {name: field(raw, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
+    reading = openai_like.read_chat(
+        {
+            **counted,
+            "prompt_tokens_details": {**given, "cache_write_tokens": max(written)},
+            "completion_tokens_details": field(raw, "completion_tokens_details"),
+        }
+    )
+    facts = {name: value for name in _FACTS if (value := word(raw, name))}
+    if reading.usage is None:
+        return reading
+    counts = dict(reading.usage.counts)
+    long = believed(count(field(details, "cache_creation_token_details"), "ephemeral_1h_input_tokens"))
+    if long := min(long, counts.get("cache_write", 0)):
+        counts["cache_write"] -= long
+        counts["cache_write_1h"] = long
+    if searches := believed(count(field(raw, "server_tool_use"), "web_search_requests")):
+        counts["web_search"] = searches
+    return reading._replace(usage=Usage(counts), facts=facts or NO_FACTS)
+
+
+def read_response(response: object) -> Reading | None:
+    """Return the reading of a whole response; None where there is none."""
+    if response is None:
+        return None
+    usage = field(response, "usage")
+    finish = tuple(reason for choice in items(response, "choices") if (reason := word(choice, "finish_reason")))
+    reading = read_usage(usage) if usage is not None else Reading()
+    return reading._replace(
+        response_model=word(response, "model"), response_id=word(response, "id"), finish_reasons=finish
+    )
