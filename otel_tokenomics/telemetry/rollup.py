@@ -39,9 +39,12 @@ class Subtree:
 
 
 def remember_parent(span: Span, parent: Span) -> None:
-    """Leave weak references to the parent and to those above it; spans that take no attributes are left alone."""
-    if parent.is_recording():
-        above: tuple[weakref.ref[Span], ...] = getattr(parent, "__dict__", {}).get(_ANCESTORS, ())
+    """Leave weak references to the parent and to those above it; spans that take no attributes are left alone.
+
+    A parent that has ended takes nothing any more, but those above it may still record.
+    """
+    above: tuple[weakref.ref[Span], ...] = getattr(parent, "__dict__", {}).get(_ANCESTORS, ())
+    if above or parent.is_recording():
         vars(span)[_ANCESTORS] = (weakref.ref(parent), *above[:_MAX_DEPTH])
 
 

@@ -69,6 +69,16 @@ def quick_switches() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quick_switches")
+def test_a_call_begun_below_a_parent_that_has_ended_counts_above_it() -> None:
+    """OpenLLMetry's workflow span of a llama-index agent ends before the agent's second round."""
+    root = child(None)
+    workflow = child(root)
+    workflow.end()
+    call(child(workflow))
+    assert found(root)["subtree.cost.total"] == 1e-06
+    assert "subtree.cost.total" not in found(workflow)
+
+
 def test_threads_lose_nothing_and_the_last_writer_has_the_last_sum() -> None:
     root = child(None)
     threads = [threading.Thread(target=lambda: [call(root) for _ in range(100)]) for _ in range(8)]
