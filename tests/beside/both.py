@@ -71,7 +71,12 @@ class Beside:
         recorder._tracer = self.tracers.get_tracer("otel_tokenomics")
         self.costs: list[Any] = []
         settle = recorder.settle
-        recorder.settle = lambda *args, **named: self.costs.append(settle(*args, **named))  # type: ignore[method-assign]
+
+        def noted(*args: Any, **named: Any) -> Any:
+            self.costs.append(settle(*args, **named))
+            return self.costs[-1]
+
+        recorder.settle = noted  # type: ignore[method-assign]
         self.ours = Engine(settings, recorder, lambda: None)
         self.theirs = getattr(importlib.import_module(module), kind)()
         steps = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,17 @@ with warnings.catch_warnings():
 
 # Its connections, tasks, models and warnings are its own.
 pytestmark = pytest.mark.filterwarnings("ignore")
+litellm.disable_aiohttp_transport = True  # its sessions are never closed
+
+
+@pytest.fixture(autouse=True)
+def connections() -> Iterator[None]:
+    """Let go of the connections that it keeps open, before another test is blamed for them."""
+    yield
+    litellm.in_memory_llm_clients_cache.flush_cache()
+    gc.collect()
+
+
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]
 
 
