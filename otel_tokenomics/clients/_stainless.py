@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
-from otel_tokenomics.client_api import Args, Kwargs, Request, Target
+from otel_tokenomics.client_api import Args, Kwargs, Target
 
 #: Header by which a caller asks for the raw response: ``stream`` leaves the body unread, in his hands.
 RAW_HEADER: Final = "X-Stainless-Raw-Response"
@@ -244,7 +244,3 @@ def texts(value: object, keys: frozenset[str], depth: int = 0) -> Iterable[str]:
                 yield from texts(part, keys, depth + 1)
     elif hasattr(value, "__dict__"):
         yield from texts(vars(value), keys, depth + 1)
-
-
-def never_asks(_operation: object, _request: Request, _args: Args, _kwargs: Kwargs) -> None:
-    """Ask for nothing: the library's streams report usage unasked."""

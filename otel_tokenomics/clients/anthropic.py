@@ -121,10 +121,6 @@ def output_texts(item: Any) -> Iterable[str]:
     return base.texts(item, _OUTPUT_KEYS)
 
 
-def _never(_item: object) -> bool:
-    return False
-
-
 ADAPTER: Final = Adapter(
     library="anthropic",
     tested=("0.125", "3"),
@@ -139,9 +135,6 @@ ADAPTER: Final = Adapter(
     http_response=base.http_response,
     is_raw=base.is_raw,
     body=base.body,
-    ask_usage=base.never_asks,
-    only_usage=_never,
-    refused=_never,
     ambiguous=base.ambiguous,
     input_texts=input_texts,
     output_texts=output_texts,

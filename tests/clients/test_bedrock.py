@@ -219,7 +219,7 @@ def test_cache_writes_are_told_apart(watch: Any, client: Any, provider: LocalPro
         assert [(made.cost.status, made.cost.reason) for made in watch.settled] == [("partial", "incomplete_usage")] * 2
         return
     if "cacheDetails" not in known:
-        pytest.skip("an older client drops the lifetimes")
+        pytest.skip("this botocore drops cacheDetails: its service model does not know them")
     assert [dict(made.outcome.reading.usage.counts) for made in watch.settled] == [CACHED_COUNTS] * 2
     for span in watch.spans:
         assert span.attributes["gen_ai.usage.input_tokens"] == 710  # what OpenTelemetry means by input: the cache too
@@ -227,7 +227,7 @@ def test_cache_writes_are_told_apart(watch: Any, client: Any, provider: LocalPro
 
 def test_the_response_decides_on_the_tier(watch: Any, client: Any, provider: LocalProvider) -> None:
     if "serviceTier" not in client.meta.service_model.operation_model("Converse").input_shape.members:
-        pytest.skip("an older service model")
+        pytest.skip("this botocore's Converse knows no serviceTier")
     provider.expect(*[Scenario(response={"serviceTier": {"type": "default"}})] * 2)
     provider.expect(*[Scenario(response={"X-Amzn-Bedrock-Service-Tier": "default"})] * 2)
     tier = {"type": "flex"}

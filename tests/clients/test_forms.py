@@ -281,7 +281,7 @@ def test_a_platform_is_told_by_its_class_where_the_host_says_nothing(
 ) -> None:
     kind: Any = getattr(importlib.import_module(module), name, None)
     if kind is None:
-        pytest.skip("this version has no such client")
+        pytest.skip(f"this version of {module} has no {name}")
     path = "openai-api/v1" if module == "openai" else "v1" if "Vertex" in name else "anthropic-api"
     with kind(base_url=f"http://{provider.host}/{path}", **options) as made:
         if module == "openai":
@@ -296,7 +296,8 @@ def test_a_platform_is_told_by_its_class_where_the_host_says_nothing(
 # --- middleware of the client ---------------------------------------------------------------------
 
 needs_middleware = pytest.mark.skipif(
-    "middleware" not in inspect.signature(anthropic.Anthropic.__init__).parameters, reason="no middleware"
+    "middleware" not in inspect.signature(anthropic.Anthropic.__init__).parameters,
+    reason="this anthropic has no middleware",
 )
 
 
