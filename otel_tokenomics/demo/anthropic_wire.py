@@ -41,7 +41,7 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     message: Json = {"id": identity, "type": "message", "role": "assistant", "model": model, "content": [],
                      "stop_reason": None, "stop_sequence": None}  # fmt: skip
     message |= scenario.response or {}
-    said = dict(scenario.hostile) if scenario.hostile is not None else usage
+    said = scenario.told(usage)
     if framed:
         return Answer(events=events(message, said, scenario), content_type=FRAMES, frame=chunk_frame)
     if body.get("stream") or path.endswith(":streamRawPredict"):
@@ -50,8 +50,13 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     content: list[Json] = (
         [{"type": "text", "text": "Done."}] if scenario.tool is None else [_tool_use(scenario.tool, identity)]
     )
-    told: Json = {"content": content, "stop_reason": "end_turn" if scenario.tool is None else "tool_use"}
+    told: Json = {"content": content, "stop_reason": _stop_reason(scenario)}
     return Answer({**message, **told, **reported, **(scenario.response or {})})
+
+
+def _stop_reason(scenario: Scenario) -> str:
+    """Return the reason (Messages API reference, ``stop_reason``)."""
+    return "refusal" if scenario.filtered else "end_turn" if scenario.tool is None else "tool_use"
 
 
 def _tool_use(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
@@ -66,8 +71,8 @@ def _plain_usage(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
 
 def events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iterator[tuple[str, Json]]:
     """Yield the events of a stream of one message."""
-    first = {**usage, "output_tokens": 1}
-    start = {**message, "usage": first if scenario.report == "exact" else {"input_tokens": 0, "output_tokens": 0}}
+    first = {**usage, **scenario.told({"output_tokens": 1})}
+    start = {**message, "usage": first if scenario.says else {"input_tokens": 0, "output_tokens": 0}}
     yield "message_start", {"type": "message_start", "message": start}
     block: Json = {"type": "text", "text": ""}
     deltas: list[Json] = [{"type": "text_delta", "text": "word "}] * scenario.chunks
@@ -80,8 +85,8 @@ def events(message: Json, usage: Mapping[str, Any], scenario: Scenario) -> Itera
         yield "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}
     yield "content_block_stop", {"type": "content_block_stop", "index": 0}
     said = {key: value for key, value in usage.items() if key not in _START_ONLY}
-    stop = {"stop_reason": "end_turn" if scenario.tool is None else "tool_use", "stop_sequence": None}
-    yield "message_delta", {"type": "message_delta", "delta": stop, "usage": said if scenario.report == "exact" else {}}
+    stop = {"stop_reason": _stop_reason(scenario), "stop_sequence": None}
+    yield "message_delta", {"type": "message_delta", "delta": stop, "usage": said if scenario.says else {}}
     yield "message_stop", {"type": "message_stop"}
 
 

@@ -46,7 +46,7 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     usage = dict(scenario.usage) if scenario.usage is not None else _plain(body, scenario, ledger)
     identity = ledger.next_id("00000000-0000-4000-8000-")
     ledger.bill(Billed(identity, "converse" if method in _CONVERSE else "invoke", model, usage))
-    said = dict(scenario.hostile) if scenario.hostile is not None else usage
+    said = scenario.told(usage)
     if scenario.report == "none" or (scenario.report == "null" and method in _CONVERSE):
         said = {}
     own = {"x-amzn-requestid": identity}
@@ -59,7 +59,7 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     own |= {name: str(value) for name, value in (scenario.response or {}).items()}
     maker = next((reply for word, reply in _MAKERS if word in model), _llama)
     content, chunks = maker(model, identity, said, scenario)
-    stated = said if scenario.report == "exact" else {}
+    stated = said if scenario.says else {}
     if method == "invoke":
         counts = {header: str(stated[field]) for field, header, _ in _COUNTS if field in stated}
         return Answer(content, headers={**own, **counts})
@@ -91,7 +91,8 @@ def _plain(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
 
 def _converse(usage: Mapping[str, Any], scenario: Scenario) -> Json:
     message = {"role": "assistant", "content": [{"text": "Done."}]}
-    found: Json = {"output": {"message": message}, "stopReason": "end_turn", "metrics": {"latencyMs": 551}}
+    found: Json = {"output": {"message": message}, "stopReason": "guardrail_intervened" if scenario.filtered else "end_turn",
+                   "metrics": {"latencyMs": 551}}
     reported: Json = {"usage": dict(usage)} if usage else {}
     return {**found, **reported, **(scenario.response or {})}
 

@@ -33,8 +33,8 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
                                      "output_tokens": float(scenario.chunks * 2)})  # fmt: skip
     ledger.bill(Billed(identity, "chat", model, billed))
     # More is processed than is billed: whoever counts ``tokens`` counts too much.
-    usage: Json = {"billed_units": billed, "tokens": {"input_tokens": 500.0, "output_tokens": 6.0}}
-    if scenario.report == "none":
+    usage: Json = {"billed_units": scenario.told(billed), "tokens": {"input_tokens": 500.0, "output_tokens": 6.0}}
+    if not scenario.says:
         usage = {}
     if body.get("stream"):
         return Answer(events=_events(identity, usage, scenario))

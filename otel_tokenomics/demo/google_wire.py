@@ -26,17 +26,22 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     usage = dict(scenario.usage) if scenario.usage is not None else _plain(body, scenario, ledger)
     identity = ledger.next_id("resp-")
     ledger.bill(Billed(identity, "generate_content", model, usage))
-    said = dict(scenario.hostile) if scenario.hostile is not None else usage
+    said = scenario.told(usage)
     head: Json = {"modelVersion": model, "responseId": identity, **(scenario.response or {})}
-    reported: Json = {"usageMetadata": said} if scenario.report == "exact" else {}
+    reported: Json = {"usageMetadata": said} if scenario.says else {}
     if method == "streamGenerateContent":
         return Answer(events=_events(head, said, scenario))
-    return Answer({"candidates": [_candidate("Done.", "STOP")], **reported, **head})
+    return Answer({"candidates": [_candidate("Done.", _finish(scenario))], **reported, **head})
 
 
 def _plain(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
     prompt, made = ledger.tokens_of(body.get("contents")), scenario.chunks * 2 * ledger.scale
     return {"promptTokenCount": prompt, "candidatesTokenCount": made, "totalTokenCount": prompt + made}
+
+
+def _finish(scenario: Scenario) -> str:
+    """Return the reason (``FinishReason``)."""
+    return "SAFETY" if scenario.filtered else "STOP"
 
 
 def _candidate(text: str, finish: str | None) -> Json:
@@ -48,8 +53,8 @@ def _events(head: Json, usage: Mapping[str, Any], scenario: Scenario) -> Iterato
     """Each chunk states the usage so far: the prompt from the start, the candidates as they come."""
     for number in range(scenario.chunks):
         last = number == scenario.chunks - 1
-        chunk: Json = {"candidates": [_candidate("word ", "STOP" if last else None)], **head}
-        if scenario.report == "exact":
+        chunk: Json = {"candidates": [_candidate("word ", _finish(scenario) if last else None)], **head}
+        if scenario.says:
             prompt = usage.get("promptTokenCount")
             chunk["usageMetadata"] = dict(usage) if last else {"promptTokenCount": prompt, "totalTokenCount": prompt}
         yield None, chunk

@@ -25,7 +25,7 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
         return Answer(b"[[0.1, 0.2]]")
     usage = dict(scenario.usage or {"input_length": given, "generated_tokens": scenario.chunks * 2})
     ledger.bill(Billed(ledger.next_id("hf-"), "completions", model, usage))
-    said = {} if scenario.report == "none" else dict(scenario.hostile or usage)
+    said = scenario.told(usage) if scenario.says else {}
     if body.get("stream"):
         return Answer(events=_events(said, scenario))
     whole: Json = {"generated_text": "Done."}

@@ -23,7 +23,7 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     prompt = body.get("messages") if path == "api/chat" else body.get("prompt")
     usage = dict(scenario.usage or {"prompt_eval_count": ledger.tokens_of(prompt), "eval_count": scenario.chunks * 2})
     ledger.bill(Billed(ledger.next_id("ollama-"), "chat", model, usage))
-    said = {} if scenario.report == "none" else dict(scenario.hostile or usage)
+    said = scenario.told(usage) if scenario.says else {}
     text = "message" if path == "api/chat" else "response"
     piece: Json = {text: {"role": "assistant", "content": "word "} if text == "message" else "word "}
     last: Json = {**head, **piece, "done": True, "done_reason": "stop", "eval_duration": 1000, **said}

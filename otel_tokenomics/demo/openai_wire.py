@@ -62,7 +62,7 @@ def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger, host: str) 
     if scenario.tool is not None:
         # A tool call, as the chat completions reference writes it: ``tool_calls`` of the message, its arguments text.
         part = {"message": {"role": "assistant", "content": None, "tool_calls": [_chat_tool(scenario.tool, identity)]}}
-    reason = "stop" if scenario.tool is None else "tool_calls"
+    reason = _finish(scenario)
     choices = [{"index": n, "finish_reason": reason, **part} for n in range(body.get("n") or 1)]
     return Answer({**head, "choices": choices, **_reported(usage, scenario)})
 
@@ -74,15 +74,19 @@ def _chat_events(
     null = {"usage": None} if asked else {}
     for number in range(scenario.chunks):
         part = {"text": "word "} if legacy else {"delta": {"role": "assistant", "content": "word "}}
-        reason = "stop" if number == scenario.chunks - 1 else None
+        reason = _finish(scenario) if number == scenario.chunks - 1 else None
         if scenario.tool is not None:
             # The first chunk names the call, its arguments follow; then the reason (chat completions, streaming).
             part = {"delta": _chat_tool_delta(scenario.tool, head["id"], number)}
-            reason = "tool_calls" if reason else None
         choice = {"index": 0, "finish_reason": reason, **part}
         yield None, {**chunk, "choices": [choice], **null}
     if asked and scenario.report != "none":
         yield None, {**chunk, "choices": [], **_reported(usage, scenario)}
+
+
+def _finish(scenario: Scenario) -> str:
+    """Return the reason (chat completions reference, ``finish_reason``)."""
+    return "content_filter" if scenario.filtered else "stop" if scenario.tool is None else "tool_calls"
 
 
 def _chat_tool(tool: tuple[str, Mapping[str, Any]], identity: str) -> Json:
@@ -127,9 +131,12 @@ def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Ans
     kind = {"responses/compact": "response.compaction", "decisions": "decision"}.get(path, "response")
     text: Json = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
             "content": [{"type": "output_text", "text": "Done.", "annotations": []}]}  # fmt: skip
-    status = scenario.status or "completed"
+    # What a filter stops is incomplete (Responses API reference, ``incomplete_details``).
+    status = scenario.status or ("incomplete" if scenario.filtered else "completed")
     whole: Json = {"id": identity, "object": kind, "created_at": 1, "status": status, "model": body.get("model", ""),
                    "output": [text], "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}  # fmt: skip
+    if scenario.filtered:
+        whole["incomplete_details"] = {"reason": "content_filter"}
     if scenario.tool is not None:
         whole["output"] = [_function_call(scenario.tool, identity)]
     whole |= scenario.response or {}
@@ -283,7 +290,7 @@ def _reported(usage: Mapping[str, Any], scenario: Scenario) -> Json:
         return {}
     if scenario.report == "null":
         return {"usage": None}
-    return {"usage": dict(scenario.hostile if scenario.hostile is not None else usage)}
+    return {"usage": scenario.told(usage)}
 
 
 _ROUTES: Final = {

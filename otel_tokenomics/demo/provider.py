@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -117,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         del format, args
 
     def do_GET(self) -> None:
-        self._saw()
+        self._saw(None)
         path, _, query = self.path.partition("?")
         found = self.ledger.background.get(path.rpartition("/")[2])
         if found is None:
@@ -129,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(found)
 
     def do_POST(self) -> None:
-        self._saw()
         body = self._body()
+        self._saw(body)
         scenario = self.ledger.scenario({name.lower(): value for name, value in self.headers.items()})
         if scenario.hang_s:
             time.sleep(scenario.hang_s)
@@ -198,6 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self._event("error", error, answer)
                     self._end(answer)
                     return
+                if number == scenario.unknown_after:
+                    self._event("new_event", {"type": "new_event"}, answer)
                 if scenario.delay_s:
                     time.sleep(scenario.delay_s)
                 self._event(name, data, answer)
@@ -233,9 +236,9 @@ class _Handler(BaseHTTPRequestHandler):
         fields = re.findall(rb'name="([a-z_]+)"\r\n\r\n([^\r]*)\r\n', content)
         return {name.decode(): value.decode("utf-8", "replace") for name, value in fields}
 
-    def _saw(self) -> None:
+    def _saw(self, body: dict[str, Any] | None) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.ledger.saw(SeenRequest(self.command, self.path, headers))
+        self.ledger.saw(SeenRequest(self.command, self.path, headers, _digest(body)))
 
     def _json(self, body: dict[str, Any]) -> None:
         self._send(200, json.dumps(body).encode(), "application/json")
@@ -261,6 +264,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("retry-after-ms", "5")
         self.end_headers()
         self.wfile.write(content)
+
+
+def _digest(body: dict[str, Any] | None) -> str | None:
+    if body is None:
+        return None
+    plain = {name: value for name, value in body.items() if name != "stream_options"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _is_lines(answer: Answer) -> bool:

@@ -16,10 +16,12 @@ class Scenario(NamedTuple):
     """How one request is answered; every field has a plain default.
 
     ``usage`` replaces the usage object that is reported *and* billed; ``report`` is what is said of it:
-    ``exact``, ``none`` (left out) or ``null``. ``hostile`` replaces what is reported, not what is billed.
+    ``exact``, ``none`` (left out), ``null``, ``negative``, ``text`` (counts that are none) or ``more`` (fields that
+    nobody knows). ``hostile`` replaces what is reported, not what is billed.
     ``fail`` is the status codes of the first attempts, ``refuse`` a request field whose presence is answered with
     400. ``chunks`` is the number of content chunks of a stream, ``cut_after`` closes the connection after that many,
-    ``error_after`` sends an error event, ``delay_s`` waits before each chunk, ``hang_s`` before the answer.
+    ``error_after`` sends an error event, ``unknown_after`` one of a type that nobody knows, ``delay_s`` waits before
+    each chunk, ``hang_s`` before the answer. ``filtered`` ends an answer by the provider's content filter.
     ``raw`` is status, content type and text of an answer that is no format at all. ``tool`` is name and arguments
     of the one tool call that a chat, a response or a message asks for, in place of its text.
     """
@@ -38,6 +40,25 @@ class Scenario(NamedTuple):
     status: str | None = None
     raw: tuple[int, str, str] | None = None
     tool: tuple[str, Mapping[str, Any]] | None = None
+    unknown_after: int | None = None
+    filtered: bool = False
+
+    @property
+    def says(self) -> bool:
+        """Whether a usage is reported at all."""
+        return self.report not in ("none", "null")
+
+    def told(self, usage: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is reported of a usage, where it is."""
+        said = dict(usage if self.hostile is None else self.hostile)
+        counts = [name for name, count in said.items() if isinstance(count, (int, float))]
+        if self.report == "negative":
+            said |= {name: -said[name] for name in counts}
+        elif self.report == "text":
+            said |= dict.fromkeys(counts, "many")
+        elif self.report == "more":
+            said |= {"new_count": 5, "new_details": {"new": 1}}
+        return said
 
 
 class Billed(NamedTuple):
@@ -50,11 +71,13 @@ class Billed(NamedTuple):
 
 
 class SeenRequest(NamedTuple):
-    """One request as it arrived: method, path and headers; never a body."""
+    """One request as it arrived: method, path, headers, and a digest of its JSON body; never a body."""
 
     method: str
     path: str
     headers: Mapping[str, str]
+    #: SHA-256 over the body without ``stream_options``, which says whether a stream's usage was asked for.
+    digest: str | None = None
 
 
 class Ledger:
@@ -103,6 +126,14 @@ class Ledger:
         """Put a line on the bill."""
         with self._lock:
             self.billed.append(entry)
+
+    def clear(self) -> None:
+        """Begin anew, as if nothing had been asked; background responses are forgotten too."""
+        with self._lock:
+            self._queue.clear()
+            self._attempts.clear()
+            self._number = 0
+            self.billed, self.requests, self.background = [], [], {}
 
     def saw(self, request: SeenRequest) -> None:
         """Note a request, without its body."""

@@ -1,247 +1,530 @@
-"""Every client in every form, as rows: what the tests of this folder run against the local provider.
+"""Every client in every style, as rows: what the matrix of this folder runs against the local provider.
 
-A new client is a row. ``plain`` and ``stream`` are what a user writes; a stream is given back for the test to consume.
+A new client is a row, a new way to call one a style of its row. Prices are those of the providers' published pages,
+in USD for a million tokens, written down here by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from otel_tokenomics.demo.provider import LocalProvider
 
-MESSAGES: Any = [{"role": "user", "content": "How do I reset my password?"}]
-Usage = dict[str, Any]
+#: Found again in nothing that we export.
+CANARY = "xyzzy-canary"
+MESSAGES: Any = [{"role": "user", "content": f"{CANARY}: how do I reset my password?"}]
+KEY = f"sk-{CANARY}"
+Usage = Mapping[str, Any]
+
+
+class Limits(NamedTuple):
+    """What a client is made with: seconds until it gives up, and how often it sends a request again."""
+
+    timeout: float = 5.0
+    retries: int = 0
+
+
+class Bill(NamedTuple):
+    """What a usage object of the provider's ledger means: fields of input and output, USD for a million of each."""
+
+    given: str
+    made: str | None
+    prices: tuple[str, str] | None
+
+    def tokens(self, usage: Usage) -> tuple[int, int]:
+        """Return input and output."""
+        return int(usage[self.given]), int(usage[self.made]) if self.made else 0
+
+    def pico_usd(self, usage: Usage) -> int | None:
+        """Return the cost; None where no price is published."""
+        if self.prices is None:
+            return None
+        each = zip(self.tokens(usage), self.prices, strict=True)
+        return sum(int(count * Decimal(price) * 10**6) for count, price in each)
+
+
+class Style(NamedTuple):
+    """One way to call a client. A stream is given back for the test to consume."""
+
+    call: Callable[[Any], Any]
+    bill: Bill
+    stream: bool = False
+    asynchronous: bool = False
+    #: Whether the request goes out when the first item is asked for.
+    lazy: bool = False
+    #: Whether the format has an answer without usage.
+    may_leave_usage_out: bool = True
+    #: Whether a filter's verdict stands in the answer.
+    filters: bool = True
+    #: Whether a stream can be closed.
+    closes: bool = True
+
+
+Open = Callable[[LocalProvider, Limits], Any]
 
 
 class Row(NamedTuple):
-    """One client: how it is made, called and streamed, synchronously and not, and what its usage objects mean."""
+    """One client: context managers that make it, and its styles by name."""
 
-    make: Callable[[LocalProvider], Any]
-    amake: Callable[[LocalProvider], Any]
-    plain: Callable[[Any], Any]
-    stream: Callable[[Any], Any]
-    aplain: Callable[[Any], Any]
-    #: A coroutine that gives a stream, or an asynchronous generator.
-    astream: Callable[[Any], Any]
-    totals: Callable[[Usage], tuple[int, int]]
-    #: Whether a request goes out before the first item is asked for.
-    eager: bool = True
-    #: Whether the format allows an answer without usage.
-    may_leave_usage_out: bool = True
+    open: Open
+    aopen: Open
+    styles: dict[str, Style]
+    #: Whether the library can be told to send a request again.
+    retries: bool = True
+    #: Whether calls are reported after they have ended, from another thread.
+    late: bool = False
 
 
-def openai_totals(usage: Usage) -> tuple[int, int]:
-    return usage["prompt_tokens"], usage["completion_tokens"]
+def closing(make: Callable[[LocalProvider, Limits], Any], close: Callable[[Any], Any]) -> Open:
+    """Return the context manager of a client that is made and closed by functions."""
+
+    @contextlib.contextmanager
+    def opened(provider: LocalProvider, limits: Limits) -> Iterator[Any]:
+        client = make(provider, limits)
+        try:
+            yield client
+        finally:
+            close(client)
+
+    return opened
 
 
-def anthropic_totals(usage: Usage) -> tuple[int, int]:
-    return usage["input_tokens"], usage["output_tokens"]
+def aclosing(make: Callable[[LocalProvider, Limits], Any], close: Callable[[Any], Any]) -> Open:
+    """Return the same for an asynchronous client."""
+
+    @contextlib.asynccontextmanager
+    async def opened(provider: LocalProvider, limits: Limits) -> Any:
+        client = make(provider, limits)
+        try:
+            yield client
+        finally:
+            await close(client)
+
+    return opened
 
 
-def google_totals(usage: Usage) -> tuple[int, int]:
-    return usage["promptTokenCount"], usage["candidatesTokenCount"]
+def both(styles: dict[str, Style]) -> dict[str, Style]:
+    """Return the styles, and each again for the asynchronous client, which is called by the same words."""
+    return styles | {f"async {name}": style._replace(asynchronous=True) for name, style in styles.items()}
 
 
-def cohere_totals(usage: Usage) -> tuple[int, int]:
-    return int(usage["input_tokens"]), int(usage["output_tokens"])
+async def parsed(response: Any) -> Any:
+    """Return what an asynchronous raw response holds: some libraries parse in a coroutine."""
+    result = (await response).parse()
+    return await result if inspect.isawaitable(result) else result
 
 
-def bedrock_totals(usage: Usage) -> tuple[int, int]:
-    return usage["inputTokens"], usage["outputTokens"]
+async def within(manager: Any) -> Any:
+    """Return what an asynchronous streaming response holds."""
+    async with manager as response:
+        return await response.parse()
 
 
-def ollama_totals(usage: Usage) -> tuple[int, int]:
-    return usage["prompt_eval_count"], usage["eval_count"]
+def _within(manager: Any) -> Any:
+    with manager as response:
+        return response.parse()
+
+
+def stainless(face: Callable[[Any], Any], ask: dict[str, Any], bill: Bill, **more: Any) -> dict[str, Style]:
+    """Return the forms in which every client of this family hands out an answer."""
+    plain, stream = Style(lambda c: face(c).create(**ask), bill, **more), {**ask, "stream": True}
+    raw, opened = "with_raw_response", "with_streaming_response"
+    return {
+        **both({"": plain, "stream": plain._replace(call=lambda c: face(c).create(**stream), stream=True)}),
+        "raw": plain._replace(call=lambda c: getattr(face(c), raw).create(**ask).parse()),
+        "raw stream": plain._replace(call=lambda c: getattr(face(c), raw).create(**stream).parse(), stream=True),
+        "streaming response": plain._replace(call=lambda c: _within(getattr(face(c), opened).create(**ask))),
+        "async raw": plain._replace(call=lambda c: parsed(getattr(face(c), raw).create(**ask)), asynchronous=True),
+        "async raw stream": plain._replace(
+            call=lambda c: parsed(getattr(face(c), raw).create(**stream)), stream=True, asynchronous=True
+        ),
+        "async streaming response": plain._replace(
+            call=lambda c: within(getattr(face(c), opened).create(**ask)), asynchronous=True
+        ),
+    }
+
+
+def named(name: str, styles: dict[str, Style]) -> dict[str, Style]:
+    """Return styles under the name of what is asked for."""
+    return {
+        " ".join(filter(None, ("async" if style.asynchronous else "", name, word.removeprefix("async").strip()))): style
+        for word, style in styles.items()
+    }
+
+
+def _helper(open_stream: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def events(client: Any) -> Iterator[Any]:
+        with open_stream(client) as stream:
+            yield from stream
+
+    return events
+
+
+def _async_helper(open_stream: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    async def events(client: Any) -> Any:
+        async with open_stream(client) as stream:
+            async for event in stream:
+                yield event
+
+    return events
+
+
+OPENAI = ("prompt_tokens", "completion_tokens")
 
 
 def _openai() -> Row:
     import openai
 
+    def options(provider: LocalProvider, limits: Limits) -> dict[str, Any]:
+        base = provider.base_url_openai
+        return {"api_key": KEY, "base_url": base, "timeout": limits.timeout, "max_retries": limits.retries}
+
+    # https://openai.com/api/pricing
+    chat, responses = Bill(*OPENAI, ("2.50", "15")), Bill("input_tokens", "output_tokens", ("2.50", "15"))
+    vectors = Bill("prompt_tokens", None, ("0.02", "0"))
+    ask: dict[str, Any] = {"model": "gpt-5.4", "messages": MESSAGES}
+    respond: dict[str, Any] = {"model": "gpt-5.4", "input": MESSAGES[0]["content"]}
+    asked: dict[str, Any] = {**ask, "stream": True, "stream_options": {"include_usage": True}}
+    helper = Style(_helper(lambda c: c.responses.stream(**respond)), responses, stream=True, lazy=True)
     return Row(
-        lambda p: openai.OpenAI(api_key="k", base_url=p.base_url_openai, max_retries=0, timeout=5),
-        lambda p: openai.AsyncOpenAI(api_key="k", base_url=p.base_url_openai, max_retries=0, timeout=5),
-        lambda c: c.chat.completions.create(model="gpt-5.4", messages=MESSAGES),
-        lambda c: c.chat.completions.create(model="gpt-5.4", messages=MESSAGES, stream=True),
-        lambda c: c.chat.completions.create(model="gpt-5.4", messages=MESSAGES),
-        lambda c: c.chat.completions.create(model="gpt-5.4", messages=MESSAGES, stream=True),
-        openai_totals,
-    )
+        closing(lambda p, o: openai.OpenAI(**options(p, o)), lambda c: c.close()),
+        aclosing(lambda p, o: openai.AsyncOpenAI(**options(p, o)), lambda c: c.close()),
+        {
+            **named("chat", stainless(lambda c: c.chat.completions, ask, chat)),
+            **both(
+                {
+                    "chat stream, usage asked": Style(
+                        lambda c: c.chat.completions.create(**asked), chat, stream=True
+                    ),
+                    "chat parse": Style(lambda c: c.chat.completions.parse(**ask), chat),
+                    "embeddings": Style(
+                        lambda c: c.embeddings.create(model="text-embedding-3-small", input=CANARY), vectors, filters=False
+                    ),
+                }
+            ),
+            **named("responses", stainless(lambda c: c.responses, respond, responses)),
+            "responses helper": helper,
+            "async responses helper": helper._replace(
+                call=_async_helper(lambda c: c.responses.stream(**respond)), asynchronous=True
+            ),
+        },
+    )  # fmt: skip
 
 
 def _anthropic() -> Row:
     import anthropic
 
-    ask: Any = {"model": "claude-sonnet-5-5", "max_tokens": 64, "messages": MESSAGES}
+    def options(provider: LocalProvider, limits: Limits) -> dict[str, Any]:
+        base = provider.base_url_anthropic
+        return {"api_key": KEY, "base_url": base, "timeout": limits.timeout, "max_retries": limits.retries}
+
+    ask: dict[str, Any] = {"model": "claude-sonnet-5-5", "max_tokens": 64, "messages": MESSAGES}
+    # https://claude.com/pricing
+    bill = Bill("input_tokens", "output_tokens", ("2", "10"))
+    helper = Style(
+        _helper(lambda c: c.messages.stream(**ask)), bill, stream=True, lazy=True, may_leave_usage_out=False
+    )
     return Row(
-        lambda p: anthropic.Anthropic(api_key="k", base_url=p.base_url_anthropic, max_retries=0, timeout=5),
-        lambda p: anthropic.AsyncAnthropic(api_key="k", base_url=p.base_url_anthropic, max_retries=0, timeout=5),
-        lambda c: c.messages.create(**ask),
-        lambda c: c.messages.create(**ask, stream=True),
-        lambda c: c.messages.create(**ask),
-        lambda c: c.messages.create(**ask, stream=True),
-        anthropic_totals,
-        may_leave_usage_out=False,
+        closing(lambda p, o: anthropic.Anthropic(**options(p, o)), lambda c: c.close()),
+        aclosing(lambda p, o: anthropic.AsyncAnthropic(**options(p, o)), lambda c: c.close()),
+        {
+            **named("messages", stainless(lambda c: c.messages, ask, bill, may_leave_usage_out=False)),
+            **named("beta messages", stainless(lambda c: c.beta.messages, ask, bill, may_leave_usage_out=False)),
+            "messages helper": helper,
+            "async messages helper": helper._replace(
+                call=_async_helper(lambda c: c.messages.stream(**ask)), asynchronous=True
+            ),
+        },
     )
 
 
 def _groq() -> Row:
     import groq
 
+    def options(provider: LocalProvider, limits: Limits) -> dict[str, Any]:
+        base = provider.base_url("groq-api")
+        return {"api_key": KEY, "base_url": base, "timeout": limits.timeout, "max_retries": limits.retries}
+
+    ask: dict[str, Any] = {"model": "llama-3.3-70b-versatile", "messages": MESSAGES}
+    bill = Bill(*OPENAI, ("0.59", "0.79"))  # https://groq.com/pricing
     return Row(
-        lambda p: groq.Groq(api_key="k", base_url=p.base_url("groq-api"), max_retries=0, timeout=5),
-        lambda p: groq.AsyncGroq(api_key="k", base_url=p.base_url("groq-api"), max_retries=0, timeout=5),
-        lambda c: c.chat.completions.create(model="llama-3.3-70b-versatile", messages=MESSAGES),
-        lambda c: c.chat.completions.create(model="llama-3.3-70b-versatile", messages=MESSAGES, stream=True),
-        lambda c: c.chat.completions.create(model="llama-3.3-70b-versatile", messages=MESSAGES),
-        lambda c: c.chat.completions.create(model="llama-3.3-70b-versatile", messages=MESSAGES, stream=True),
-        openai_totals,
+        closing(lambda p, o: groq.Groq(**options(p, o)), lambda c: c.close()),
+        aclosing(lambda p, o: groq.AsyncGroq(**options(p, o)), lambda c: c.close()),
+        named("chat", stainless(lambda c: c.chat.completions, ask, bill)),
     )
 
 
 def _together() -> Row:
     import together
 
-    model = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
     # The second major has the version in its base URL.
     place = "together-api/v1" if together.__version__.startswith("2.") else "together-api"
+
+    def options(provider: LocalProvider, limits: Limits) -> dict[str, Any]:
+        base = provider.base_url(place)
+        return {"api_key": KEY, "base_url": base, "timeout": limits.timeout, "max_retries": limits.retries}
+
+    ask: dict[str, Any] = {"model": "meta-llama/Llama-3.3-70B-Instruct-Turbo", "messages": MESSAGES}
+    bill = Bill(*OPENAI, ("1.04", "1.04"))  # https://www.together.ai/pricing
     return Row(
-        lambda p: together.Together(api_key="k", base_url=p.base_url(place), max_retries=0, timeout=5),
-        lambda p: together.AsyncTogether(api_key="k", base_url=p.base_url(place), max_retries=0, timeout=5),
-        lambda c: c.chat.completions.create(model=model, messages=MESSAGES),
-        lambda c: c.chat.completions.create(model=model, messages=MESSAGES, stream=True),
-        lambda c: c.chat.completions.create(model=model, messages=MESSAGES),
-        lambda c: c.chat.completions.create(model=model, messages=MESSAGES, stream=True),
-        openai_totals,
+        closing(lambda p, o: together.Together(**options(p, o)), lambda c: c.close()),
+        aclosing(lambda p, o: together.AsyncTogether(**options(p, o)), lambda c: c.close()),
+        named("chat", stainless(lambda c: c.chat.completions, ask, bill)),
     )
 
 
 def _google_genai() -> Row:
     from google import genai
 
-    def make(provider: LocalProvider) -> Any:
-        options = genai.types.HttpOptions(base_url=provider.base_url("google-api"), timeout=5000)
-        return genai.Client(api_key="k", http_options=options)
+    def make(provider: LocalProvider, limits: Limits) -> Any:
+        again = genai.types.HttpRetryOptions(attempts=limits.retries + 1, initial_delay=0.01, max_delay=0.02)
+        options = genai.types.HttpOptions(
+            base_url=provider.base_url("google-api"), timeout=int(limits.timeout * 1000), retry_options=again
+        )
+        return genai.Client(api_key=KEY, http_options=options)
 
-    return Row(
-        make,
-        make,
-        lambda c: c.models.generate_content(model="gemini-2.5-flash", contents="Hello"),
-        lambda c: c.models.generate_content_stream(model="gemini-2.5-flash", contents="Hello"),
-        lambda c: c.aio.models.generate_content(model="gemini-2.5-flash", contents="Hello"),
-        lambda c: c.aio.models.generate_content_stream(model="gemini-2.5-flash", contents="Hello"),
-        google_totals,
-        eager=False,
+    async def aclose(client: Any) -> None:
+        await client.aio.aclose()
+        client.close()
+
+    ask: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": MESSAGES[0]["content"]}
+    text, model = ask["contents"], ask["model"]
+    bill = Bill("promptTokenCount", "candidatesTokenCount", ("0.30", "2.50"))  # https://ai.google.dev/pricing
+    plain, stream = Style(lambda c: c.models.generate_content(**ask), bill), Style(
+        lambda c: c.models.generate_content_stream(**ask), bill, stream=True, lazy=True
     )
+    return Row(
+        closing(make, lambda c: c.close()),
+        aclosing(make, aclose),
+        {
+            "generate": plain,
+            "generate stream": stream,
+            "chat": plain._replace(call=lambda c: c.chats.create(model=model).send_message(text)),
+            "chat stream": stream._replace(call=lambda c: c.chats.create(model=model).send_message_stream(text)),
+            "async generate": plain._replace(call=lambda c: c.aio.models.generate_content(**ask), asynchronous=True),
+            "async generate stream": stream._replace(
+                call=lambda c: c.aio.models.generate_content_stream(**ask), asynchronous=True
+            ),
+            "async chat": plain._replace(
+                call=lambda c: c.aio.chats.create(model=model).send_message(text), asynchronous=True
+            ),
+            "async chat stream": stream._replace(
+                call=lambda c: c.aio.chats.create(model=model).send_message_stream(text), asynchronous=True
+            ),
+        },
+    )  # fmt: skip
 
 
 def _mistral() -> Row:
     try:
         from mistralai.client import Mistral
+        from mistralai.client.utils import BackoffStrategy, RetryConfig
     except ImportError:  # the first major
         from mistralai import Mistral
+        from mistralai.utils import BackoffStrategy, RetryConfig
 
-    def make(provider: LocalProvider) -> Any:
-        return Mistral(api_key="k", server_url=provider.base_url("mistral-api"), timeout_ms=5000)
+    def make(provider: LocalProvider, limits: Limits) -> Any:
+        again = RetryConfig("backoff", BackoffStrategy(10, 20, 1.0, 400), retry_connection_errors=False)
+        return Mistral(
+            api_key=KEY,
+            server_url=provider.base_url("mistral-api"),
+            timeout_ms=int(limits.timeout * 1000),
+            **({"retry_config": again} if limits.retries else {}),
+        )
 
-    return Row(
-        make,
-        make,
-        lambda c: c.chat.complete(model="mistral-large-latest", messages=MESSAGES),
-        lambda c: c.chat.stream(model="mistral-large-latest", messages=MESSAGES),
-        lambda c: c.chat.complete_async(model="mistral-large-latest", messages=MESSAGES),
-        lambda c: c.chat.stream_async(model="mistral-large-latest", messages=MESSAGES),
-        openai_totals,
+    async def aclose(client: Any) -> None:
+        await client.__aexit__(None, None, None)
+        client.__exit__(None, None, None)
+
+    ask: dict[str, Any] = {"model": "mistral-large-latest", "messages": MESSAGES}
+    bill = Bill(*OPENAI, ("0.50", "1.50"))  # https://mistral.ai/pricing
+    vectors = Bill("prompt_tokens", None, ("0.10", "0"))
+    plain, stream = Style(lambda c: c.chat.complete(**ask), bill), Style(
+        lambda c: c.chat.stream(**ask), bill, stream=True, closes=False
     )
+    embed = Style(lambda c: c.embeddings.create(model="mistral-embed", inputs=[CANARY]), vectors, filters=False)
+    return Row(
+        closing(make, lambda c: c.__exit__(None, None, None)),
+        aclosing(make, aclose),
+        {
+            "chat": plain,
+            "chat stream": stream,
+            "embeddings": embed,
+            "async chat": plain._replace(call=lambda c: c.chat.complete_async(**ask), asynchronous=True),
+            "async chat stream": stream._replace(call=lambda c: c.chat.stream_async(**ask), asynchronous=True),
+            "async embeddings": embed._replace(
+                call=lambda c: c.embeddings.create_async(model="mistral-embed", inputs=[CANARY]), asynchronous=True
+            ),
+        },
+    )  # fmt: skip
 
 
 def _cohere() -> Row:
     import cohere
 
+    def options(provider: LocalProvider, limits: Limits) -> dict[str, Any]:
+        return {"api_key": KEY, "base_url": provider.base_url("cohere-api"), "timeout": limits.timeout}
+
+    ask: dict[str, Any] = {"model": "command-a-03-2025", "messages": MESSAGES}
+    vectors: dict[str, Any] = {
+        "model": "embed-v4.0", "texts": [CANARY], "input_type": "search_query", "embedding_types": ["float"],
+    }  # fmt: skip
+    bill = Bill("input_tokens", "output_tokens", ("2.50", "10"))  # https://cohere.com/pricing
     return Row(
-        lambda p: cohere.ClientV2(api_key="k", base_url=p.base_url("cohere-api"), timeout=5),
-        lambda p: cohere.AsyncClientV2(api_key="k", base_url=p.base_url("cohere-api"), timeout=5),
-        lambda c: c.chat(model="command-a-03-2025", messages=MESSAGES),
-        lambda c: c.chat_stream(model="command-a-03-2025", messages=MESSAGES),
-        lambda c: c.chat(model="command-a-03-2025", messages=MESSAGES),
-        lambda c: c.chat_stream(model="command-a-03-2025", messages=MESSAGES),
-        cohere_totals,
-        eager=False,
-    )
+        closing(lambda p, o: cohere.ClientV2(**options(p, o)), lambda c: c.__exit__(None, None, None)),
+        aclosing(lambda p, o: cohere.AsyncClientV2(**options(p, o)), lambda c: c.__aexit__(None, None, None)),
+        both(
+            {
+                "chat": Style(lambda c: c.chat(**ask), bill),
+                "chat stream": Style(lambda c: c.chat_stream(**ask), bill, stream=True, lazy=True),
+                "embed": Style(
+                    lambda c: c.embed(**vectors), Bill("input_tokens", None, ("0.12", "0")), filters=False,
+                    may_leave_usage_out=False,
+                ),
+            }
+        ),
+    )  # fmt: skip
 
 
 def _ollama() -> Row:
     import ollama
 
+    def close(client: Any) -> Any:
+        return client._client.aclose() if isinstance(client, ollama.AsyncClient) else client._client.close()
+
+    ask: dict[str, Any] = {"model": "llama3.2", "messages": MESSAGES}
+    write: dict[str, Any] = {"model": "llama3.2", "prompt": MESSAGES[0]["content"]}
+    bill = Bill("prompt_eval_count", "eval_count", None)
+    stream: dict[str, Any] = {"stream": True, "lazy": True, "filters": False}
     return Row(
-        lambda p: ollama.Client(host=p.base_url("ollama-api"), timeout=5),
-        lambda p: ollama.AsyncClient(host=p.base_url("ollama-api"), timeout=5),
-        lambda c: c.chat(model="llama3.2", messages=MESSAGES),
-        lambda c: c.chat(model="llama3.2", messages=MESSAGES, stream=True),
-        lambda c: c.chat(model="llama3.2", messages=MESSAGES),
-        lambda c: c.chat(model="llama3.2", messages=MESSAGES, stream=True),
-        ollama_totals,
-        eager=False,
-    )
+        closing(lambda p, o: ollama.Client(host=p.base_url("ollama-api"), timeout=o.timeout), close),
+        aclosing(lambda p, o: ollama.AsyncClient(host=p.base_url("ollama-api"), timeout=o.timeout), close),
+        both(
+            {
+                "chat": Style(lambda c: c.chat(**ask), bill, filters=False),
+                "chat stream": Style(lambda c: c.chat(**ask, stream=True), bill, **stream),
+                "generate": Style(lambda c: c.generate(**write), bill, filters=False),
+                "generate stream": Style(lambda c: c.generate(**write, stream=True), bill, **stream),
+                "embed": Style(
+                    lambda c: c.embed(model="nomic-embed-text", input=CANARY),
+                    Bill("prompt_eval_count", None, None), filters=False, may_leave_usage_out=False,
+                ),
+            }
+        ),
+        retries=False,
+    )  # fmt: skip
 
 
 def _bedrock() -> Row:
+    import json
+
+    from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session as aio_session
     from botocore.config import Config
     from botocore.session import get_session
 
-    ask: Any = {"modelId": "amazon.nova-pro-v1:0", "messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
-    account: Any = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
-    limits: Any = {"read_timeout": 5, "retries": {"total_max_attempts": 1}}
+    account: Any = {"region_name": "us-east-1", "aws_access_key_id": CANARY, "aws_secret_access_key": KEY}
 
-    def make(provider: LocalProvider) -> Any:
-        address = provider.base_url("bedrock-api")
-        return get_session().create_client("bedrock-runtime", endpoint_url=address, config=Config(**limits), **account)
+    def limited(limits: Limits) -> dict[str, Any]:
+        return {"read_timeout": limits.timeout, "retries": {"total_max_attempts": limits.retries + 1}}
 
-    def amake(provider: LocalProvider) -> Any:
-        # A client that exists within a block alone: whoever calls opens one.
-        from aiobotocore.config import AioConfig
+    def make(provider: LocalProvider, limits: Limits) -> Any:
+        config, address = Config(**limited(limits)), provider.base_url("bedrock-api")
+        return get_session().create_client("bedrock-runtime", endpoint_url=address, config=config, **account)
 
-        address = provider.base_url("bedrock-api")
-        return lambda: aio_session().create_client(
-            "bedrock-runtime", endpoint_url=address, config=AioConfig(**limits), **account
+    def aopen(provider: LocalProvider, limits: Limits) -> Any:
+        config, address = AioConfig(**limited(limits)), provider.base_url("bedrock-api")
+        return aio_session().create_client("bedrock-runtime", endpoint_url=address, config=config, **account)
+
+    counts = ("inputTokens", "outputTokens")
+    prices = {  # https://aws.amazon.com/bedrock/pricing
+        "amazon.nova-pro-v1:0": ("0.80", "3.20"),
+        "anthropic.claude-3-haiku-20240307-v1:0": ("0.25", "1.25"),
+        "meta.llama3-70b-instruct-v1:0": ("2.65", "3.50"),
+        "mistral.mistral-large-2402-v1:0": ("4", "12"),
+    }
+    styles: dict[str, Style] = {}
+    nova = "amazon.nova-pro-v1:0"
+    text = MESSAGES[0]["content"]
+    ask: Any = {"modelId": nova, "messages": [{"role": "user", "content": [{"text": text}]}]}
+    bodies = {
+        nova: {"messages": ask["messages"]},
+        "anthropic.claude-3-haiku-20240307-v1:0": {
+            "anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": MESSAGES,
+        },
+        "meta.llama3-70b-instruct-v1:0": {"prompt": text},
+        "mistral.mistral-large-2402-v1:0": {"prompt": text},
+    }  # fmt: skip
+
+    async def astream(client: Any) -> Any:
+        return (await client.converse_stream(**ask))["stream"]
+
+    def invoked(model: str) -> dict[str, Style]:
+        given: Any = {"modelId": model, "body": json.dumps(bodies[model])}
+        bill = Bill(*counts, prices[model])
+        known = model.startswith(("anthropic.", "amazon.nova", "meta."))
+
+        def whole(client: Any) -> Any:
+            answer = client.invoke_model(**given)
+            return {**answer, "body": answer["body"].read()}
+
+        async def awhole(client: Any) -> Any:
+            answer = await client.invoke_model(**given)
+            return {**answer, "body": await answer["body"].read()}
+
+        async def apieces(client: Any) -> Any:
+            return (await client.invoke_model_with_response_stream(**given))["body"]
+
+        plain = Style(whole, bill, may_leave_usage_out=known or True, filters=False)
+        stream = Style(
+            lambda c: c.invoke_model_with_response_stream(**given)["body"], bill, stream=True, filters=False
         )
+        maker = model.partition(".")[0]
+        return {
+            f"invoke {maker}": plain,
+            f"invoke {maker} stream": stream,
+            f"async invoke {maker}": plain._replace(call=awhole, asynchronous=True),
+            f"async invoke {maker} stream": stream._replace(call=apieces, asynchronous=True),
+        }
 
-    async def aplain(opened: Any) -> Any:
-        async with opened() as client:
-            return await client.converse(**ask)
-
-    async def astream(opened: Any) -> Any:
-        async with opened() as client:
-            answer = await client.converse_stream(**ask)
-            async for event in answer["stream"]:
-                yield event
-
-    return Row(
-        make,
-        amake,
-        lambda c: c.converse(**ask),
-        lambda c: c.converse_stream(**ask)["stream"],
-        aplain,
-        astream,
-        bedrock_totals,
-    )
+    bill = Bill(*counts, prices[nova])
+    styles |= {
+        "converse": Style(lambda c: c.converse(**ask), bill),
+        "converse stream": Style(lambda c: c.converse_stream(**ask)["stream"], bill, stream=True),
+        "async converse": Style(lambda c: c.converse(**ask), bill, asynchronous=True),
+        "async converse stream": Style(astream, bill, stream=True, asynchronous=True),
+    }
+    for model in prices:
+        styles |= invoked(model)
+    return Row(closing(make, lambda c: c.close()), aopen, styles)
 
 
 def _huggingface() -> Row:
     import huggingface_hub
 
-    model = "openai/gpt-oss-120b"
+    def options(provider: LocalProvider, limits: Limits) -> dict[str, Any]:
+        return {"base_url": f"{provider.base_url('huggingface-api')}/v1", "token": KEY, "timeout": limits.timeout}
+
+    ask: dict[str, Any] = {"messages": MESSAGES, "model": "openai/gpt-oss-120b"}
+    asked: dict[str, Any] = {**ask, "stream": True, "stream_options": {"include_usage": True}}
+    bill = Bill(*OPENAI, ("0.039", "0.18"))  # openrouter.ai, who is asked for a model that its maker does not sell
     return Row(
-        lambda p: huggingface_hub.InferenceClient(base_url=f"{p.base_url('huggingface-api')}/v1", token="k", timeout=5),
-        lambda p: huggingface_hub.AsyncInferenceClient(
-            base_url=f"{p.base_url('huggingface-api')}/v1", token="k", timeout=5
+        closing(lambda p, o: huggingface_hub.InferenceClient(**options(p, o)), lambda c: c.__exit__(None, None, None)),
+        aclosing(
+            lambda p, o: huggingface_hub.AsyncInferenceClient(**options(p, o)), lambda c: c.__aexit__(None, None, None)
         ),
-        lambda c: c.chat_completion(MESSAGES, model=model),
-        lambda c: c.chat_completion(MESSAGES, model=model, stream=True),
-        lambda c: c.chat_completion(MESSAGES, model=model),
-        lambda c: c.chat_completion(MESSAGES, model=model, stream=True),
-        openai_totals,
+        both(
+            {
+                "chat": Style(lambda c: c.chat_completion(**ask), bill),
+                "chat stream": Style(lambda c: c.chat_completion(**ask, stream=True), bill, stream=True),
+                "chat stream, usage asked": Style(lambda c: c.chat_completion(**asked), bill, stream=True),
+            }
+        ),
+        retries=False,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_tokenomics import pricebook_source
@@ -21,6 +22,7 @@ from otel_tokenomics.pricing import Cost
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Outcome, ProviderChoice, Recorder
+from otel_tokenomics.telemetry.tag_processor import TagProcessor
 
 
 class Settled(NamedTuple):
@@ -59,14 +61,19 @@ class NotingRecorder(Recorder):
 class Watch:
     """One engine at work. ``settled`` and ``spans`` say what it recorded."""
 
-    def __init__(self, provider: LocalProvider, **settings: Any) -> None:
+    def __init__(self, provider: LocalProvider, sampler: Sampler = ALWAYS_ON, **settings: Any) -> None:
         self.exporter = InMemorySpanExporter()
-        self.tracer_provider = TracerProvider()
+        self.tracer_provider = TracerProvider(sampler)
+        self.tracer_provider.add_span_processor(TagProcessor({}))
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         settings.setdefault("endpoints", provider.endpoints)
         self.settings = Settings.resolve(environment={}, **settings)
         self.recorder = NotingRecorder(self.settings, self.tracer_provider)
         self.engine = Engine(self.settings, self.recorder, lambda: None)
+
+    def totals(self) -> dict[str, int]:
+        """Return the sums of our metrics, pico-USD and counts."""
+        return self.recorder.metrics.instruments.accumulator.totals()
 
     @property
     def settled(self) -> list[Settled]:

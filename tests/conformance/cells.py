@@ -1,0 +1,194 @@
+"""One cell of the matrix: a call in a client, style, ending and surrounding, made without us and with us."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from client_table import CANARY, ROWS, Row, Style
+from client_watch import Watch
+from endings import ENDINGS, Ending, aperform, no_warnings, perform
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import sampling
+
+from otel_tokenomics import tags
+from otel_tokenomics.attributes import names
+from otel_tokenomics.demo.provider import LocalProvider
+from otel_tokenomics.telemetry.metrics import COST, REQUESTS
+
+#: Surroundings in which no other package is needed.
+SURROUNDINGS = ("alone", "sampled out", "client made earlier")
+TEAM = "conformance"
+#: Endings that are told apart by waiting: made once per style, not in every surrounding.
+_SLOW = frozenset({"timeout", "timeout, then success", "cancelled", "cancelled within the stream"})
+
+
+class Cell(NamedTuple):
+    """One combination of the product."""
+
+    client: str
+    style: str
+    ending: str
+    surrounding: str = "alone"
+
+
+class Seen(NamedTuple):
+    """What the caller saw of a call, and the server of its requests: the same with us and without."""
+
+    pieces: tuple[str, ...]
+    error: tuple[str, str] | None
+    #: Requests that had gone out before anything was read.
+    early: int | None
+    requests: tuple[tuple[str, str, tuple[str, ...], str | None], ...]
+
+
+def cells(client: str, row: Row, surrounding: str = "alone") -> Iterator[Cell]:
+    """Yield every combination that exists."""
+    for name, style in row.styles.items():
+        for ending, how in ENDINGS.items():
+            use = how.asynchronous if style.asynchronous else how.sync
+            if use is not None and how.exists(row, style) and (surrounding == "alone" or ending not in _SLOW):
+                yield Cell(client, name, ending, surrounding)
+
+
+def _plain(value: object) -> str:
+    """Return a value as text, without what differs from call to call: places in memory, numbers of times."""
+    if isinstance(value, dict):  # AWS's metadata hold the time of day in words
+        value = {key: part for key, part in value.items() if key != "ResponseMetadata"}
+    text = re.sub(r"0x[0-9a-f]+", "#", f"{type(value).__module__}.{type(value).__qualname__} {value!r}")
+    return re.sub(r"\d+\.\d+|\d{5,}", "#", text)[:4000]
+
+
+def observe(provider: LocalProvider, row: Row, cell: Cell, between: Callable[[], None]) -> Seen:
+    """Make the call; ``between`` runs when the client is made and nothing is asked yet."""
+    style, ending = row.styles[cell.style], ENDINGS[cell.ending]
+    provider.ledger.clear()
+    provider.expect(*ending.scenarios)
+    early: list[int] = []
+
+    def sent() -> None:
+        early.append(len(provider.ledger.requests))
+
+    with no_warnings():
+        if style.asynchronous:
+            pieces, error = asyncio.run(_asynchronous(provider, row, style, ending, between, sent))
+        else:
+            with row.open(provider, ending.limits) as client:
+                between()
+                with tags(team=TEAM):
+                    pieces, error = perform(ending, style, client, sent)
+        gc.collect()
+    requests = tuple(
+        (seen.method, seen.path, tuple(sorted(seen.headers)), seen.digest) for seen in provider.ledger.requests
+    )
+    raised = None if error is None else (type(error).__qualname__, _plain(str(error)))
+    return Seen(tuple(_plain(piece) for piece in pieces), raised, early[0] if early else None, requests)
+
+
+async def _asynchronous(
+    provider: LocalProvider, row: Row, style: Style, ending: Ending, between: Callable[[], None], sent: Any
+) -> Any:
+    async with row.aopen(provider, ending.limits) as client:
+        between()
+        with tags(team=TEAM):
+            return await aperform(ending, style, client, sent)
+
+
+def run(provider: LocalProvider, row: Row, cell: Cell, bare: Seen | None = None) -> None:
+    """Make the call without us (unless it is known what is seen then) and with us; raise where something is wrong."""
+    bare = bare or observe(provider, row, cell, lambda: None)
+    sampler = sampling.ALWAYS_OFF if cell.surrounding == "sampled out" else sampling.ALWAYS_ON
+    watch = Watch(provider, sampler)
+    try:
+        if cell.surrounding != "client made earlier":
+            watch.engine.instrument()
+        before = watch.totals()
+        seen = observe(provider, row, cell, watch.engine.instrument)
+        assert seen == bare, difference(bare, seen)
+        expected = 0 if row.styles[cell.style].lazy and cell.ending == "never read" else 1
+        _wait(watch, row, expected)
+        assert_one_charge(watch, provider, row, cell, seen, expected, before)
+    finally:
+        watch.engine.uninstrument()
+        watch.tracer_provider.shutdown()
+
+
+def difference(bare: Seen, seen: Seen) -> str:
+    """Say which part of what was seen differs."""
+    return "; ".join(
+        f"{name}: {without!r} without us, {with_us!r} with us"
+        for name, without, with_us in zip(Seen._fields, bare, seen, strict=True)
+        if without != with_us
+    )
+
+
+def _wait(watch: Watch, row: Row, expected: int) -> None:
+    """Wait for what is reported from another thread, and a little longer: a second charge would come late."""
+    if row.late:
+        until = time.monotonic() + 3
+        while len(watch.settled) < expected and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+
+
+def assert_one_charge(
+    watch: Watch, provider: LocalProvider, row: Row, cell: Cell, seen: Seen, expected: int, before: dict[str, int]
+) -> None:
+    """Compare what was recorded with what the server billed."""
+    style, ending = row.styles[cell.style], ENDINGS[cell.ending]
+    settled = watch.settled
+    assert len(settled) == expected, f"{len(settled)} charges for {expected} call"
+    billed = [style.bill.pico_usd(line.usage) for line in provider.ledger.billed]
+    total = None if None in billed else sum(billed)
+    charged = [span for span in watch.spans if names.TOKENOMICS_CALL_END in (span.attributes or {})]
+    sampled = cell.surrounding != "sampled out"
+    assert len(charged) == (expected if sampled else 0)
+    for call in settled:
+        _assert_call(call, style, ending, provider, seen, total)
+    for span in charged:
+        assert span.attributes[f"{names.TOKENOMICS_TAG_PREFIX}team"] == TEAM
+    # Span, metric and result are one number.
+    spent = sum(call.cost.total or 0 for call in settled)
+    after = watch.totals()
+    assert after[COST] - before[COST] == spent
+    assert after[REQUESTS] - before[REQUESTS] == expected
+    on_spans = sum(round(span.attributes.get(names.TOKENOMICS_COST_TOTAL, 0) * 10**12) for span in charged)
+    assert on_spans == (spent if sampled else 0)
+    exported = encode_spans(watch.spans).SerializeToString()
+    assert CANARY.encode() not in exported
+    assert all("baggage" not in headers for _, _, headers, _ in seen.requests)
+
+
+def _assert_call(
+    call: Any, style: Style, ending: Ending, provider: LocalProvider, seen: Seen, total: int | None
+) -> None:
+    cost, end = call.cost, call.outcome.end
+    assert end in ending.ends, f"ended {end}"
+    if ending.ends == {"completed", "error"}:
+        assert end == ("error" if seen.error else "completed")
+    rule = ending.rule if not (seen.error and ending.rule == "exact") else "at most"
+    where = f"{cost.status} {cost.reason} {cost.total}, billed {total}"
+    if rule == "exact" or rule == "last":
+        if rule == "last" and total is not None:
+            total = style.bill.pico_usd(provider.ledger.billed[-1].usage)
+        assert (cost.status, cost.total) == (("priced", total) if total is not None else ("unpriced", None)), where
+        given, made = style.bill.tokens(provider.ledger.billed[-1].usage)
+        assert call.tokens == given + made, f"{call.tokens} tokens of {given} + {made}"
+    elif rule == "nothing":
+        assert cost.total is None, where
+        assert cost.status in ("not_applicable", "unpriced"), where
+        if not provider.ledger.billed and seen.error and ending.scenarios[0].fail:
+            assert (cost.status, cost.reason) == ("not_applicable", "call_failed"), where
+    elif rule == "unknown":
+        assert (cost.status, cost.total) == ("unpriced", None), where
+    elif rule == "unbelievable":
+        assert cost.status in ("unpriced", "partial"), where
+        assert cost.total is None or total is None or cost.total <= total, where
+    else:
+        assert cost.status in ("unpriced", "partial", "priced"), where
+        assert cost.total is None or (total is not None and cost.total <= total), where
+        assert cost.status != "priced" or cost.total == total, where
