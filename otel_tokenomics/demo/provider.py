@@ -68,7 +68,7 @@ class LocalProvider:
         handler = type("Handler", (_Handler,), {"ledger": self.ledger})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def host(self) -> str:
