@@ -16,12 +16,13 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 
 #: What happens at a target: ``call`` and ``acall`` are the choke point that every request passes (of a client that has
 #: none, each method that sends one); ``gen`` and ``agen`` the same, of a (async) generator function, whose request goes
-#: out with its first step;
+#: out with its first step; ``alater`` the same, of a coroutine that makes an asynchronous generator; ``opening`` and
+#: ``aopening`` the same, of a function that makes a (async) context manager, whose request goes out when it is entered;
 #: ``process`` and ``aprocess`` get the HTTP response of an attempt that succeeded; ``stream`` and ``astream`` make
 #: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``read`` and
 #: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up.
 Kind = Literal[
-    "call", "acall", "gen", "agen", "process", "aprocess", "stream", "astream", "parse", "read", "aread", "close"
+    "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream", "parse", "read", "aread", "close"
 ]
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
@@ -144,15 +145,23 @@ def _no_texts(*_: object) -> Iterable[str]:
     return ()
 
 
-#: Parts of the names of errors after which a provider may have worked on, and billed.
-_LOST: Final = ("timeout", "connection", "protocol", "readerror", "deadline")
+#: Parts of the names of errors after which a provider may have worked on, and billed: the answer did not come, or it
+#: could not be read.
+_LOST: Final = ("timeout", "connection", "protocol", "readerror", "deadline", "decodeerror", "parsererror")
+#: Raised for an answer of another shape; the names of those that are raised for a request begin with ``Param``.
+_UNREAD: Final = "validationerror"
+_REFUSED: Final = 400
 
 
 def lost(error: BaseException) -> bool:
-    """Return whether an error says, by its name, that the answer was lost and not that the request was refused."""
+    """Return whether an error says, by its name or status, that the answer was lost and not the request refused."""
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return status < _REFUSED
     names = [kind.__name__.lower() for kind in type(error).__mro__]
     sent = not any(name in ("connecterror", "connecttimeout", "endpointconnectionerror") for name in names)
-    return sent and any(word in name for name in names for word in _LOST)
+    unread = any(name.endswith(_UNREAD) and not name.startswith("param") for name in names)
+    return unread or (sent and any(word in name for name in names for word in _LOST))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

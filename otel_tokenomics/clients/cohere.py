@@ -16,12 +16,13 @@ from otel_tokenomics.usage.dialects import cohere as dialect
 _CHAT: Final = Operation("chat", "chat")
 _METHODS: Final[tuple[tuple[str, Kind, Kind, Operation], ...]] = (
     ("chat", "call", "acall", _CHAT),
-    ("chat_stream", "gen", "agen", _CHAT._replace(stream=True)),
+    ("chat_stream", "opening", "aopening", _CHAT._replace(stream=True)),
     ("embed", "call", "acall", Operation("embeddings", "embeddings")),
     ("rerank", "call", "acall", Operation("rerank", "rerank")),
 )
-_OWNERS: Final = (("cohere.v2.client", "V2Client", "AsyncV2Client"),
-                  ("cohere.base_client", "BaseCohere", "AsyncBaseCohere"))  # fmt: skip
+#: A client keeps its methods as they are when it is made; these stand below, and are looked up by each call.
+_OWNERS: Final = (("cohere.v2.raw_client", "RawV2Client", "AsyncRawV2Client"),
+                  ("cohere.raw_base_client", "RawBaseCohere", "AsyncRawBaseCohere"))  # fmt: skip
 _WORDS: Final = MappingProxyType(
     {
         "max_tokens": "max_tokens",
@@ -54,8 +55,8 @@ def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> R
 
 
 def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:
-    """Return the reading of an answer."""
-    return dialect.read_response(response)
+    """Return the reading of an answer, which the raw clients hand out in an HTTP response."""
+    return dialect.read_response(getattr(response, "data", response))
 
 
 class _Reader:
@@ -100,4 +101,5 @@ ADAPTER: Final = Adapter(
     request=request,
     usage=usage,
     stream_reader=stream_reader,
+    iterator="_data",
 )

@@ -89,7 +89,7 @@ ADAPTER: Final = Adapter(
     tested=("0.5", "1"),
     targets=(
         Target("ollama._client", "Client._request", "gen"),
-        Target("ollama._client", "AsyncClient._request", "acall"),
+        Target("ollama._client", "AsyncClient._request", "alater"),
     ),
     route=route,
     request=request,

@@ -19,7 +19,7 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     if path in ("v2/embed", "v1/embed"):
         billed = {"input_tokens": float(ledger.tokens_of(body.get("texts")))}
         ledger.bill(Billed(identity, "embeddings", model, billed))
-        meta = {"api_version": {"version": "2"}, "billed_units": billed}
+        meta = {"api_version": {"version": "2"}, "billed_units": scenario.told(billed)}
         return Answer({"id": identity, "embeddings": {"float": [[0.1]]}, "texts": [], "meta": meta,
                        "response_type": "embeddings_by_type"})  # fmt: skip
     if path in ("v2/rerank", "v1/rerank"):

@@ -127,14 +127,6 @@ class Ledger:
         with self._lock:
             self.billed.append(entry)
 
-    def clear(self) -> None:
-        """Begin anew, as if nothing had been asked; background responses are forgotten too."""
-        with self._lock:
-            self._queue.clear()
-            self._attempts.clear()
-            self._number = 0
-            self.billed, self.requests, self.background = [], [], {}
-
     def saw(self, request: SeenRequest) -> None:
         """Note a request, without its body."""
         with self._lock:

@@ -56,10 +56,11 @@ class Call:
         operation: Operation,
         request: Request,
         choice: ProviderChoice,
+        within: Context | None = None,
     ) -> None:
         self._adapter, self._recorder, self._pending = adapter, recorder, pending
         self.operation, self.request, self.choice = operation, request, choice
-        self.tags: Mapping[str, str] = current_tags()
+        self.tags: Mapping[str, str] = current_tags(within)
         self._lock = threading.Lock()
         self._ended = self._started = self.attached = self.hide = self.own = self.native = False
         self._reader = adapter.stream_reader(operation, choice.name) if request.stream else None
@@ -275,8 +276,8 @@ class Call:
             span = None
         first = self._first if self.request.stream else None
         outcome = Outcome(
-            reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous, self._started,
-            first, self.chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
+            reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous,
+            self._started or self.chunks > 0, first, self.chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
         )  # fmt: skip
         cost = self._recorder.settle(
             span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags

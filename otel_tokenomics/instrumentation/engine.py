@@ -37,7 +37,7 @@ _BESIDE: Final = (
     "logfire",
 )
 #: Kinds at which somebody else may have put a wrapper before us: ours goes below it, as if it had come after.
-_CHOKES: Final = frozenset({"call", "acall", "gen", "agen"})
+_CHOKES: Final = frozenset({"call", "acall", "gen", "agen", "alater", "opening", "aopening"})
 #: Stands among the targets of a library that reports its calls.
 CALLBACK: Final = "callback"
 _logger = logging.getLogger("otel_tokenomics")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hmac
 import weakref
@@ -115,13 +116,46 @@ class Seam:
         """Wrap a generator function; where it does not stream this time, it is a plain request."""
         if not self._streams(instance, args, kwargs, operation):
             return self.call(wrapped, instance, args, kwargs, operation=operation)
-        return self._steps(wrapped, instance, args, kwargs, operation)
+        return self._steps(context.get_current(), wrapped, instance, args, kwargs, operation)
 
     def agen(self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None) -> Any:
         """Wrap the asynchronous twin of ``gen``."""
         if not self._streams(instance, args, kwargs, operation):
             return self.acall(wrapped, instance, args, kwargs, operation=operation)
-        return self._asteps(wrapped, instance, args, kwargs, operation)
+        return self._asteps(context.get_current(), wrapped, instance, args, kwargs, operation)
+
+    async def alater(
+        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None
+    ) -> Any:
+        """Wrap a coroutine that makes an asynchronous generator; where it does not, it is a plain request."""
+        if not self._streams(instance, args, kwargs, operation):
+            return await self.acall(wrapped, instance, args, kwargs, operation=operation)
+        inner = await wrapped(*args, **kwargs)
+        return self._asteps(context.get_current(), lambda *_, **__: inner, instance, args, kwargs, operation)
+
+    @contextlib.contextmanager
+    def opening(
+        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None
+    ) -> Generator[Any]:
+        """Wrap a function that makes a context manager of a response."""
+        with contextlib.ExitStack() as opened:
+
+            def enter(*args: Any, **kwargs: Any) -> Any:
+                return opened.enter_context(wrapped(*args, **kwargs))
+
+            yield self.call(enter, instance, args, kwargs, operation=operation)
+
+    @contextlib.asynccontextmanager
+    async def aopening(
+        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None
+    ) -> AsyncGenerator[Any]:
+        """Wrap the asynchronous twin of ``opening``."""
+        async with contextlib.AsyncExitStack() as opened:
+
+            async def enter(*args: Any, **kwargs: Any) -> Any:
+                return await opened.enter_async_context(wrapped(*args, **kwargs))
+
+            yield await self.acall(enter, instance, args, kwargs, operation=operation)
 
     def _streams(self, instance: Any, args: Any, kwargs: Any, operation: Operation | None) -> bool:
         try:
@@ -134,10 +168,13 @@ class Seam:
             return False
 
     def _steps(
-        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, operation: Operation | None
+        self, made: Context, wrapped: Any, instance: Any, args: Any, kwargs: Any, operation: Operation | None
     ) -> Generator[Any]:
-        """Begin with the first step, as the client does: a generator that nobody iterates sends nothing."""
-        begun = self._begin(instance, args, kwargs, operation) if self.active else None
+        """Begin with the first step, as the client does: a generator that nobody iterates sends nothing.
+
+        The call belongs where it was made, wherever it is read.
+        """
+        begun = self._begin(instance, args, kwargs, operation, made) if self.active else None
         inner = wrapped(*args, **kwargs)
         if begun is None:
             yield from inner
@@ -147,9 +184,9 @@ class Seam:
         yield from observed(inside_steps(inner, begun.context), lambda: begun.call)
 
     async def _asteps(
-        self, wrapped: Any, instance: Any, args: Any, kwargs: Any, operation: Operation | None
+        self, made: Context, wrapped: Any, instance: Any, args: Any, kwargs: Any, operation: Operation | None
     ) -> AsyncGenerator[Any]:
-        begun = self._begin(instance, args, kwargs, operation) if self.active else None
+        begun = self._begin(instance, args, kwargs, operation, made) if self.active else None
         inner = wrapped(*args, **kwargs)
         call: Call | None = None
         if begun is not None:
@@ -164,13 +201,15 @@ class Seam:
         finally:
             await items.aclose()
 
-    def _begin(self, instance: Any, args: Any, kwargs: Any, operation: Operation | None = None) -> Begun | None:
+    def _begin(
+        self, instance: Any, args: Any, kwargs: Any, operation: Operation | None = None, made: Context | None = None
+    ) -> Begun | None:
         """Return the call that begins; None where it is not billable, or is part of a call that is metered already."""
         try:
             operation = operation or self.adapter.route(instance, args, kwargs)
             if operation is None:
                 return None
-            current = context.get_current()
+            current = context.get_current() if made is None else made
             metered = current.get(METERED)
             if metered is not None and (
                 not isinstance(metered, Call) or metered.covers(instance, self.adapter.payload(args, kwargs))
@@ -194,7 +233,7 @@ class Seam:
         elif self._salt is not None:
             request = request._replace(credential_hash=self._hash(self.adapter.credential(instance)))
         choice = fetched.choice if fetched is not None else self._recorder.provider(request)
-        call = Call(self.adapter, self._recorder, self._pending, operation, request, choice)
+        call = Call(self.adapter, self._recorder, self._pending, operation, request, choice, current)
         begun = Begun(call, current, args, kwargs)
         if fetched is not None:
             call.fetched, call.tags = fetched, fetched.tags
