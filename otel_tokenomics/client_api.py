@@ -22,7 +22,21 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``read`` and
 #: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up.
 Kind = Literal[
-    "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream", "parse", "read", "aread", "close"
+    "call",
+    "acall",
+    "gen",
+    "agen",
+    "alater",
+    "opening",
+    "aopening",
+    "process",
+    "aprocess",
+    "stream",
+    "astream",
+    "parse",
+    "read",
+    "aread",
+    "close",
 ]
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import socket
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,30 @@ import pytest
 from otel_tokenomics import pricebook_source
 
 _MANY = 50_000
+_file: Path | None = None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the verdicts of the conformance matrix be written down, for its page."""
+    parser.addoption("--verdicts", type=Path, help="file to which each cell's verdict is added, one JSON line each")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember where verdicts go: a report does not know the options."""
+    global _file
+    _file = config.getoption("--verdicts")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write the verdict of each cell that a test named by the property ``cell``."""
+    cells = [value for name, value in report.user_properties if name == "cell"]
+    if _file is None or not cells or report.when != "call":
+        return
+    reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+    verdict = {"passed": "pass", "failed": "fail", "skipped": "excluded"}[report.outcome]
+    with _file.open("a") as file:
+        for cell in cells:
+            file.write(json.dumps({**cell, "verdict": verdict, "reason": reason}) + "\n")
 
 
 def pytest_collection_finish() -> None:

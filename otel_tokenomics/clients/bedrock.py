@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import NO_UNITS, Adapter, Args, Kwargs, Operation, Request, StreamReader, Target
+from otel_tokenomics.client_api import NO_UNITS, Adapter, Args, Kwargs, Operation, Request, StreamReader, Target, lost
 from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, parameters_of
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 from otel_tokenomics.usage.dialects import bedrock as dialect
@@ -165,6 +165,11 @@ def retries(result: object) -> int:
     return count if isinstance(count, int) else 0
 
 
+def ambiguous(error: BaseException) -> bool:
+    """Return whether a failed call may have been billed; the parser of answers raises what Python raises."""
+    return type(error) is ValueError or lost(error)
+
+
 ADAPTER: Final = Adapter(
     library="botocore",
     tested=("1.37", "1.45"),
@@ -189,4 +194,5 @@ ADAPTER: Final = Adapter(
     unread=unread,
     heard=heard,
     retries=retries,
+    ambiguous=ambiguous,
 )

@@ -94,7 +94,7 @@ def ask_usage(operation: Operation, asked: Request, args: Args, kwargs: Kwargs) 
 def only_usage(item: object) -> bool:
     """Return whether a line exists only because usage was asked for."""
     said = mapping_of(decoded(item) if isinstance(item, str) and '"usage"' in item else None)
-    return said.get("choices") == [] and said.get("usage") is not None
+    return said.get("choices") == [] and "usage" in said  # a host may leave it null
 
 
 ADAPTER: Final = Adapter(

@@ -87,11 +87,14 @@ def ask_usage(operation: Operation, asked: Request, args: Args, kwargs: Kwargs) 
 def only_usage(item: Any) -> bool:
     """Return whether a chunk exists only because usage was asked for.
 
-    Asking also puts an explicit null on every other chunk, which a dump of set fields would show: it is unset again.
+    A host may leave it null. Azure's first chunk is empty too, but says what its filter found. Asking also puts an
+    explicit null on every other chunk, which a dump of set fields would show: it is unset again.
     """
-    if getattr(item, "usage", None) is not None:
-        choices = getattr(item, "choices", None)
-        return isinstance(choices, list) and not choices
+    told = getattr(item, "usage", None) is not None
+    if getattr(item, "choices", None) == [] and (told or not getattr(item, "model_extra", None)):
+        return True
+    if told:
+        return False
     written = getattr(item, "model_fields_set", None)
     if written is not None:
         written.discard("usage")

@@ -91,8 +91,11 @@ def _plain(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
 
 def _converse(usage: Mapping[str, Any], scenario: Scenario) -> Json:
     message = {"role": "assistant", "content": [{"text": "Done."}]}
-    found: Json = {"output": {"message": message}, "stopReason": "guardrail_intervened" if scenario.filtered else "end_turn",
-                   "metrics": {"latencyMs": 551}}
+    found: Json = {
+        "output": {"message": message},
+        "stopReason": "guardrail_intervened" if scenario.filtered else "end_turn",
+        "metrics": {"latencyMs": 551},
+    }
     reported: Json = {"usage": dict(usage)} if usage else {}
     return {**found, **reported, **(scenario.response or {})}
 

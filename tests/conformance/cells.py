@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
+import importlib.metadata
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from client_table import CANARY, ROWS, Row, Style
+from client_table import CANARY, Row, Style
 from client_watch import Watch
 from endings import ENDINGS, Ending, aperform, no_warnings, perform
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -24,7 +26,7 @@ from otel_tokenomics.telemetry.metrics import COST, REQUESTS
 SURROUNDINGS = ("alone", "sampled out", "client made earlier")
 TEAM = "conformance"
 #: What is made in every other surrounding than ``alone``: each rule once.
-_EVERYWHERE = frozenset({"completed", "no usage", "refused", "cut", "dropped early"})
+CORE = frozenset({"completed", "no usage", "refused", "cut", "dropped early"})
 
 
 class Cell(NamedTuple):
@@ -34,6 +36,23 @@ class Cell(NamedTuple):
     style: str
     ending: str
     surrounding: str = "alone"
+
+
+#: What is not made, and why, by client, style and ending; None is every one.
+EXCLUDED: Mapping[tuple[str, str | None, str | None], str] = {
+    ("cohere", "chat stream", "read elsewhere"): (
+        "the client's own generator sends the request where it is read: the call belongs there"
+    ),
+}
+
+
+def reason(cell: Cell) -> str | None:
+    """Return why a cell is not made; None where it is."""
+    for style in (cell.style, None):
+        for ending in (cell.ending, None):
+            if (cell.client, style, ending) in EXCLUDED:
+                return EXCLUDED[cell.client, style, ending]
+    return None
 
 
 class Seen(NamedTuple):
@@ -46,12 +65,21 @@ class Seen(NamedTuple):
     requests: tuple[tuple[str, str, tuple[str, ...], str | None], ...]
 
 
+def version_of(client: str) -> str:
+    """Return the installed version of a client library."""
+    library = importlib.import_module(f"otel_tokenomics.clients.{client}").ADAPTER.library
+    package = library.partition(".")[0]
+    names = importlib.metadata.packages_distributions().get(package, [package])
+    known = {"google.genai": "google-genai"}
+    return importlib.metadata.version(known.get(library, names[0]))
+
+
 def cells(client: str, row: Row, surrounding: str = "alone") -> Iterator[Cell]:
     """Yield every combination that exists."""
     for name, style in row.styles.items():
         for ending, how in ENDINGS.items():
             use = how.asynchronous if style.asynchronous else how.sync
-            if use is not None and how.exists(row, style) and (surrounding == "alone" or ending in _EVERYWHERE):
+            if use is not None and how.exists(row, style) and (surrounding == "alone" or ending in CORE):
                 yield Cell(client, name, ending, surrounding)
 
 

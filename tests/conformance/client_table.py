@@ -58,6 +58,8 @@ class Style(NamedTuple):
     lazy: bool = False
     #: Whether the format has an answer without usage.
     may_leave_usage_out: bool = True
+    #: Whether a usage can be null.
+    nulls: bool = True
     #: Whether a filter's verdict stands in the answer.
     filters: bool = True
     #: Whether a stream can be closed.
@@ -202,7 +204,9 @@ def _openai() -> Row:
                     ),
                     "chat parse": Style(lambda c: c.chat.completions.parse(**ask), chat),
                     "embeddings": Style(
-                        lambda c: c.embeddings.create(model="text-embedding-3-small", input=CANARY), vectors, filters=False
+                        lambda c: c.embeddings.create(model="text-embedding-3-small", input=CANARY),
+                        vectors,
+                        filters=False,
                     ),
                 }
             ),
@@ -225,9 +229,7 @@ def _anthropic() -> Row:
     ask: dict[str, Any] = {"model": "claude-sonnet-5-5", "max_tokens": 64, "messages": MESSAGES}
     # https://claude.com/pricing
     bill = Bill("input_tokens", "output_tokens", ("2", "10"))
-    helper = Style(
-        _helper(lambda c: c.messages.stream(**ask)), bill, stream=True, lazy=True, may_leave_usage_out=False
-    )
+    helper = Style(_helper(lambda c: c.messages.stream(**ask)), bill, stream=True, lazy=True, may_leave_usage_out=False)
     return Row(
         closing(lambda p, o: anthropic.Anthropic(**options(p, o)), lambda c: c.close()),
         aclosing(lambda p, o: anthropic.AsyncAnthropic(**options(p, o)), lambda c: c.close()),
@@ -294,8 +296,9 @@ def _google_genai() -> Row:
     ask: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": MESSAGES[0]["content"]}
     text, model = ask["contents"], ask["model"]
     bill = Bill("promptTokenCount", "candidatesTokenCount", ("0.30", "2.50"))  # https://ai.google.dev/pricing
-    plain, stream = Style(lambda c: c.models.generate_content(**ask), bill), Style(
-        lambda c: c.models.generate_content_stream(**ask), bill, stream=True, lazy=True
+    plain, stream = (
+        Style(lambda c: c.models.generate_content(**ask), bill),
+        Style(lambda c: c.models.generate_content_stream(**ask), bill, stream=True, lazy=True),
     )
     return Row(
         closing(make, lambda c: c.close()),
@@ -343,8 +346,9 @@ def _mistral() -> Row:
     ask: dict[str, Any] = {"model": "mistral-large-latest", "messages": MESSAGES}
     bill = Bill(*OPENAI, ("0.50", "1.50"))  # https://mistral.ai/pricing
     vectors = Bill("prompt_tokens", None, ("0.10", "0"))
-    plain, stream = Style(lambda c: c.chat.complete(**ask), bill), Style(
-        lambda c: c.chat.stream(**ask), bill, stream=True, closes=False
+    plain, stream = (
+        Style(lambda c: c.chat.complete(**ask), bill),
+        Style(lambda c: c.chat.stream(**ask), bill, stream=True, closes=False),
     )
     embed = Style(lambda c: c.embeddings.create(model="mistral-embed", inputs=[CANARY]), vectors, filters=False)
     return Row(
@@ -443,7 +447,7 @@ def _bedrock() -> Row:
     counts = ("inputTokens", "outputTokens")
     prices = {  # https://aws.amazon.com/bedrock/pricing
         "amazon.nova-pro-v1:0": ("0.80", "3.20"),
-        "anthropic.claude-3-haiku-20240307-v1:0": ("0.25", "1.25"),
+        "anthropic.claude-sonnet-4-5-20250929-v1:0": ("3.30", "16.50"),  # in a region: a tenth more
         "meta.llama3-70b-instruct-v1:0": ("2.65", "3.50"),
         "mistral.mistral-large-2402-v1:0": ("4", "12"),
     }
@@ -453,7 +457,7 @@ def _bedrock() -> Row:
     ask: Any = {"modelId": nova, "messages": [{"role": "user", "content": [{"text": text}]}]}
     bodies = {
         nova: {"messages": ask["messages"]},
-        "anthropic.claude-3-haiku-20240307-v1:0": {
+        "anthropic.claude-sonnet-4-5-20250929-v1:0": {
             "anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": MESSAGES,
         },
         "meta.llama3-70b-instruct-v1:0": {"prompt": text},
@@ -466,7 +470,6 @@ def _bedrock() -> Row:
     def invoked(model: str) -> dict[str, Style]:
         given: Any = {"modelId": model, "body": json.dumps(bodies[model])}
         bill = Bill(*counts, prices[model])
-        known = model.startswith(("anthropic.", "amazon.nova", "meta."))
 
         def whole(client: Any) -> Any:
             answer = client.invoke_model(**given)
@@ -479,11 +482,17 @@ def _bedrock() -> Row:
         async def apieces(client: Any) -> Any:
             return (await client.invoke_model_with_response_stream(**given))["body"]
 
-        plain = Style(whole, bill, may_leave_usage_out=known or True, filters=False)
+        plain = Style(whole, bill, filters=False, nulls=False)
         stream = Style(
-            lambda c: c.invoke_model_with_response_stream(**given)["body"], bill, stream=True, filters=False
+            lambda c: c.invoke_model_with_response_stream(**given)["body"],
+            bill,
+            stream=True,
+            filters=False,
+            nulls=False,
         )
         maker = model.partition(".")[0]
+        if maker == "anthropic":
+            stream = stream._replace(may_leave_usage_out=False)
         return {
             f"invoke {maker}": plain,
             f"invoke {maker} stream": stream,
