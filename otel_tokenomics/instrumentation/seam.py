@@ -18,7 +18,7 @@ from otel_tokenomics.instrumentation.call import Call, Estimator, call_of
 from otel_tokenomics.instrumentation.pending import Background, Bounded
 from otel_tokenomics.instrumentation.streams import detach, inside_asteps, inside_steps, observed, observed_async
 from otel_tokenomics.instrumentation.suppression import METERED, OWN, inside, place_of
-from otel_tokenomics.tags import without_our_baggage
+from otel_tokenomics.tags import current_context, without_our_baggage
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Recorder
 
@@ -170,7 +170,7 @@ class Seam:
             operation = operation or self.adapter.route(instance, args, kwargs)
             if operation is None:
                 return None
-            current = context.get_current()
+            current = current_context()
             metered = current.get(METERED)
             if metered is not None and (
                 not isinstance(metered, Call) or metered.covers(instance, self.adapter.payload(args, kwargs))

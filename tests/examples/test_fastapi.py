@@ -70,6 +70,7 @@ def test_tags_of_each_request_stand_on_the_call_that_its_late_stream_makes(place
 
 
 LATE: Final = """
+import openai
 import otel_tokenomics as tk
 from fastapi import Depends
 from fastapi.responses import StreamingResponse
@@ -88,33 +89,46 @@ async def tagged():
 async def dependency():
     return StreamingResponse(words("text"))
 
+def plain_words():
+    for event in openai.OpenAI().responses.create(model="gpt-5.4-mini", input="text", stream=True):
+        if event.type == "response.output_text.delta":
+            yield event.delta
+
+@app.get("/threads")
+def threads():
+    return StreamingResponse(tk.tags(team="search")(plain_words)())
+
 class Tagged:
-    def __init__(self, app):
-        self.app = app
+    def __init__(self, app, **tags):
+        self.app, self.tags = app, tags
 
     async def __call__(self, scope, receive, send):
-        with tk.tags(customer="acme"):
+        with tk.tags(**self.tags):
             await self.app(scope, receive, send)
 
-app.add_middleware(Tagged)
+app.add_middleware(Tagged, customer="acme")
+outside = Tagged(app, project="shop")
 """
 
 
 @needs("fastapi", "uvicorn", "openai")
-@pytest.mark.parametrize("route", ["block", "dependency"])
-def test_a_block_that_has_ended_tags_nothing_and_one_in_a_middleware_holds(
-    route: str, place: Place, tmp_path: Path
+def test_a_block_that_has_ended_tags_nothing_and_one_around_the_whole_request_holds(
+    place: Place, tmp_path: Path
 ) -> None:
     (tmp_path / "late.py").write_text(LATE)
     port = free_port()
-    command = ["uvicorn", "--app-dir", str(EXAMPLES / "fastapi"), "--port", str(port), "late:app"]
+    command = ["uvicorn", "--app-dir", str(EXAMPLES / "fastapi"), "--port", str(port), "late:outside"]
     with running(command, {**place.environment, "PYTHONPATH": str(tmp_path)}, port):
-        connection = HTTPConnection("127.0.0.1", port, timeout=START_S)
-        connection.request("GET", f"/{route}")
-        assert connection.getresponse().read() == b"word " * 3
-        connection.close()
-    (span,) = place.calls
-    assert tags(span) == {"customer": "acme"}
+        for route in ("block", "dependency", "threads"):
+            connection = HTTPConnection("127.0.0.1", port, timeout=START_S)
+            connection.request("GET", f"/{route}")
+            assert connection.getresponse().read() == b"word " * 3
+            connection.close()
+    whole = {"customer": "acme", "project": "shop"}
+    calls = sorted(place.calls, key=lambda span: span.start_ns)
+    # FastAPI's own spans begin a context of their own, and end one around the dependencies.
+    assert "fastapi.dependencies" in {span.name for span in place.spans}
+    assert [tags(span) for span in calls] == [whole, whole | {"team": "search"}, whole | {"team": "search"}]
 
 
 @needs("fastapi", "uvicorn", "openai")
