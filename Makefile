@@ -45,13 +45,21 @@ $(STAMPS)/frameworks-%: tests/frameworks/requirements-%.txt pyproject.toml
 	@.venvs/frameworks-$*/bin/python -m pip install -q -r $< -e .
 	@mkdir -p $(STAMPS) && touch $@
 
+# What the examples run on: servers, a task queue, an agent.
+$(STAMPS)/examples: tests/examples/requirements.txt constraints.txt pyproject.toml
+	@echo "==> Python environment of the examples"
+	@test -d .venvs/examples || $(PYTHON) -m venv .venvs/examples
+	@.venvs/examples/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/examples/bin/python -m pip install -q -c constraints.txt -r $< -e '.[cli]'
+	@mkdir -p $(STAMPS) && touch $@
+
 $(STAMPS)/go: $(STAMPS)/python
 	@if ! command -v go >/dev/null; then echo "==> Go toolchain ($(GO_PACKAGE))"; $(BIN)/python -m pip install -q '$(GO_PACKAGE)'; fi
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-frameworks test-go test-all lint fix \
-	bench new-client generate check-generated update-sources update-constraints clean
+.PHONY: help demo demo-collector collector test test-python test-clients test-examples test-frameworks test-go test-all \
+	lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -62,14 +70,17 @@ demo-collector: collector ## The same demo, priced by the real collector, equal 
 collector: $(STAMPS)/go ## Build the collector distribution (about three minutes from empty caches).
 	@collector/distribution/build.sh '$(GO)'
 
-test: test-python test-clients test-go ## All tests of both languages.
+test: test-python test-clients test-examples test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/frameworks
+	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance; done
 	@echo "==> other instrumentations beside us"; .venvs/beside/bin/python -m pytest -q tests/beside
+
+test-examples: $(STAMPS)/examples collector ## The examples, as their pages say, on the real packages.
+	@.venvs/examples/bin/python -m pytest -q tests/examples
 
 test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews ## Agent frameworks on their real clients, alone and with neighbours.
 	@for name in agents crews; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done

@@ -109,22 +109,36 @@ _lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    """Children of ``multiprocessing`` leave without the interpreter's exit: their last spans are handed over here.
+    """Children that leave without the interpreter's exit hand over their last spans and metrics at their own end.
 
-    ``multiprocessing`` clears its finalisers in a new child and then runs what is registered for after a fork.
+    Those are ``multiprocessing``'s, which clears its finalisers in a new child and then runs what is registered for
+    after a fork, and those of Celery's pool, which sends a signal.
     """
     global _lock
     _lock = threading.Lock()
-    if _runtime is not None:
-        _runtime.unlock()
+    if _runtime is None:
+        return
+    _runtime.unlock()
     util: Any = sys.modules.get("multiprocessing.util")
-    if util is not None and _runtime is not None:
+    if util is not None:
         util.register_after_fork(_runtime, _flush_at_exit)
+    _heed_celery()
 
 
 def _flush_at_exit(_runtime: _Runtime) -> None:
     util: Any = sys.modules["multiprocessing.util"]
     util.Finalize(None, flush, exitpriority=100)
+
+
+def _heed_celery() -> None:
+    """Listen for the end of a process of Celery's pool; connecting twice is once."""
+    signals: Any = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(_flush_celery)
+
+
+def _flush_celery(**_signal: object) -> None:
+    flush()
 
 
 if hasattr(os, "register_at_fork"):
@@ -163,6 +177,7 @@ def _instrument(only: Collection[str] | None, settings: dict[str, object]) -> No
         if _runtime is None:
             _runtime = _Runtime(resolved, code)
         _runtime.patched = True
+        _heed_celery()
         _runtime.engine.instrument(only)
         _runtime.attach()
 

@@ -58,18 +58,21 @@ class tags:  # noqa: N801  # reads as a verb: `with tags(team="search"):`
     def __enter__(self) -> None:
         for prepare in tuple(_before_use):
             prepare()
-        merged = {**current_tags(), **self._attributes}
-        token = context.attach(context.set_value(_KEY, MappingProxyType(merged)))
-        _entered.set((*_entered.get(), (self, token)))
+        merged = MappingProxyType({**current_tags(), **self._attributes})
+        token = context.attach(context.set_value(_KEY, merged))
+        _entered.set((*_entered.get(), (self, token, merged)))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         entered = _entered.get()
         for place in range(len(entered) - 1, -1, -1):
-            if entered[place][0] is self:
+            block, token, merged = entered[place]
+            if block is self:
                 _entered.set((*entered[:place], *entered[place + 1 :]))
-                context.detach(entered[place][1])
+                # Somebody may have taken our context off already: what stood before it is not ours to put on again.
+                if context.get_value(_KEY) is merged:
+                    context.detach(token)
                 return
 
     def __call__(self, function: F) -> F:
@@ -144,13 +147,32 @@ class tags:  # noqa: N801  # reads as a verb: `with tags(team="search"):`
         return asyncgen
 
 
-#: Blocks entered in this context, innermost last: one object may be entered by tasks and threads at once.
-_entered: ContextVar[tuple[tuple[tags, Token[Context]], ...]] = ContextVar("tokenomics-entered", default=())
+#: Blocks entered in this context with the tags in force there, innermost last: one object may be entered by tasks and
+#: threads at once.
+_entered: ContextVar[tuple[tuple[tags, Token[Context], Mapping[str, str]], ...]] = ContextVar(
+    "tokenomics-entered", default=()
+)
 
 
 def current_tags(within: Context | None = None) -> Mapping[str, str]:
-    """Return the tags in force in a context (the current one by default), by attribute name."""
-    return cast("Mapping[str, str]", context.get_value(_KEY, within)) or _NONE
+    """Return the tags in force in a context (the current one by default), by attribute name.
+
+    A block still open counts where the current context bears no tags, or those of an outer block: others detach what
+    they attached before it began (FastAPI's own tracing, around dependencies), or begin a context of their own.
+    """
+    found = cast("Mapping[str, str]", context.get_value(_KEY, within)) or _NONE
+    entered = _entered.get() if within is None else ()
+    if entered and (not found or any(found is merged for _, _, merged in entered)):
+        return entered[-1][2]
+    return found
+
+
+def current_context() -> Context:
+    """Return the current context, with the tags in force put back where others took them off."""
+    current, found = context.get_current(), current_tags()
+    if not found or context.get_value(_KEY, current) is found:
+        return current
+    return context.set_value(_KEY, found, current)
 
 
 def attributes_of(tags: Mapping[str, object]) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 With --collector BINARY the same application runs a second time with SDK pricing off, through a real collector;
 both totals must be equal to the pico-dollar.
+
+With a command it is run in place of that application: a service of your own, or one of the examples. Its clients of
+OpenAI, Anthropic and Bedrock call the local provider, and what it exports is shown when it ends (Ctrl-C ends it).
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,10 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--out", metavar="DIR", help="keep the OTLP files there (a temporary folder otherwise)")
     parser.add_argument("--collector", metavar="BINARY", help="run it through this otelcol-tokenomics as well")
+    parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="run this, with its arguments")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; return 1 where two totals differ."""
+    """Run the demo; return 1 where two totals differ, or what a command of the user's returned."""
+    if arguments.command:
+        return _run_command(arguments)
     clients = _clients()
     if not arguments.json:
         console()  # without rich: said before the work, not after it
@@ -110,9 +117,14 @@ def _in_process(provider: LocalProvider, folder: Path) -> Run:
     with LocalReceiver(folder) as receiver:
         _application(provider, receiver.endpoint, {})
     spans = _spans(folder)
-    last = {(p.metric, tuple(sorted(p.attributes.items()))): p.value for p in read_points(folder / METRICS)}
-    metric = sum(parse_usd(value) for (name, _), value in last.items() if name == names.METRIC_TOKENOMICS_CLIENT_COST)
-    return Run(spans, sum(own_cost(span) or 0 for span in spans), metric)
+    return Run(spans, sum(own_cost(span) or 0 for span in spans), _metric_total(folder / METRICS))
+
+
+def _metric_total(file: Path) -> int:
+    """Return the sum of the cost counter over its series, pico-USD; each process has its own, by when it began."""
+    cost = [point for point in read_points(file) if point.metric == names.METRIC_TOKENOMICS_CLIENT_COST]
+    last = {(point.start_ns, tuple(sorted(point.attributes.items()))): point.value for point in cost}
+    return sum(map(parse_usd, last.values()))
 
 
 def _through_collector(provider: LocalProvider, folder: Path, binary: Path) -> Run:
@@ -129,23 +141,72 @@ def _spans(folder: Path) -> list[SpanRecord]:
     return list(read_spans(folder))
 
 
+def _run_command(arguments: argparse.Namespace) -> int:
+    """Run a command of the user's on the local provider, and show what it exported."""
+    if arguments.collector:
+        raise TokenomicsError("--collector runs the demo's own application: leave out either it or the command")
+    command: list[str] = arguments.command
+    if not arguments.json:
+        console()
+    # A program of its own that ends by Ctrl-C, as a server does: its telemetry comes while it ends.
+    before = signal.signal(signal.SIGINT, _leave_it_to_the_command)
+    try:
+        with _folder(arguments.out) as folder, LocalProvider(scale=_SCALE, calls_tools=True) as provider:
+            with LocalReceiver(folder / "sdk") as receiver:
+                progress(f"{' '.join(command)}, on a local provider")
+                code = _wait_for(command, _environment(provider, receiver.endpoint), quiet=arguments.json)
+            _show_command(arguments, folder / "sdk", len(provider.ledger.billed))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return code
+
+
+def _leave_it_to_the_command(_number: int, _frame: object) -> None:
+    """Heed no Ctrl-C: the terminal sends it to the command too. A handler is not inherited; to ignore it would be."""
+
+
+def _wait_for(command: list[str], environment: dict[str, str], *, quiet: bool) -> int:
+    try:
+        code = subprocess.call(command, env=environment, stdout=2 if quiet else None)  # noqa: S603
+    except OSError as error:
+        raise TokenomicsError(f"{command[0]}: cannot be run: {error.strerror}") from None
+    return 128 - code if code < 0 else code
+
+
+def _show_command(arguments: argparse.Namespace, folder: Path, billed: int) -> None:
+    found = {name: folder / name for name in (TRACES, METRICS)}
+    spans = list(read_spans(folder)) if found[TRACES].exists() else []
+    total = sum(own_cost(span) or 0 for span in spans)
+    metric = _metric_total(found[METRICS]) if found[METRICS].exists() else 0
+    rows = owners(spans)
+    calls, unpriced = sum(row.calls for row in rows), sum(row.unpriced for row in rows)
+    if arguments.json:
+        answer: dict[str, Any] = {
+            "tree_total": pico_to_text(total),
+            "metric_total": pico_to_text(metric),
+            "calls": calls,
+            "unpriced_calls": unpriced,
+            "billed_responses": billed,
+            "spans": len(spans),
+            "owners": [{**row._asdict(), "cost": pico_to_text(row.cost)} for row in rows],
+        }
+        print(json.dumps(answer, indent=2))
+        return
+    out = console()
+    for trace, roots in traces(spans).items():
+        show_tree(out, trace, roots)
+    if rows:
+        out.print()
+        show_owners(out, spans)
+    out.print()
+    out.print(f"{unpriced} of {calls} calls are unpriced; the local provider billed {billed} responses")
+    out.print(f"sum of own costs               {pico_to_text(total)} USD")
+    out.print(f"metric tokenomics.client.cost  {pico_to_text(metric)} USD")
+
+
 def _application(provider: LocalProvider, endpoint: str, settings: dict[str, str]) -> None:
     """Run the application as the program of its own that it is."""
-    foreign = ("OTEL_", "OPENAI_", "ANTHROPIC_")
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
-        # Everything is on this machine: a proxy of the shell's has no part in it.
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-        "OPENAI_BASE_URL": provider.base_url_openai,
-        "OPENAI_API_KEY": "none-needed",
-        "ANTHROPIC_BASE_URL": provider.base_url_anthropic,
-        "ANTHROPIC_API_KEY": "none-needed",
-        "OTEL_SERVICE_NAME": "support-assistant",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_TOKENOMICS_ENDPOINTS": ",".join(provider.endpoints),
-        **settings,
-    }
+    environment = _environment(provider, endpoint) | {"OTEL_SERVICE_NAME": "support-assistant", **settings}
     try:
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", APPLICATION], env=environment, capture_output=True, text=True, errors="replace",
@@ -156,6 +217,19 @@ def _application(provider: LocalProvider, endpoint: str, settings: dict[str, str
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise TokenomicsError(f"the application failed: {last}")
+
+
+def _environment(provider: LocalProvider, endpoint: str) -> dict[str, str]:
+    """Return the environment of a program that calls the local provider, and exports to an endpoint."""
+    foreign = ("OTEL_", "OPENAI_", "ANTHROPIC_", "AWS_")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        # Everything is on this machine: a proxy of the shell's has no part in it.
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        **provider.environment,
+    }
 
 
 def _show(priced: Run, through: Run | None, checks: dict[str, bool], kept: str | None) -> None:

@@ -59,12 +59,13 @@ class LocalProvider:
     """A server on 127.0.0.1; use it as a with-block.
 
     ``base_url_openai`` and ``base_url_anthropic`` go into the clients, ``endpoints`` into the setting of that name,
-    because no host table can know a local address. ``scale`` multiplies its plain token counts.
-    ``ledger.billed`` is what a bill would say.
+    because no host table can know a local address; ``environment`` says both. ``scale`` multiplies its plain token
+    counts. With ``calls_tools`` a model that is offered tools calls the first of them once before it answers, as an
+    agent's would. ``ledger.billed`` is what a bill would say.
     """
 
-    def __init__(self, scale: int = 1) -> None:
-        self.ledger = Ledger(scale)
+    def __init__(self, scale: int = 1, *, calls_tools: bool = False) -> None:
+        self.ledger = Ledger(scale, calls_tools=calls_tools)
         handler = type("Handler", (_Handler,), {"ledger": self.ledger})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -89,6 +90,21 @@ class LocalProvider:
     def endpoints(self) -> list[str]:
         """Return the rules that say who bills here."""
         return [f"{self.host}/{place}={provider}" for place, provider in PLACES.items()]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which a program's clients call here, and by which ours knows who bills."""
+        return {
+            "OPENAI_BASE_URL": self.base_url_openai,
+            "OPENAI_API_KEY": "none-needed",
+            "ANTHROPIC_BASE_URL": self.base_url_anthropic,
+            "ANTHROPIC_API_KEY": "none-needed",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.base_url("bedrock-api"),
+            "AWS_ACCESS_KEY_ID": "none-needed",
+            "AWS_SECRET_ACCESS_KEY": "none-needed",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "OTEL_TOKENOMICS_ENDPOINTS": ",".join(self.endpoints),
+        }
 
     def base_url(self, place: str) -> str:
         """Return the address of one provider here, without version: ``place`` is a key of ``PLACES``."""
@@ -143,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif scenario.refuse is not None and scenario.refuse in body:
             self._error(400, f"Unrecognized request argument supplied: {scenario.refuse}")
         else:
-            self._answer(body, scenario)
+            self._answer(body, self.ledger.with_tool(body, scenario))
 
     def _answer(self, body: dict[str, Any], scenario: Scenario) -> None:
         path = self.path.partition("?")[0].lstrip("/")

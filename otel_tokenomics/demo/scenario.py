@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import deque
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 #: Request header that carries a scenario as JSON; it beats the queue.
 SCENARIO_HEADER: Final = "x-scenario"
+#: What only the result of a tool bears: in chat completions, in responses, in messages.
+_RESULT: Final = re.compile(r'"(?:tool_call_id|tool_use_id)": |"type": "function_call_output"')
+_OF_TYPE: Final[Mapping[str, Any]] = MappingProxyType(
+    {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}
+)
 
 
 class Scenario(NamedTuple):
@@ -83,8 +90,9 @@ class SeenRequest(NamedTuple):
 class Ledger:
     """Thread-safe state of one local provider."""
 
-    def __init__(self, scale: int = 1) -> None:
+    def __init__(self, scale: int = 1, *, calls_tools: bool = False) -> None:
         self.scale = scale
+        self.calls_tools = calls_tools
         self._lock = threading.Lock()
         self._queue: deque[Scenario] = deque()
         self._attempts: dict[str, int] = {}
@@ -115,6 +123,19 @@ class Ledger:
             done = self._attempts.get(text, 0)
             self._attempts[text] = done + 1
             return wanted._replace(fail=tuple(wanted.fail)[done:])
+
+    def with_tool(self, body: Mapping[str, Any], scenario: Scenario) -> Scenario:
+        """Return the scenario in which the first tool offered is called, unless a result is there already."""
+        offered, said = body.get("tools"), body.get("messages") or body.get("input")
+        if not self.calls_tools or not offered or scenario.tool is not None or _RESULT.search(json.dumps(said)):
+            return scenario
+        tool: Mapping[str, Any] = offered[0].get("function", offered[0])
+        schema: Mapping[str, Any] = tool.get("parameters") or tool.get("input_schema") or {}
+        fields: Mapping[str, Mapping[str, Any]] = schema.get("properties") or {}
+        wanted = {
+            name: _OF_TYPE.get(str(fields.get(name, {}).get("type")), "word") for name in schema.get("required") or ()
+        }
+        return scenario._replace(tool=(tool["name"], wanted)) if tool.get("name") else scenario
 
     def next_id(self, prefix: str) -> str:
         """Return a new id."""

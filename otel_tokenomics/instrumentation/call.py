@@ -277,7 +277,8 @@ class Call:
         first = self._first if self.request.stream else None
         outcome = Outcome(
             reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous,
-            self._started or self.chunks > 0, first, self.chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
+            self._started or self.chunks > 0, first, self.chunks, self.retries,
+            self._estimate(reading, how) if self._estimator is not None else None,
         )  # fmt: skip
         cost = self._recorder.settle(
             span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags

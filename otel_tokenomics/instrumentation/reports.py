@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from opentelemetry import context
 from opentelemetry.context import Context
 
 from otel_tokenomics.client_api import Adapter, Ended, Operation, Request
@@ -15,7 +14,7 @@ from otel_tokenomics.config import Settings
 from otel_tokenomics.instrumentation.charged import CHARGED, Charge
 from otel_tokenomics.instrumentation.pending import Bounded
 from otel_tokenomics.instrumentation.suppression import METERED, OWN, place_of
-from otel_tokenomics.tags import current_tags
+from otel_tokenomics.tags import current_context, current_tags
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Outcome, Recorder
 from otel_tokenomics.telemetry.settled_call import token_totals
@@ -50,7 +49,7 @@ class Reports:
         """Remember where a call was made: it is reported from elsewhere."""
         try:
             if self.active:
-                self._began.add(call_id(), context.get_current())
+                self._began.add(call_id(), current_context())
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
 
@@ -64,7 +63,7 @@ class Reports:
 
     def _settle(self, ended: Ended) -> None:
         adapter, details = self.adapter, ended.details
-        within = self._began.take(ended.call_id) or context.get_current()
+        within = self._began.take(ended.call_id) or current_context()
         operation = adapter.route(None, (), details)
         if operation is None or within.get(METERED) is not None:
             return

@@ -19,7 +19,7 @@ from otel_tokenomics.instrumentation.call import Call, Estimator, call_of
 from otel_tokenomics.instrumentation.pending import Background, Bounded
 from otel_tokenomics.instrumentation.streams import detach, inside_asteps, inside_steps, observed, observed_async
 from otel_tokenomics.instrumentation.suppression import METERED, OWN, inside, place_of
-from otel_tokenomics.tags import without_our_baggage
+from otel_tokenomics.tags import current_context, without_our_baggage
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Recorder
 
@@ -116,13 +116,13 @@ class Seam:
         """Wrap a generator function; where it does not stream this time, it is a plain request."""
         if not self._streams(instance, args, kwargs, operation):
             return self.call(wrapped, instance, args, kwargs, operation=operation)
-        return self._steps(context.get_current(), wrapped, instance, args, kwargs, operation)
+        return self._steps(current_context(), wrapped, instance, args, kwargs, operation)
 
     def agen(self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None) -> Any:
         """Wrap the asynchronous twin of ``gen``."""
         if not self._streams(instance, args, kwargs, operation):
             return self.acall(wrapped, instance, args, kwargs, operation=operation)
-        return self._asteps(context.get_current(), wrapped, instance, args, kwargs, operation)
+        return self._asteps(current_context(), wrapped, instance, args, kwargs, operation)
 
     async def alater(
         self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None
@@ -131,7 +131,7 @@ class Seam:
         if not self._streams(instance, args, kwargs, operation):
             return await self.acall(wrapped, instance, args, kwargs, operation=operation)
         inner = await wrapped(*args, **kwargs)
-        return self._asteps(context.get_current(), lambda *_, **__: inner, instance, args, kwargs, operation)
+        return self._asteps(current_context(), lambda *_, **__: inner, instance, args, kwargs, operation)
 
     @contextlib.contextmanager
     def opening(
@@ -209,7 +209,7 @@ class Seam:
             operation = operation or self.adapter.route(instance, args, kwargs)
             if operation is None:
                 return None
-            current = context.get_current() if made is None else made
+            current = current_context() if made is None else made
             metered = current.get(METERED)
             if metered is not None and (
                 not isinstance(metered, Call) or metered.covers(instance, self.adapter.payload(args, kwargs))

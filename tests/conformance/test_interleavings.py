@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from opentelemetry import trace
+from opentelemetry import context, trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_tokenomics import tags
@@ -70,7 +71,11 @@ class Plan:
     # --- steps: each is one of the ways in which a program comes to a call ---------------------------
 
     def step(self, force: Mapping[str, str], depth: int) -> None:
-        kinds = ("call", "call", "stream", "elsewhere") if depth == 0 else ("nest", "span", "thread", "many", "loop")
+        kinds = (
+            ("call", "call", "stream", "elsewhere")
+            if depth == 0
+            else ("nest", "span", "foreign", "thread", "many", "loop")
+        )
         getattr(self, f"_{self.draw(*kinds)}")(force, depth)
 
     def _call(self, force: Mapping[str, str], _depth: int) -> None:
@@ -104,6 +109,18 @@ class Plan:
     def _span(self, force: Mapping[str, str], depth: int) -> None:
         with self.tracer.start_as_current_span("work"):
             self.step(force, depth - 1)
+
+    def _foreign(self, force: Mapping[str, str], depth: int) -> None:
+        """Another instrumentation takes off, inside a block of tags, what it attached before; or begins a context."""
+        more = self.some_tags()
+        theirs = context.attach(context.set_value("theirs", 1))
+        with tags(**more):
+            context.detach(theirs)
+            self.step({**force, **more}, depth - 1)
+            fresh = context.attach(Context())
+            self.step({**force, **more}, 0)
+            context.detach(fresh)
+        self.step(force, 0)
 
     def _thread(self, force: Mapping[str, str], depth: int) -> None:
         """A thread with a copied context inherits the tags; one without has none."""

@@ -160,3 +160,75 @@ def test_the_collector_prices_to_the_pico_dollar(capsys: pytest.CaptureFixture[s
     answer = json.loads(capsys.readouterr().out)
     assert answer["collector_total"] == answer["tree_total"] == answer["metric_total"]
     assert answer["collector_spans"] == answer["spans"]
+
+
+OWN = """
+import signal, sys, threading, openai
+import otel_tokenomics as tk
+tk.instrument()
+with tk.tags(team="search"):
+    openai.OpenAI().responses.create(model="gpt-5.4-mini", input="canary-41")
+print("from the program", flush=True)
+if sys.argv[1:] == ["wait"]:
+    try:
+        threading.Event().wait(60)
+    except KeyboardInterrupt:
+        pass
+raise SystemExit(3)
+"""
+
+
+def test_a_program_of_ones_own_is_run_in_place_of_the_application(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the shell says of a real provider and a real backend has no part in it.
+    for name in ("OPENAI_BASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TOKENOMICS_ENDPOINTS"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    (tmp_path / "own.py").write_text(OWN)
+    assert main(["demo", "--out", str(tmp_path / "out"), "--json", sys.executable, str(tmp_path / "own.py")]) == 3
+    said = capfd.readouterr()
+    answer = json.loads(said.out)
+    assert "from the program" in said.err
+    # A quarter of eleven characters in at $0.75, three chunks of two tokens out at $4.50 per million; 120 times as many
+    expected = (330 * Decimal("0.75") + 720 * Decimal("4.5")) / 10**6
+    assert Decimal(answer["tree_total"]) == Decimal(answer["metric_total"]) == expected
+    assert (answer["calls"], answer["billed_responses"], answer["owners"][0]["team"]) == (1, 1, "search")
+    assert b"canary-41" not in (tmp_path / "out" / "sdk" / "traces.otlp").read_bytes()
+
+
+def test_a_program_that_serves_is_ended_by_an_interrupt_and_its_costs_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otel_tokenomics.cli.main", "demo", sys.executable, str(tmp_path / "own.py"), "wait"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "from the program\n"
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stdout.read()
+        assert process.wait(20) == 3
+    assert "team=search" in said
+    assert "0 of 1 calls are unpriced; the local provider billed 1 responses" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["no-such-program", "-x"], "no-such-program: cannot be run: No such file or directory"),
+        (["--collector", "x", "ls"], "--collector runs the demo's own application: leave out either it or the command"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_one_line(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", *arguments]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"otel-tokenomics demo: {error}"
+
+
+def test_a_command_that_exports_nothing_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", sys.executable, "-c", "pass"]) == 0
+    assert capfd.readouterr().out.splitlines()[-3] == "0 of 0 calls are unpriced; the local provider billed 0 responses"

@@ -11,14 +11,14 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
-from opentelemetry import baggage
+from opentelemetry import baggage, context
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_tokenomics import tags
-from otel_tokenomics.tags import attributes_of, current_tags, without_our_baggage
+from otel_tokenomics.tags import attributes_of, current_context, current_tags, without_our_baggage
 from otel_tokenomics.telemetry.tag_processor import TagProcessor
 
 TEAM = "tokenomics.tag.team"
@@ -172,6 +172,50 @@ async def test_one_object_may_be_entered_by_overlapping_tasks(caplog: pytest.Log
 
     assert await asyncio.gather(work(0, 0.02), work(0.005, 0.05)) == [{}, {}]
     assert not caplog.records
+
+
+def test_a_block_outlives_a_context_that_others_attached_before_it_and_detach_inside() -> None:
+    theirs = context.attach(context.set_value("theirs", 1))
+    with tags(team="search"):
+        context.detach(theirs)
+        assert seen() == {"team": "search"}
+        with tags(customer="acme"):
+            assert seen() == {"team": "search", "customer": "acme"}
+        assert seen() == {"team": "search"}
+    assert seen() == {}
+    # What they took off is not put on again.
+    assert context.get_value("theirs") is None
+
+
+def test_a_server_that_begins_a_context_of_its_own_leaves_the_tags_in_force() -> None:
+    with tags(team="search"), tags(customer="acme"):
+        token = context.attach(Context())
+        assert seen() == {"team": "search", "customer": "acme"}
+        with tags(team="support"):
+            assert seen() == {"team": "support", "customer": "acme"}
+        context.detach(token)
+        assert seen() == {"team": "search", "customer": "acme"}
+
+
+def test_tags_of_a_context_that_was_handed_over_are_nearer_than_those_of_the_block() -> None:
+    with tags(customer="acme"):
+        handed_over = context.get_current()
+    with tags(team="search"):
+        token = context.attach(handed_over)
+        assert seen() == {"customer": "acme"}
+        assert current_tags(Context()) == {}
+        context.detach(token)
+        assert seen() == {"team": "search"}
+
+
+def test_the_current_context_bears_the_tags_in_force_and_is_else_itself() -> None:
+    assert current_context() is context.get_current()
+    with tags(team="search"):
+        assert current_context() is context.get_current()
+        token = context.attach(context.set_value("theirs", 1, Context()))
+        current = current_context()
+        assert (current_tags(current), current["theirs"]) == ({TEAM: "search"}, 1)
+        context.detach(token)
 
 
 def test_threads_inherit_where_the_context_is_copied() -> None:
