@@ -73,7 +73,7 @@ class Call:
         self._body: bytearray | None = None
         self._before: Reading | None = None
         self.span: Span | None = None
-        #: Where the call was made, for the span of a further response; empty after the request.
+        #: Where the call was made, for a further span; empty after the request where the span is ours.
         self.parent: Context | None = None
         #: The background call whose bill a fetch may bring.
         self.fetched: Background | None = None
@@ -97,7 +97,9 @@ class Call:
 
     def release(self) -> None:
         """Let go of what only the request under way needs."""
-        self.client = self.payload = self.parent = None
+        self.client = self.payload = None
+        if self.own or self.span is None:
+            self.parent = None
 
     @property
     def ended(self) -> bool:
@@ -273,7 +275,11 @@ class Call:
             return
         span = self.span
         if span is not None and not self.own and not span.is_recording():
-            span = None
+            # Its owner ended it before the answer was read: one beside it holds the charge.
+            start = self._recorder.start
+            self.own, span = True, start(self.operation, self.request, self.choice, self.parent, self._start_ns)
+            self.span = span
+        self.parent = None
         first = self._first if self.request.stream else None
         outcome = Outcome(
             reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous,

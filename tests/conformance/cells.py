@@ -138,12 +138,16 @@ def run(row: Row, cell: Cell) -> None:
             before = watch.totals()
             seen = observe(provider, row, cell, watch.engine.instrument)
             assert seen == bare, difference(bare, seen)
-            expected = 0 if row.styles[cell.style].lazy and cell.ending == "never read" else 1
-            _wait(watch, row, expected)
-            assert_one_charge(watch, provider, row, cell, seen, expected, before)
+            _wait(watch, row, expected_of(row, cell))
+            assert_one_charge(watch, provider, row, cell, seen, before)
         finally:
             watch.engine.uninstrument()
             watch.tracer_provider.shutdown()
+
+
+def expected_of(row: Row, cell: Cell) -> int:
+    """Return how many calls a cell charges: none where nothing was sent."""
+    return 0 if row.styles[cell.style].lazy and cell.ending == "never read" else 1
 
 
 def difference(bare: Seen, seen: Seen) -> str:
@@ -165,41 +169,48 @@ def _wait(watch: Watch, row: Row, expected: int) -> None:
 
 
 def assert_one_charge(
-    watch: Watch, provider: LocalProvider, row: Row, cell: Cell, seen: Seen, expected: int, before: dict[str, int]
+    watch: Watch,
+    provider: LocalProvider,
+    row: Row,
+    cell: Cell,
+    seen: Seen,
+    before: dict[str, int],
+    *,
+    beside: bool = False,
 ) -> None:
-    """Compare what was recorded with what the server billed."""
-    style, ending = row.styles[cell.style], ENDINGS[cell.ending]
+    """Compare what was recorded with what the server billed; others may export content ``beside`` us."""
+    style, ending, expected = row.styles[cell.style], ENDINGS[cell.ending], expected_of(row, cell)
     settled = watch.settled
     assert len(settled) == expected, f"{len(settled)} charges for {expected} call"
     billed = [style.bill.pico_usd(line.usage) for line in provider.ledger.billed]
     total = None if None in billed else sum(billed)
     charged = [span for span in watch.spans if names.TOKENOMICS_CALL_END in (span.attributes or {})]
     sampled = cell.surrounding != "sampled out"
-    assert len(charged) == (expected if sampled else 0)
+    assert len(charged) == (expected if sampled else 0), f"{len(charged)} spans for {expected} charge"
     for call in settled:
-        _assert_call(call, style, ending, provider, seen, total)
+        _assert_call(call, style, ending, provider, seen, total, beside=beside)
     for span in charged:
-        assert span.attributes[f"{names.TOKENOMICS_TAG_PREFIX}team"] == TEAM
+        assert span.attributes.get(f"{names.TOKENOMICS_TAG_PREFIX}team") == TEAM, "the tag is lost"
     # Span, metric and result are one number.
     spent = sum(call.cost.total or 0 for call in settled)
     after = watch.totals()
     assert after[COST] - before[COST] == spent
     assert after[REQUESTS] - before[REQUESTS] == expected
     on_spans = sum(round(span.attributes.get(names.TOKENOMICS_COST_TOTAL, 0) * 10**12) for span in charged)
-    assert on_spans == (spent if sampled else 0)
-    exported = encode_spans(watch.spans).SerializeToString()
-    assert CANARY.encode() not in exported
+    assert on_spans == (spent if sampled else 0), f"{on_spans} on the spans, {spent} charged"
+    assert beside or CANARY.encode() not in encode_spans(watch.spans).SerializeToString()
     assert all("baggage" not in headers for _, _, headers, _ in seen.requests)
 
 
 def _assert_call(
-    call: Any, style: Style, ending: Ending, provider: LocalProvider, seen: Seen, total: int | None
+    call: Any, style: Style, ending: Ending, provider: LocalProvider, seen: Seen, total: int | None, *, beside: bool
 ) -> None:
     cost, end = call.cost, call.outcome.end
     if seen.error and ending.limits.retries:  # the library does not send this one again
         ending = ENDINGS["refused" if ending.scenarios[0].fail else "timeout"]
-    assert end in ending.ends, f"ended {end}"
-    if ending.ends == {"completed", "error"} and not seen.error:
+    if not (beside and style.stream and end == "abandoned"):  # some close a stream before its end is seen
+        assert end in ending.ends, f"ended {end}"
+    if ending.ends == {"completed", "error"} and not seen.error and not beside:
         assert end == "completed"
     rule = ending.rule if not (seen.error and ending.rule == "exact") else "at most"
     where = f"{cost.status} {cost.reason} {cost.total}, billed {total}"
