@@ -4,137 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import openai
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import attach, detach, set_value
+from socket_provider import SocketProvider, Turn
+from socket_talk import (
+    TERMINAL,
+    Talk,
+    settle,
+    talking,
+    teams,
+    total,
+)
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.instrumentation.suppression import METERED
 from otel_tokenomics.tags import tags
 
-pytest.importorskip("websockets", reason="openai's extra `realtime` is not installed")
-from socket_provider import HEARD_USAGE, REALTIME_USAGE, RESPONSES_USAGE, SocketProvider, Turn
-
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:(?!otel_tokenomics)")
-
-#: USD per million tokens, as the provider's price pages have them: text, cached text, sound, cached sound; out.
-REALTIME_MODEL, RESPONSES_MODEL = "gpt-realtime", "gpt-5.4"
-PICO = 10**6
-#: 119 text of which 64 cached, 41 sound of which 16 cached; 30 text and 91 sound made.
-REALTIME_COST = (55 * 4_00 + 64 * 40 + 25 * 32_00 + 16 * 40 + 30 * 16_00 + 91 * 64_00) * PICO // 100
-#: 100 given of which 40 cached, 20 made.
-RESPONSES_COST = (60 * 2_50 + 40 * 25 + 20 * 15_00) * PICO // 100
-APIS = ("responses", "realtime")
-TERMINAL = {"response.completed", "response.incomplete", "response.failed", "response.done", "error"}
-
-
-@pytest.fixture
-def provider() -> Iterator[SocketProvider]:
-    with SocketProvider() as local:
-        yield local
-
-
-async def settle(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
-
-
-class Talk:
-    """One way to talk: an API of the synchronous client or of its twin."""
-
-    def __init__(self, client: Any, api: str) -> None:
-        self.client, self.api = client, api
-        self.realtime = api.endswith("realtime")
-        self.model = REALTIME_MODEL if self.realtime else RESPONSES_MODEL
-        self.cost = REALTIME_COST if self.realtime else RESPONSES_COST
-        self.usage = REALTIME_USAGE if self.realtime else RESPONSES_USAGE
-
-    def manager(self) -> Any:
-        place: Any = self.client
-        for part in self.api.split("."):
-            place = getattr(place, part)
-        return place.connect(model=self.model) if self.realtime else place.connect()
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Any]:
-        manager = self.manager()
-        if hasattr(manager, "__aenter__"):
-            async with manager as connection:
-                yield connection
-        else:
-            with manager as connection:
-                yield connection
-
-    async def ask(self, connection: Any, **more: Any) -> None:
-        asked = more if self.realtime else {"model": self.model, "input": "Say it.", **more}
-        await settle(connection.response.create(**asked))
-
-    async def answer(self, connection: Any) -> list[Any]:
-        events: list[Any] = []
-        while not events or events[-1].type not in TERMINAL:
-            events.append(await settle(connection.recv()))
-        return events
-
-
-def teams(watch: Any) -> list[str]:
-    return [span.attributes["tokenomics.tag.team"] for span in watch.spans]
-
-
-@pytest.fixture
-def watch(watching: Any) -> Any:
-    made = watching()
-    made.recorder.writes_tags = True  # this tracer provider has no processor of ours
-    return made
-
-
-@asynccontextmanager
-async def talking(provider: SocketProvider, kind: str, api: str) -> AsyncIterator[Talk]:
-    # Where no address for websockets is set, the beta and the older majors make one with TLS of the other.
-    address = f"ws://{provider.host}/openai-api/v1"
-    settings: Any = {"api_key": "sk-canary", "websocket_base_url": address, "max_retries": 0}
-    client = openai.OpenAI(**settings) if kind == "sync" else openai.AsyncOpenAI(**settings)
-    made = Talk(client, api)
-    try:
-        made.manager()
-    except (AttributeError, TypeError):
-        pytest.skip(f"openai {openai.__version__} has no {api}.connect")
-    yield made
-    await settle(client.close())
-
-
-@pytest.fixture(params=[f"{kind} {api}" for api in APIS for kind in ("sync", "async")])
-async def talk(request: Any, provider: SocketProvider) -> AsyncIterator[Talk]:
-    async with talking(provider, *request.param.split()) as made:
-        yield made
-
-
-@pytest.fixture(params=APIS)
-async def atalk(request: Any, provider: SocketProvider) -> AsyncIterator[Talk]:
-    async with talking(provider, "async", request.param) as made:
-        yield made
-
-
-@pytest.fixture(params=["sync", "async"])
-async def realtime(request: Any, provider: SocketProvider) -> AsyncIterator[Talk]:
-    async with talking(provider, request.param, "realtime") as made:
-        yield made
-
-
-@pytest.fixture(params=["sync", "async"])
-async def responses(request: Any, provider: SocketProvider) -> AsyncIterator[Talk]:
-    async with talking(provider, request.param, "responses") as made:
-        yield made
-
-
-def total(watch: Any) -> int:
-    return sum(made.cost.total or 0 for made in watch.settled)
 
 
 # --- every way to ask -----------------------------------------------------------------------------
@@ -479,173 +371,3 @@ async def test_a_task_that_is_cancelled_amid_an_answer(watch: Any, provider: Any
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (watch.one.outcome.end, watch.one.outcome.error_type) == ("cancelled", "CancelledError")
-
-
-async def test_a_connection_that_reconnects_goes_on(watch: Any, provider: Any, realtime: Talk) -> None:
-    try:
-        manager = realtime.client.realtime.connect(
-            model=REALTIME_MODEL, on_reconnecting=lambda _: None, initial_delay=0.0
-        )
-    except TypeError:
-        pytest.skip(f"openai {openai.__version__} does not reconnect")
-    provider.expect(Turn(stops="cut"), Turn())
-    connection = await settle(manager.enter())
-    await realtime.ask(connection)
-    items = aiter(connection) if hasattr(connection, "__aiter__") else iter(connection)
-    sessions, kind = 0, ""
-    while kind != "response.done":
-        kind = (await anext(items) if hasattr(items, "__anext__") else next(items)).type
-        sessions += kind == "session.created"
-        if kind == "session.created" and sessions == 2:
-            await realtime.ask(connection)
-    await settle(connection.close())
-    assert [made.outcome.end for made in watch.settled] == ["error", "completed"]
-    assert total(watch) == REALTIME_COST
-
-
-# --- the Realtime API -----------------------------------------------------------------------------
-
-
-async def test_a_cancelled_response_is_billed(watch: Any, provider: Any, realtime: Talk) -> None:
-    provider.expect(Turn(stops="open"))
-    async with realtime.opened() as connection:
-        await realtime.ask(connection)
-        while (await settle(connection.recv())).type != "response.output_audio.delta":
-            pass
-        await settle(connection.response.cancel())
-        await realtime.answer(connection)
-    assert len(provider.billed) == 1
-    assert (watch.one.outcome.end, watch.one.cost.total) == ("completed", REALTIME_COST)
-    assert watch.spans[0].attributes[names.GEN_AI_RESPONSE_STATUS] == "cancelled"
-
-
-async def test_what_the_server_answers_unasked_belongs_to_who_opened_the_connection(
-    watch: Any, provider: Any, realtime: Talk
-) -> None:
-    tracer = watch.tracer_provider.get_tracer("app")
-    with tracer.start_as_current_span("session") as session, tags(team="opened"):
-        manager = realtime.manager()
-        connection = await settle(manager.enter())
-    with tags(team="elsewhere"):
-        await settle(connection.session.update(session={"type": "realtime", "turn_detection": {"type": "server_vad"}}))
-        await settle(connection.input_audio_buffer.append(audio="AAAA"))
-        await settle(connection.input_audio_buffer.commit())
-        await realtime.answer(connection)
-        # The next one is asked for again, by somebody else.
-        await realtime.ask(connection)
-        await realtime.answer(connection)
-    await settle(connection.close())
-    unasked, asked = [span for span in watch.spans if span.name.startswith("chat")]
-    assert unasked.parent.span_id == session.get_span_context().span_id
-    assert unasked.attributes["tokenomics.tag.team"] == "opened"
-    assert (asked.parent, asked.attributes["tokenomics.tag.team"]) == (None, "elsewhere")
-    assert total(watch) == 2 * REALTIME_COST
-
-
-@pytest.mark.parametrize(
-    ("model", "cost"),
-    [
-        # 3 text and 14 sound heard, 9 made; 2.4 seconds are billed as 3.
-        ("gpt-4o-transcribe", (3 * 2_50 + 14 * 6_00 + 9 * 10_00) * PICO // 100),
-        ("whisper-1", 3 * 100 * PICO),
-    ],
-)
-async def test_a_transcription_beside_is_billed_at_its_own_models_rates(
-    watch: Any, provider: Any, realtime: Talk, model: str, cost: int
-) -> None:
-    async with realtime.opened() as connection:
-        heard: Any = {"type": "realtime", "audio": {"input": {"transcription": {"model": model}}}}
-        await settle(connection.session.update(session=heard))
-        await settle(connection.input_audio_buffer.commit())
-        while (await settle(connection.recv())).type != "conversation.item.input_audio_transcription.completed":
-            pass
-        await realtime.ask(connection)
-        await realtime.answer(connection)
-    transcription, response = watch.settled
-    assert (transcription.operation.api, transcription.request.model) == ("transcription", model)
-    assert (transcription.cost.status, transcription.cost.total) == ("priced", cost)
-    assert response.cost.total == REALTIME_COST
-    assert [line.api for line in provider.billed] == ["transcription", "realtime"]
-    if model == "gpt-4o-transcribe":
-        assert watch.spans[0].attributes[names.GEN_AI_USAGE_INPUT_TOKENS] == HEARD_USAGE["input_tokens"]
-
-
-async def test_errors_that_are_of_no_response_end_none(watch: Any, provider: Any, realtime: Talk) -> None:
-    provider.expect(
-        Turn(error={"code": "input_audio_buffer_commit_empty", "event_id": None}),
-        Turn(error={"code": "conversation_already_has_active_response", "event_id": None}),
-        Turn(error={"code": "invalid_value", "event_id": "mine"}),
-    )
-    async with realtime.opened() as connection:
-        await realtime.ask(connection)
-        await realtime.answer(connection)
-        assert watch.settled == []
-        await realtime.ask(connection)
-        await realtime.answer(connection)
-        assert watch.one.outcome.error_type == "conversation_already_has_active_response"
-        await realtime.ask(connection, event_id="mine")
-        await realtime.answer(connection)
-        assert len(watch.settled) == 2
-
-
-async def test_parameters_of_a_question_stand_on_its_span(watch: Any, realtime: Talk) -> None:
-    async with realtime.opened() as connection:
-        await realtime.ask(connection, response={"max_output_tokens": 77})
-        await realtime.answer(connection)
-    assert watch.spans[0].attributes[names.GEN_AI_REQUEST_MAX_TOKENS] == 77
-
-
-async def test_an_event_that_comes_twice_is_one_charge(watch: Any, realtime: Talk) -> None:
-    async with realtime.opened() as connection:
-        await realtime.ask(connection)
-        event = (await realtime.answer(connection))[-1]
-        for state in [*watch.engine._seams["openai"]._connections._of.values()]:
-            state.received(event.to_json())
-    assert len(watch.settled) == 1
-
-
-# --- the Responses API ----------------------------------------------------------------------------
-
-
-async def test_lanes_answer_side_by_side(watch: Any, provider: Any, responses: Talk) -> None:
-    if (
-        "stream_id"
-        not in inspect.signature(openai.resources.responses.responses.ResponsesResponseResource.create).parameters
-    ):
-        pytest.skip(f"openai {openai.__version__} has no lanes")
-    provider.expect(Turn(stops="open"), Turn(), Turn(error={"type": "server_error", "code": "busy"}, broken=True))
-    async with responses.opened() as connection:
-        for lane in ("left", "right", "broken"):
-            with tags(team=lane):
-                await responses.ask(connection, stream_id=lane)
-        await responses.answer(connection)
-        assert teams(watch) == ["right"]
-        await responses.answer(connection)
-        assert teams(watch) == ["right", "broken"]
-    assert teams(watch) == ["right", "broken", "left"]
-    assert [made.outcome.end for made in watch.settled] == ["completed", "error", "abandoned"]
-    assert len(provider.billed) == 3
-
-
-async def test_an_error_amid_an_answer_ends_it(watch: Any, provider: Any, responses: Talk) -> None:
-    provider.expect(Turn(error={"type": "server_error", "code": "server_error", "message": "no"}, broken=True))
-    async with responses.opened() as connection:
-        await responses.ask(connection)
-        await responses.answer(connection)
-        assert (watch.one.outcome.end, watch.one.cost.reason) == ("error", "no_usage")
-
-
-async def test_sessions_of_lanes_are_connections_like_others(watch: Any, provider: Any) -> None:
-    try:
-        from openai.lib.responses_websocket import ResponsesWebSocketLimits, ResponsesWebSocketSession
-    except ImportError:
-        pytest.skip(f"openai {openai.__version__} has no sessions of lanes")
-    limits = ResponsesWebSocketLimits(
-        max_lanes=4, max_events_per_lane=99, max_events=99, max_bytes_per_lane=10**6, max_bytes=10**6
-    )
-    async with talking(provider, "sync", "responses") as talk:
-        with talk.manager() as connection, ResponsesWebSocketSession(connection, limits=limits) as session:
-            lane = session.lane("one")
-            lane.send({"type": "response.create", "model": RESPONSES_MODEL, "input": "Say it."})
-            assert lane.get_final_response(timeout=5).id == provider.billed[0].response_id
-    assert watch.one.cost.total == RESPONSES_COST

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from google import genai
 from opentelemetry import trace
 from opentelemetry.context import attach, detach, set_value
 from socket_provider import LIVE_USAGE, SocketProvider, Turn, spoken
+from socket_talk import teams
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.tags import tags
@@ -29,19 +29,6 @@ END: Any = {"serverContent": {"turnComplete": True}}
 COUNTED: Any = {"usageMetadata": LIVE_USAGE}
 TOOL_CALL: Any = {"toolCall": {"functionCalls": [{"id": "call-1", "name": "weather", "args": {}}]}}
 LESS: Any = {"usageMetadata": {"promptTokenCount": 522, "responseTokenCount": 1, "totalTokenCount": 523}}
-
-
-@pytest.fixture
-def provider() -> Iterator[SocketProvider]:
-    with SocketProvider() as local:
-        yield local
-
-
-@pytest.fixture
-def watch(watching: Any) -> Any:
-    made = watching()
-    made.recorder.writes_tags = True  # this tracer provider has no processor of ours
-    return made
 
 
 def client_of(provider: SocketProvider, **more: Any) -> Any:
@@ -64,10 +51,6 @@ async def ask(session: Any) -> None:
 
 async def answer(session: Any) -> list[Any]:
     return [message async for message in session.receive()]
-
-
-def teams(watch: Any) -> list[str]:
-    return [span.attributes["tokenomics.tag.team"] for span in watch.spans if span.name == f"generate_content {MODEL}"]
 
 
 async def test_a_turn_is_one_charge_of_what_was_billed(watch: Any, provider: Any, live: Any) -> None:
