@@ -8,6 +8,7 @@ billed by itself, at the rates of its own model).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from types import MappingProxyType
@@ -38,6 +39,11 @@ class _Message(NamedTuple):
     extra_json: None = None
 
 
+#: A piece of an answer, which may be large, says so at its head; within a text the quotes would be escaped.
+_DELTA: Final = re.compile(rb'"type"\s*:\s*"[a-z_.]*\.delta"')
+_HEAD: Final = 256
+
+
 def _words(*types: str) -> tuple[bytes, ...]:
     """Return what the messages of these types contain: most of the others bear sound, and are not decoded."""
     return tuple(json.dumps(kind).encode() for kind in types)
@@ -50,7 +56,7 @@ _REALTIME_WORDS: Final = _words(_BEGUN, "response.done", "error", _TRANSCRIBED, 
 def _decoded(message: object, words: tuple[bytes, ...]) -> Mapping[str, Any]:
     """Return a message that may be of one of the types; an empty mapping where it is not, or is no JSON object."""
     data = message.encode() if isinstance(message, str) else message
-    if not isinstance(data, bytes) or not any(word in data for word in words):
+    if not isinstance(data, bytes) or _DELTA.search(data, 0, _HEAD) or not any(word in data for word in words):
         return _EMPTY
     try:
         return base.mapping(json.loads(data))
