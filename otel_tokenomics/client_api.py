@@ -21,23 +21,14 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: ``process`` and ``aprocess`` get the HTTP response of an attempt that succeeded; ``stream`` and ``astream`` make
 #: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``read`` and
 #: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up.
+#: Of connections that carry many responses: ``enter`` and ``aenter`` open one and return it, ``acontext`` returns an
+#: asynchronous context manager around one; ``send`` and ``asend`` send a message on it, ``receive`` and ``areceive``
+#: return the next that came, ``leave`` (sync or async) closes it; ``queue`` puts a message aside until it is open.
 Kind = Literal[
-    "call",
-    "acall",
-    "gen",
-    "agen",
-    "alater",
-    "opening",
-    "aopening",
-    "process",
-    "aprocess",
-    "stream",
-    "astream",
-    "parse",
-    "read",
-    "aread",
-    "close",
-]
+    "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream", "parse",
+    "read", "aread", "close",
+    "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "leave", "queue",
+]  # fmt: skip
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -50,7 +41,7 @@ class Operation(NamedTuple):
     #: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``rerank`` or ``fetch_response``.
     name: str
     #: The wire format of the usage (``chat``, ``completions``, ``responses``, ``messages``, ``embeddings``,
-    #: ``images``, ``speech``, ``transcription``): chooses the dialect reader.
+    #: ``images``, ``speech``, ``transcription``, ``realtime``): chooses the dialect reader.
     api: str
     #: ``text``, ``image``, ``speech``, ``video`` where it is not plain text generation.
     output_type: str | None = None
@@ -113,6 +104,48 @@ class StreamReader(Protocol):
 
     def reading(self) -> Reading | None:
         """Return what the stream said so far."""
+        ...
+
+
+class Step(NamedTuple):
+    """What one message of a connection says of a response.
+
+    ``asked``: a response is asked for. ``begun``: one has begun, asked for or not. ``says``: its reader has something
+    to note. ``done``: it is complete, but its usage may still come. ``over``: nothing more comes of it. ``refused``:
+    one that was asked for will not come; ``failed``: the same, or it broke off. ``apart``: a charge that is of no
+    response, as a whole.
+    """
+
+    what: Literal["asked", "begun", "says", "done", "over", "refused", "failed", "apart"]
+    #: What the provider knows the response by.
+    key: str | None = None
+    #: The lane of a connection that has several: answers come in the order of questions within one.
+    lane: str | None = None
+    #: What the question is known by, where an error may name it.
+    question: str | None = None
+    #: Whether a question that still waits may be answered together with this one.
+    joins: bool = False
+    #: What is asked for; of a response that nobody asked for, what is known.
+    operation: Operation | None = None
+    request: Request | None = None
+    #: What the response's reader takes note of.
+    item: object = None
+    error_type: str | None = None
+
+
+class Dialogue(Protocol):
+    """How the messages of one open connection are read: it may remember what was agreed on, and no content."""
+
+    def sent(self, args: Args, kwargs: Kwargs) -> Step | None:
+        """Return what a message that is sent asks for."""
+        ...
+
+    def received(self, message: Any) -> Iterable[Step]:
+        """Return what a message that came says."""
+        ...
+
+    def ends(self, error: Exception) -> bool:
+        """Return whether an error at receiving says that no more will come."""
         ...
 
 
@@ -238,6 +271,9 @@ class Adapter:
     output_texts: Callable[[object], Iterable[str]] = _no_texts
     #: Providers (keys) that are known to accept the option that asks for usage in a stream.
     asks_usage: frozenset[str] = frozenset()
+    #: How the messages of a connection are read that ``enter`` or ``acontext`` has opened (``args`` and ``kwargs`` are
+    #: theirs, ``instance`` is what they are methods of); None where nothing on it is billed.
+    dialogue: Callable[[Any, Args, Kwargs], Dialogue | None] = _nothing
     #: Prefix of the scope of the spans that the library makes itself, and whether a client will make one now.
     native_scope: str | None = None
     traces_itself: Callable[[Any], bool] | None = None

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from otel_tokenomics.client_api import Kwargs
 
-_PORTS = {"https": 443, "http": 80}
+_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 
 
 class Address(NamedTuple):

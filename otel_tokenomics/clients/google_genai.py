@@ -7,12 +7,23 @@ https://ai.google.dev/api/generate-content (``UsageMetadata``): thoughts are ext
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from otel_tokenomics.client_api import NO_UNITS, Adapter, Args, Kind, Kwargs, Operation, Request, Target
+from otel_tokenomics.client_api import (
+    NO_UNITS,
+    Adapter,
+    Args,
+    Dialogue,
+    Kind,
+    Kwargs,
+    Operation,
+    Request,
+    Step,
+    Target,
+)
+from otel_tokenomics.clients._addresses import address_of
 from otel_tokenomics.usage import NO_FACTS, Reading, Usage
 from otel_tokenomics.usage.dialects import google
 
@@ -49,7 +60,7 @@ def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> R
     """Return what a call asks for; ``client`` is the library's ``Models``."""
     api = client._api_client  # noqa: SLF001  # the library shows neither its address nor its platform elsewhere
     options = getattr(api, "_http_options", None)
-    address = urlsplit(str(getattr(options, "base_url", None) or ""))
+    address = address_of(getattr(options, "base_url", None))
     config = kwargs.get("config")
     parameters = {word: value for name, word in _WORDS.items() if (value := _setting(config, name)) is not None}
     if parameters.get("choice_count") == 1:
@@ -62,9 +73,9 @@ def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> R
     return Request(
         model=_model(kwargs.get("model")),
         provider="gcp.vertex_ai" if getattr(api, "vertexai", False) else "gcp.gemini",
-        host=address.hostname,
-        port=address.port or (443 if address.scheme == "https" else 80),
-        path=address.path.rstrip("/"),
+        host=address.host,
+        port=address.port,
+        path=address.path,
         stream=operation.stream,
         max_output=limit if isinstance(limit, int) else None,
         facts=facts or NO_FACTS,
@@ -130,6 +141,88 @@ def input_texts(_args: Args, kwargs: Kwargs) -> tuple[str, ...]:
     return (contents,) if isinstance(contents, str) else ()
 
 
+class LiveDialogue:
+    """A session of the Live API. Each turn is a request of its own, billed for all that the session's context holds.
+
+    A message may bear usage beside anything else it says; usage that is repeated within a turn replaces what was said
+    before. It stands on the message that ends a turn, or on one of its own around it. A tool call that bears usage
+    ends a request too: the answer to it begins the next. Sources: https://ai.google.dev/api/live (server messages),
+    https://ai.google.dev/gemini-api/docs/live-api/best-practices (pricing and billing).
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._turn = 0
+        #: Of the turn under way: whether it has begun, called a tool, stated its usage, and is complete.
+        self._begun = self._called = self._counted = self._complete = False
+
+    def sent(self, args: Args, kwargs: Kwargs) -> Step | None:
+        """Return what a message asks for: sound asks for nothing by itself, the server hears the end of a turn."""
+        if "turn_complete" in kwargs or "turns" in kwargs or not (args or kwargs):
+            asks, joins = kwargs.get("turn_complete", True), False
+        elif "input" in kwargs or "end_of_turn" in kwargs:
+            asks, joins = kwargs.get("end_of_turn"), False
+        else:
+            # Several results of tools, and pieces of what is said in words, are answered together.
+            asks, joins = any(kwargs.get(name) for name in ("function_responses", "text", "activity_end")), True
+            if self._called and not self._counted:
+                return None  # the turn goes on, and will state its usage at its end
+        return Step("asked", joins=joins, operation=_STREAM, request=self._request) if asks else None
+
+    def received(self, message: Any) -> Iterator[Step]:
+        """Yield what a message says."""
+        content, counted = getattr(message, "server_content", None), getattr(message, "usage_metadata", None)
+        called = getattr(message, "tool_call", None) is not None
+        made = called or getattr(content, "model_turn", None) is not None
+        complete = bool(getattr(content, "turn_complete", None))
+        if self._begun and made and (self._complete or (self._called and self._counted)):
+            yield self._over(None)  # its usage was said before, or never
+        if made or counted is not None:
+            self._begun = True
+            self._counted |= counted is not None
+            yield self._step("says", message if counted is not None else None)
+        self._called |= called
+        if complete and self._begun:
+            self._complete = True
+            yield self._step("done", None)
+        if counted is not None and (self._complete or self._called):
+            yield self._over(None)
+
+    def _over(self, item: object) -> Step:
+        step = self._step("over", item)
+        self._turn += 1
+        self._begun = self._called = self._counted = self._complete = False
+        return step
+
+    def _step(self, what: Any, item: object) -> Step:
+        return Step(what, f"turn-{self._turn}", operation=_STREAM, request=self._request, item=item)
+
+    def ends(self, error: Exception) -> bool:
+        """Return whether the session is closed: the client raises its own errors for that."""
+        return any(kind.__name__ == "APIError" for kind in type(error).__mro__)
+
+
+def dialogue(live: Any, args: Args, kwargs: Kwargs) -> Dialogue:
+    """Return the dialogue of a session that is opened."""
+    asked = request(live, _STREAM, args, kwargs)
+    address = _setting(_setting(kwargs.get("config"), "http_options"), "base_url")
+    if address:
+        place = address_of(address)
+        asked = asked._replace(host=place.host, port=place.port, path=place.path)
+    return LiveDialogue(asked)
+
+
+_LIVE: Final[tuple[tuple[str, Kind], ...]] = (
+    ("AsyncLive.connect", "acontext"),
+    ("AsyncSession.send", "asend"),
+    ("AsyncSession.send_client_content", "asend"),
+    ("AsyncSession.send_realtime_input", "asend"),
+    ("AsyncSession.send_tool_response", "asend"),
+    ("AsyncSession._receive", "areceive"),
+    ("AsyncSession.close", "leave"),
+)
+
+
 def _targets() -> tuple[Target, ...]:
     sync: tuple[tuple[str, Kind, Kind], ...] = (("Models", "call", "gen"), ("AsyncModels", "acall", "acall"))
     return tuple(
@@ -145,7 +238,8 @@ def _targets() -> tuple[Target, ...]:
 ADAPTER: Final = Adapter(
     library="google.genai",
     tested=("1.75", "4"),
-    targets=_targets(),
+    targets=(*_targets(), *(Target("google.genai.live", name, kind) for name, kind in _LIVE)),
+    dialogue=dialogue,
     request=request,
     usage=usage,
     stream_reader=stream_reader,

@@ -10,19 +10,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
+from otel_tokenomics.client_api import Adapter, Args, Dialogue, Kwargs, Operation, Request, StreamReader, Target
 from otel_tokenomics.clients import _openai_formats as formats
+from otel_tokenomics.clients import _openai_sockets as sockets
 from otel_tokenomics.clients import _stainless as base
+from otel_tokenomics.usage.dialects import openai_realtime
 
-_RESPONSES: Final = Operation("chat", "responses")
 #: Every route that is billed; what is not here passes untouched.
 ROUTES: Final[Mapping[str, Operation]] = MappingProxyType(
     {
         "/chat/completions": formats.CHAT,
         "/completions": formats.COMPLETION,
-        "/responses": _RESPONSES,
-        "/responses/compact": _RESPONSES,
-        "/decisions": _RESPONSES,
+        "/responses": sockets.RESPONSES,
+        "/responses/compact": sockets.RESPONSES,
+        "/decisions": sockets.RESPONSES,
         "/embeddings": formats.EMBEDDINGS,
         "/images/generations": formats.IMAGES,
         "/images/edits": formats.IMAGES,
@@ -106,6 +107,23 @@ def refused(error: BaseException) -> bool:
     return base.refused_option(error, "stream_options")
 
 
+def stream_reader(operation: Operation, provider: str) -> StreamReader:
+    """Return the reader of one stream, or of one response on a connection."""
+    if operation.api == "realtime":
+        return openai_realtime.RealtimeStreamReader()
+    return formats.stream_reader(operation, provider)
+
+
+def dialogue(manager: Any, _args: Args, _kwargs: Kwargs) -> Dialogue | None:
+    """Return the dialogue of a connection."""
+    return sockets.dialogue(manager, _provider(sockets.client_of(manager)))
+
+
+def credential(client: Any) -> str | None:
+    """Return the secret that a client sends, or the client of a connection."""
+    return base.credential(sockets.client_of(client) or client)
+
+
 _HELPERS: Final = (
     ("openai.lib.streaming.chat._completions", "ChatCompletionStream.close"),
     ("openai.lib.streaming.chat._completions", "AsyncChatCompletionStream.close"),
@@ -115,14 +133,19 @@ _HELPERS: Final = (
 ADAPTER: Final = Adapter(
     library="openai",
     tested=("1.109", "4"),
-    targets=(*base.targets("openai"), *(Target(module, name, "close") for module, name in _HELPERS)),
+    targets=(
+        *base.targets("openai"),
+        *(Target(module, name, "close") for module, name in _HELPERS),
+        *sockets.targets(),
+    ),
     client_classes=("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI"),
     route=route,
     payload=base.payload,
     request=request,
     usage=formats.usage,
-    stream_reader=formats.stream_reader,
-    credential=base.credential,
+    stream_reader=stream_reader,
+    credential=credential,
+    dialogue=dialogue,
     http_response=base.http_response,
     is_raw=base.is_raw,
     body=base.body,

@@ -43,9 +43,10 @@ class Call:
     """One call of a model. ``end`` may be reached from anywhere, any number of times, in any thread."""
 
     __slots__: Final = (
-        "__weakref__", "_adapter", "_before", "_body", "_ended", "_estimator", "_first", "_lock", "_output", "_pending",
-        "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks", "client",
-        "fetched", "hide", "native", "operation", "own", "parent", "payload", "request", "retries", "span", "tags",
+        "__weakref__", "_adapter", "_before", "_body", "_done", "_ended", "_estimator", "_first", "_lock", "_output",
+        "_pending", "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks",
+        "client", "fetched", "hide", "native", "operation", "own", "parent", "payload", "request", "retries", "span",
+        "tags",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,8 @@ class Call:
         self.payload: object = None
         self._start_ns = time.time_ns()
         self._start = time.perf_counter()
+        #: Seconds until the response was complete, where it is settled later.
+        self._done: float | None = None
 
     @property
     def answered(self) -> bool:
@@ -127,6 +130,28 @@ class Call:
                 self._recorder.adopt(span)
         if self.request.stream or not http_response.is_closed:
             self.attach(http_response)
+
+    def begins(self) -> None:
+        """Note that a response has begun that is no HTTP response: its first message has come."""
+        self._started = True
+        self.first_chunk()
+
+    def note(self, item: object) -> None:
+        """Take note of a message of such a response."""
+        try:
+            self._observe(item)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("usage", error)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the response is complete, settled or not."""
+        return self._done is not None
+
+    def done(self) -> None:
+        """Note that the response is complete, though its usage may still come."""
+        if self._done is None:
+            self._done = time.perf_counter() - self._start
 
     def attach(self, http_response: Any) -> None:
         """Hang the call on its HTTP response: where that is dropped, the call ends as abandoned."""
@@ -280,11 +305,12 @@ class Call:
             self.own, span = True, start(self.operation, self.request, self.choice, self.parent, self._start_ns)
             self.span = span
         self.parent = None
-        first = self._first if self.request.stream else None
+        first, done = self._first if self.request.stream else None, self._done
         outcome = Outcome(
-            reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous,
-            self._started or self.chunks > 0, first, self.chunks, self.retries,
+            reading, how, self._start_ns, time.perf_counter() - self._start if done is None else done,
+            error_type, ambiguous, self._started or self.chunks > 0, first, self.chunks, self.retries,
             self._estimate(reading, how) if self._estimator is not None else None,
+            None if done is None else self._start_ns + round(done * 1_000_000_000),
         )  # fmt: skip
         cost = self._recorder.settle(
             span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags

@@ -6,19 +6,21 @@ import contextlib
 import functools
 import hmac
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, cast
 
 from opentelemetry import context
 from opentelemetry.context import Context
+from opentelemetry.trace import Span
 
-from otel_tokenomics.client_api import Adapter, Operation, Target
+from otel_tokenomics.client_api import Adapter, Operation, Request, Target
 from otel_tokenomics.config import Settings
 from otel_tokenomics.instrumentation.call import Call, Estimator, call_of
+from otel_tokenomics.instrumentation.connections import Begin, Connections
 from otel_tokenomics.instrumentation.pending import Background, Bounded
 from otel_tokenomics.instrumentation.streams import detach, inside_asteps, inside_steps, observed, observed_async
-from otel_tokenomics.instrumentation.suppression import METERED, OWN, inside, place_of
+from otel_tokenomics.instrumentation.suppression import METERED, OWN, Place, inside, place_of
 from otel_tokenomics.tags import current_context, without_our_baggage
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Recorder
@@ -57,10 +59,12 @@ class Seam:
         self._refusing: Bounded[tuple[str | None, int | None], bool] = Bounded(_HOSTS_REMEMBERED)
         self._silenced: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
         self._salt = settings.credential_salt.encode() if settings.credential_salt else None
+        self._connections = Connections(adapter, self._begins_on, settings.strip_baggage)
 
     def stop(self) -> None:
         """Let every call through from now on (a client may have kept a wrapped method), and undo what was set."""
         self.active = False
+        self._connections.stop()
         for restore in list(self._silenced.values()):
             restore()
         self._silenced.clear()
@@ -69,7 +73,7 @@ class Seam:
 
     def wrapper(self, target: Target) -> Callable[..., Any]:
         """Return what goes around a target."""
-        around = getattr(self, target.kind)
+        around = getattr(self._connections if hasattr(Connections, target.kind) else self, target.kind)
         return around if target.operation is None else functools.partial(around, operation=target.operation)
 
     def call(self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None) -> Any:
@@ -248,6 +252,22 @@ class Seam:
         call.payload, call.parent = self.adapter.payload(begun.args, begun.kwargs), current
         return begun
 
+    def _begins_on(self, instance: object) -> Begin:
+        """Return what begins the calls of a connection that ``instance`` opened."""
+        secret = self._hash(self.adapter.credential(instance)) if self._salt is not None else None
+
+        def begin(operation: Operation, request: Request, within: Context, taken: Collection[Span | None]) -> Call:
+            self._prepare()
+            request = request._replace(credential_hash=secret)
+            choice = self._recorder.provider(request)
+            call = Call(self.adapter, self._recorder, self._pending, operation, request, choice, within)
+            place = place_of(within)
+            # A span of somebody else's may last as long as the connection: it holds one charge.
+            self._put(call, OWN if place.span is not None and place.span in taken else place, within)
+            return call
+
+        return begin
+
     def _hash(self, secret: str | None) -> str | None:
         if secret is None or self._salt is None:
             return None
@@ -262,7 +282,9 @@ class Seam:
                 return
             if adapter.silence is not None:
                 self._silenced[instance] = adapter.silence(instance)
-        place = place_of(current)
+        self._put(call, place_of(current), current)
+
+    def _put(self, call: Call, place: Place, current: Context) -> None:
         call.own, call.span = place
         if place is OWN:
             call.span = self._recorder.start(call.operation, call.request, call.choice, current)

@@ -5,8 +5,13 @@ Source: OpenAI's API reference, event ``response.done``, object ``RealtimeRespon
 
 from __future__ import annotations
 
+from typing import Final
+
 from otel_tokenomics.usage import Reading, Usage
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, believed, count, field, reason_of
+from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, believed, count, field, reason_of, word
+
+#: A response that was cancelled has usage too, and is billed.
+_ENDS: Final = frozenset({"completed", "cancelled", "incomplete", "failed"})
 
 
 def read_realtime(raw: object, _provider: str | None = None) -> Reading:
@@ -42,3 +47,32 @@ def read_realtime(raw: object, _provider: str | None = None) -> Reading:
         reason = "incomplete_usage"
     odd = left < 0 or (made is not None and spoken > made)
     return Reading(Usage(counts), reason=reason, flags=("inconsistent_usage",) if odd else ())
+
+
+class RealtimeStreamReader:
+    """Reads the events of one response: ``response.created`` names it, ``response.done`` states its usage."""
+
+    __slots__: Final = ("_reading",)
+
+    def __init__(self) -> None:
+        self._reading: Reading | None = None
+
+    def observe(self, item: object) -> None:
+        """Take note of one event that carries the response."""
+        response = field(item, "response")
+        status, usage = word(response, "status"), field(response, "usage")
+        reading = read_realtime(usage) if usage is not None else Reading()
+        self._reading = reading._replace(
+            response_id=word(response, "id"),
+            response_status=status,
+            finish_reasons=(status,) if status in _ENDS else (),
+        )
+
+    @property
+    def final(self) -> bool:
+        """Whether the response has ended."""
+        return self._reading is not None and bool(self._reading.finish_reasons)
+
+    def reading(self) -> Reading | None:
+        """Return what the events said so far."""
+        return self._reading
