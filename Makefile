@@ -58,7 +58,7 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-examples test-frameworks test-go test-all \
+.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
 	lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
@@ -73,11 +73,11 @@ collector: $(STAMPS)/go ## Build the collector distribution (about three minutes
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks
+	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m 'not matrix or alone'
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
-	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance; done
-	@echo "==> other instrumentations beside us"; .venvs/beside/bin/python -m pytest -q tests/beside
+	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance -m 'not matrix or core'; done
+	@echo "==> other instrumentations beside us"; .venvs/beside/bin/python -m pytest -q tests/beside -m 'not matrix'
 
 test-examples: $(STAMPS)/examples collector ## The examples, as their pages say, on the real packages.
 	@.venvs/examples/bin/python -m pytest -q tests/examples
@@ -85,10 +85,18 @@ test-examples: $(STAMPS)/examples collector ## The examples, as their pages say,
 test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews ## Agent frameworks on their real clients, alone and with neighbours.
 	@for name in agents crews; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done
 
+VERDICTS := $(STAMPS)/verdicts
+conformance: $(STAMPS)/python $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## Every cell of the conformance matrix, on every generation of the clients and beside every neighbour; writes its page.
+	@rm -rf $(VERDICTS) && mkdir -p $(VERDICTS)
+	@failed=0; for place in .venv:newest .venvs/previous:previous .venvs/oldest:oldest; do echo "==> cells: $${place#*:}"; \
+		$${place%:*}/bin/python -m pytest -q -m matrix tests/conformance --verdicts $(VERDICTS)/$${place#*:}.jsonl || failed=1; done; \
+		echo "==> cells beside others"; .venvs/beside/bin/python -m pytest -q -m matrix tests/beside --verdicts $(VERDICTS)/neighbours.jsonl || failed=1; \
+		$(BIN)/python .ci/conformance_page.py $(VERDICTS)/*.jsonl >docs/reference/conformance.md; exit $$failed
+
 test-go: $(STAMPS)/go ## Go tests.
 	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
 
-test-all: test test-frameworks ## Everything, the long ones too: race detector, fuzzing.
+test-all: test conformance test-frameworks ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \

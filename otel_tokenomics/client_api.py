@@ -25,8 +25,8 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: asynchronous context manager around one; ``send`` and ``asend`` send a message on it, ``receive`` and ``areceive``
 #: return the next that came, ``leave`` (sync or async) closes it; ``queue`` puts a message aside until it is open.
 Kind = Literal[
-    "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream", "parse",
-    "read", "aread", "close",
+    "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream",
+    "parse", "read", "aread", "close",
     "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "leave", "queue",
 ]  # fmt: skip
 Args = tuple[Any, ...]

@@ -38,7 +38,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     verdict = {"passed": "pass", "failed": "fail", "skipped": "excluded"}[report.outcome]
     with _file.open("a") as file:
         for cell in cells:
-            file.write(json.dumps({"verdict": verdict, "reason": reason} | cell) + "\n")
+            file.write(json.dumps({"verdict": verdict, "reason": reason, **cell}) + "\n")
 
 
 def pytest_collection_finish() -> None:

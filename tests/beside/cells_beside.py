@@ -59,13 +59,12 @@ NEIGHBOURS: dict[str, Neighbour] = {
     "OpenLLMetry ollama": Neighbour(f"{_OPENLLMETRY}.ollama", "OllamaInstrumentor", "ollama"),
     "OpenLLMetry together": Neighbour(f"{_OPENLLMETRY}.together", "TogetherAiInstrumentor", "together"),
 }  # fmt: skip
-ONLY = ""
 ORDERS = ("ours first", "theirs first")
 
 
 def core(client: str, row: Row) -> list[Cell]:
     """Return the cells that are made beside a neighbour."""
-    return [cell for cell in cells(client, row) if cell.ending in CORE and ONLY in cell.style]
+    return [cell for cell in cells(client, row) if cell.ending in CORE]
 
 
 def fresh(provider: LocalProvider) -> None:

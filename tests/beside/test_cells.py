@@ -15,6 +15,7 @@ from cells import version_of
 from cells_beside import NEIGHBOURS, ORDERS
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", list(NEIGHBOURS))
 def test_every_core_cell_holds(name: str, order: str, record_property: Any) -> None:
