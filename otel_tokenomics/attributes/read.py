@@ -39,6 +39,8 @@ WRITTEN: Final = frozenset(
         names.TOKENOMICS_PRICE_MODEL, names.TOKENOMICS_PRICE_MATCH, names.TOKENOMICS_USAGE_ACCOUNTING,
     }
 )  # fmt: skip
+#: Reasons for which a call's span bears no charge although it bears the tokens: another one has it.
+REPEATS: Final = ("shadowed", "container")
 _READ_APART: Final = ("kind", "estimate_of_others", "response_tier")
 #: word -> the keys under which it is read, the first that is there wins
 _SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -172,9 +174,13 @@ class SpanReading(NamedTuple):
 
 
 class CallIdentity(NamedTuple):
-    """What joins the spans of one call. ``own``: our SDK saw it; ``models``: every name of it, without its maker's."""
+    """What joins the spans of one call. ``own``: our SDK saw it; ``models``: every name of it, without its maker's.
+
+    ``repeats``: a step of ours found that somebody else's span repeats another's charge.
+    """
 
     own: bool
+    repeats: bool
     response_id: str | None
     provider: str
     models: frozenset[str]
@@ -208,14 +214,15 @@ def read_span(view: SpanView, options: ReadOptions) -> SpanReading:
 
 
 def identity_of(view: SpanView, options: ReadOptions) -> CallIdentity | None:
-    """Return what a priced or unpriced call is known by; None for all else, also where a step of ours ruled it out."""
+    """Return what a call is known by that is priced, unpriced or repeats another's charge; None for all else."""
     values, ranks = _values(view.attributes)
     if "charge_kind" in values or any(word in values and not isinstance(values[word], str) for word in _DECIDING):
         return None
     own = view.scope == OWN_SCOPE or "call_end" in values
     role = _kind(values).role
-    ruled_out = _text(values, "cost_status") in ("", "not_applicable")
-    if not own and (ruled_out or role != "call"):
+    status = _text(values, "cost_status")
+    repeats = not own and status == "not_applicable" and _text(values, "cost_reason") in REPEATS
+    if not own and (role != "call" or (status in ("", "not_applicable") and not repeats)):
         return None
     if own and role != "call" and "cost_total" not in values:
         return None
@@ -223,6 +230,7 @@ def identity_of(view: SpanView, options: ReadOptions) -> CallIdentity | None:
     found = (_text(values, word) for word in ("response_model", "request_model", "price_model"))
     return CallIdentity(
         own,
+        repeats,
         _text(values, "response_id")[:_MAX_NAME] or None,
         _provider(values, ranks).strip().lower(),
         frozenset(name for text in found if (name := text[:_MAX_NAME].strip().lower().rpartition("/")[2])),

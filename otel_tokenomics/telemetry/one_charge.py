@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from otel_tokenomics.attributes import names
-from otel_tokenomics.attributes.read import CallIdentity
+from otel_tokenomics.attributes.read import REPEATS, CallIdentity
 from otel_tokenomics.telemetry.foreign_spans import without_ours
 
 _INCLUSIVE: Final = (names.TOKENOMICS_SUBTREE_COST_TOTAL, names.TOKENOMICS_TRACE_COST_TOTAL)
-_MAX_DEPTH: Final = 4096
+#: What is further above a span stands for no call of the span's.
+_MAX_DEPTH: Final = 256
 _MAX_SPANS: Final = 8192
 _MAX_SPANS_OF_A_TRACE: Final = 1024
 
@@ -60,6 +61,7 @@ class RecentCalls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._traces: OrderedDict[int, deque[Charged]] = OrderedDict()
+        self._roots: deque[Charged] = deque(maxlen=_MAX_SPANS_OF_A_TRACE)
         self._spans = 0
         _live.add(self)
 
@@ -68,6 +70,8 @@ class RecentCalls:
         with self._lock:
             touched = {span.trace_id for span in batch if _may_change(span)}
             earlier = [span for trace_id in touched for span in self._traces.get(trace_id, ())]
+            if any(_is_open(span) and span.parent_id is None for span in batch):
+                earlier += self._roots
             changed = settle_batch([*earlier, *batch])[len(earlier) :]
             for span, attributes in zip(batch, changed, strict=True):
                 self._remember(span, attributes)
@@ -82,10 +86,14 @@ class RecentCalls:
         self._spans += len(spans) < _MAX_SPANS_OF_A_TRACE
         bears = span.before if attributes is None else attributes
         total = {key: bears[key] for key in (names.TOKENOMICS_COST_TOTAL,) if key in bears}
-        shadowed = bears.get(names.TOKENOMICS_COST_REASON) == "shadowed"
         after = total if span.priced_here and total else None
-        call = None if shadowed else span.call
-        spans.append(span._replace(before=total, after=after, call=call, left=True))
+        call = span.call
+        if call is not None and bears.get(names.TOKENOMICS_COST_REASON) in REPEATS:
+            call = call._replace(repeats=not call.own)
+        kept = span._replace(before=total, after=after, call=call, left=True)
+        spans.append(kept)
+        if span.parent_id is None and span.call is not None and span.call.own:
+            self._roots.append(kept)
         self._traces.move_to_end(span.trace_id)
         while self._spans > _MAX_SPANS:
             self._spans -= len(self._traces.popitem(last=False)[1])
@@ -106,20 +114,30 @@ def settle_batch(batch: Sequence[Charged]) -> list[dict[str, Any] | None]:
     for place, span in enumerate(batch):
         if span.call is not None:
             traces[span.trace_id].append(place)
+    lost: dict[int, str] = {}
     for calls in traces.values():
-        if len(calls) > 1 and any(_is_open(batch[place]) for place in calls):
-            for place, reason in _Repetitions(batch, above, calls).find().items():
-                changed[place] = without_ours(batch[place].attributes, None) | {
-                    names.TOKENOMICS_COST_STATUS: "not_applicable",
-                    names.TOKENOMICS_COST_REASON: reason,
-                }
+        if _may_repeat(batch, calls):
+            lost |= _Repetitions(batch, above, calls).find()
+    # A call outside any span begins a trace, and the span of it that nobody below could see begins another one.
+    roots = [at for calls in traces.values() for at in calls if batch[at].parent_id is None and at not in lost]
+    if _may_repeat(batch, roots):
+        lost |= _Repetitions(batch, above, roots).find_beside()
+    for place, reason in lost.items():
+        changed[place] = without_ours(batch[place].attributes, None) | {
+            names.TOKENOMICS_COST_STATUS: "not_applicable",
+            names.TOKENOMICS_COST_REASON: reason,
+        }
     _mark_partial(batch, above, changed)
     return changed
 
 
+def _may_repeat(batch: Sequence[Charged], calls: Sequence[int]) -> bool:
+    return len(calls) > 1 and any(_is_open(batch[place]) for place in calls)
+
+
 def _is_open(span: Charged) -> bool:
     """Return whether a charge can be taken off a span: it is not ours, and has not left yet."""
-    return span.call is not None and not span.call.own and not span.left
+    return span.call is not None and not span.call.own and not span.call.repeats and not span.left
 
 
 def _may_change(span: Charged) -> bool:
@@ -171,16 +189,25 @@ class _Repetitions:
                 self._copies[place] = first[batch[place].span_id]  # delivered twice
         # Who keeps a charge: ours, then the deepest, the earliest, the one with the smallest id.
         self._calls = sorted(first.values(), key=self._rank)
-        self._ours = [place for place in self._calls if self._identity(place).own and self._holds(place)]
+        #: Those of ours that stand somewhere below a span; below none the roots.
+        self._under: defaultdict[int | None, list[int]] = defaultdict(list)
+        for place in self._calls:
+            if self._identity(place).own and self._holds(place):
+                for parent in above[place].ids or (None,):
+                    self._under[parent].append(place)
 
     def find(self) -> dict[int, str]:
         """Return the places of the spans that lose their charge, with the reason."""
         self._by_response_id()
         self._by_ancestry()
         self._containers()
+        return self.find_beside()
+
+    def find_beside(self) -> dict[int, str]:
+        """Do the last step alone: of spans without a parent nothing else can tell."""
         self._beside()
         copied = {place: self._lost[first] for place, first in self._copies.items() if first in self._lost}
-        return self._lost | {place: reason for place, reason in copied.items() if _is_open(self._batch[place])}
+        return {place: reason for place, reason in (self._lost | copied).items() if _is_open(self._batch[place])}
 
     def _rank(self, place: int) -> tuple[bool, int, int, int]:
         span = self._batch[place]
@@ -192,7 +219,8 @@ class _Repetitions:
         return call
 
     def _open(self, place: int) -> bool:
-        return place not in self._lost and _is_open(self._batch[place])
+        """Return whether a span may lose its charge; one that lost it before meets its call once more."""
+        return place not in self._lost and (_is_open(self._batch[place]) or self._identity(place).repeats)
 
     def _holds(self, place: int) -> bool:
         """Return whether a span bears a charge; where ours could not be priced, nobody else's count of it is either."""
@@ -252,12 +280,8 @@ class _Repetitions:
 
     def _containers(self) -> None:
         """Somebody else's span above calls of ours, with at least their tokens: it repeats their sum."""
-        below: defaultdict[int, list[int]] = defaultdict(list)
-        for place in self._ours:
-            for ancestor in self._above[place].places:
-                below[ancestor].append(place)
         for place in self._calls:
-            inner = below.get(place)
+            inner = self._under.get(self._batch[place].span_id)
             if not inner or not self._open(place):
                 continue
             same = all(self._same_model(place, other) and not self._other_response(place, other) for other in inner)
@@ -271,35 +295,35 @@ class _Repetitions:
 
     def _beside(self) -> None:
         """Somebody else's span that nobody below could see: calls of ours under the same parent, within its time."""
-        left = [place for place in self._calls if self._open(place) and any(self._identity(place).tokens)]
+        batch = self._batch
+        left = [place for place in self._calls if self._open(place)]
         # The latest start first, each with the latest end that it holds: no other order joins more pairs.
-        left.sort(key=lambda at: (-self._batch[at].start, self._batch[at].end, self._batch[at].span_id))
+        left.sort(key=lambda at: (not self._identity(at).repeats, -batch[at].start, batch[at].end, batch[at].span_id))
         for place in left:
-            partners = [other for other in self._within(place) if self._same_counts(place, other)]
-            if partners:
-                batch = self._batch
+            if partners := [other for other in self._within(place) if self._stands_for(place, other)]:
                 self._shadow(place, min(partners, key=lambda at: (-batch[at].end, batch[at].start, batch[at].span_id)))
         for place in left:
-            if self._open(place):
-                parts = list(self._within(place))
-                if len(parts) > 1 and self._sum(parts) == self._identity(place).tokens:
-                    self._lost[place] = "container"
-                    self._met.update((part, self._batch[place].scope) for part in parts)
+            if not self._open(place) or self._identity(place).response_id:
+                continue
+            parts = [part for part in self._within(place) if self._same_model(place, part)]
+            if len(parts) > 1 and any(self._sum(parts)) and self._sum(parts) == self._identity(place).tokens:
+                self._lost[place] = "container"
+                self._met.update((part, batch[place].scope) for part in parts)
 
     def _within(self, place: int) -> Iterator[int]:
+        """Yield the calls of ours under the same parent in its time that met no span of that instrumentation yet."""
         span = self._batch[place]
-        for other in self._ours:
+        for other in self._under.get(span.parent_id, ()):
             inner = self._batch[other]
-            if (
-                span.start <= inner.start
-                and inner.end <= span.end
-                and span.parent_id is not None
-                and span.parent_id in self._above[other].ids
-                and (other, span.scope) not in self._met
-                and not (self._identity(place).response_id and self._identity(other).response_id)
-                and self._same_model(place, other)
-            ):
+            apart = span.parent_id is not None or inner.trace_id != span.trace_id
+            within = span.start <= inner.start and inner.end <= span.end
+            if apart and within and (other, span.scope) not in self._met:
                 yield other
+
+    def _stands_for(self, place: int, other: int) -> bool:
+        if self._identity(place).response_id and self._identity(other).response_id:
+            return not self._other_response(place, other) and self._same_party(place, other)
+        return self._same_model(place, other) and self._same_counts(place, other)
 
 
 def _mark_partial(batch: Sequence[Charged], above: Sequence[_Chain], changed: list[dict[str, Any] | None]) -> None:
