@@ -42,12 +42,18 @@ type Link struct {
 	ID    [8]byte
 }
 
-// Repeated returns what becomes of each call, or nil where all keep what they bear. parents is asked for at most once,
-// and only where some spans may stand for one call: it returns the parent of every span that is known.
+// Above is where a span stands: its parent, and the instrumentation that made it.
+type Above struct {
+	Parent [8]byte
+	Scope  string
+}
+
+// Repeated returns what becomes of each call, or nil where all keep what they bear. places is asked for at most once,
+// and only where some spans may stand for one call: it returns where every span stands that is known.
 //
 // What our SDK charged is never taken back, and is never somebody else's call: of the spans that it saw each is one
 // charge.
-func Repeated(calls []Call, parents func() map[Link][8]byte) []Verdict {
+func Repeated(calls []Call, places func() map[Link]Above) []Verdict {
 	if len(calls) < 2 || !slices.ContainsFunc(calls, isOpen) {
 		return nil
 	}
@@ -56,34 +62,37 @@ func Repeated(calls []Call, parents func() map[Link][8]byte) []Verdict {
 		groups[calls[place].Trace] = append(groups[calls[place].Trace], place)
 	}
 	var verdicts []Verdict
-	var above map[Link][8]byte
-	var roots []int
+	var above map[Link]Above
 	settle := func(group []int, step func(*repetitions)) {
 		if !mayRepeat(calls, group) {
 			return
 		}
 		if above == nil {
-			above, verdicts = parents(), make([]Verdict, len(calls))
+			above, verdicts = places(), make([]Verdict, len(calls))
 		}
 		found := newRepetitions(calls, group, above)
 		step(found)
 		found.write(verdicts)
 	}
 	for place := range calls {
-		group := groups[calls[place].Trace]
-		if group == nil {
-			continue
-		}
-		delete(groups, calls[place].Trace)
-		settle(group, (*repetitions).find)
-		for _, member := range group {
-			if calls[member].Parent == ([8]byte{}) && (verdicts == nil || verdicts[member] == Keeps) {
-				roots = append(roots, member)
-			}
+		if group := groups[calls[place].Trace]; group != nil {
+			delete(groups, calls[place].Trace)
+			settle(group, (*repetitions).find)
 		}
 	}
 	// A call outside any span begins a trace, and the span of it that nobody below could see begins another one.
-	settle(roots, (*repetitions).beside)
+	if slices.ContainsFunc(calls, func(call Call) bool { return call.Own && call.Parent == [8]byte{} }) {
+		if above == nil {
+			above, verdicts = places(), make([]Verdict, len(calls))
+		}
+		var roots []int
+		for place := range calls {
+			if verdicts[place] == Keeps && mayBeRoot(&calls[place], above) {
+				roots = append(roots, place)
+			}
+		}
+		settle(roots, (*repetitions).beside)
+	}
 	return verdicts
 }
 
@@ -107,10 +116,10 @@ type repetitions struct {
 	calls []Call
 	// order holds the places of the group, who keeps a charge first: ours, then the deepest, the earliest, the one with
 	// the smallest id.
-	order  []int
-	chains map[int][][8]byte
-	places map[[8]byte]int
-	lost   map[int]Verdict
+	order         []int
+	chains, hangs map[int][][8]byte
+	places        map[[8]byte]int
+	lost          map[int]Verdict
 	// met says which call of ours has met its span of which instrumentation: each makes one span for one call.
 	met map[meeting]bool
 	// under holds those of ours that stand somewhere below a span; below none the roots.
@@ -119,9 +128,10 @@ type repetitions struct {
 	copies map[int]int
 }
 
-func newRepetitions(calls []Call, group []int, above map[Link][8]byte) *repetitions {
+func newRepetitions(calls []Call, group []int, above map[Link]Above) *repetitions {
 	r := &repetitions{
-		calls: calls, chains: make(map[int][][8]byte, len(group)), places: make(map[[8]byte]int, len(group)),
+		calls: calls, chains: make(map[int][][8]byte, len(group)),
+		hangs: make(map[int][][8]byte, len(group)), places: make(map[[8]byte]int, len(group)),
 		under: map[[8]byte][]int{}, lost: map[int]Verdict{}, met: map[meeting]bool{}, copies: map[int]int{},
 	}
 	seen := map[[8]byte]bool{}
@@ -131,7 +141,7 @@ func newRepetitions(calls []Call, group []int, above map[Link][8]byte) *repetiti
 			continue
 		}
 		r.places[calls[place].ID] = place
-		r.chains[place] = chain(&calls[place], above, seen)
+		r.chains[place], r.hangs[place] = chain(&calls[place], above, seen)
 		r.order = append(r.order, place)
 	}
 	slices.SortStableFunc(r.order, func(one, other int) int {
@@ -154,18 +164,37 @@ func newRepetitions(calls []Call, group []int, above map[Link][8]byte) *repetiti
 	return r
 }
 
+// mayBeRoot says whether the call that a span stands for may have been made below no span at all.
+func mayBeRoot(call *Call, above map[Link]Above) bool {
+	if call.Parent == ([8]byte{}) {
+		return true
+	}
+	_, hangs := chain(call, above, map[[8]byte]bool{})
+	return slices.Contains(hangs, [8]byte{})
+}
+
 // chain returns the ids above a span, nearest first, the last of them perhaps of a span that is not known.
-func chain(call *Call, above map[Link][8]byte, seen map[[8]byte]bool) [][8]byte {
+//
+// hangs are the spans, zero for none, that may be current where the span's own call is made: its parent, and what stands
+// above parents that its own instrumentation made, for one that hides a span may hide them all.
+func chain(call *Call, above map[Link]Above, seen map[[8]byte]bool) (ids, hangs [][8]byte) {
 	clear(seen)
 	seen[call.ID] = true
-	var found [][8]byte
-	parent := call.Parent
-	for parent != ([8]byte{}) && !seen[parent] && len(found) < maxDepth {
-		found = append(found, parent)
+	parent, hidden := call.Parent, true
+	hangs = append(hangs, parent)
+	for parent != ([8]byte{}) && !seen[parent] && len(ids) < maxDepth {
+		ids = append(ids, parent)
 		seen[parent] = true
-		parent = above[Link{call.Trace, parent}]
+		known, there := above[Link{call.Trace, parent}]
+		if !there {
+			break
+		}
+		parent = known.Parent
+		if hidden = hidden && known.Scope == call.Scope; hidden {
+			hangs = append(hangs, parent)
+		}
 	}
-	return found
+	return ids, hangs
 }
 
 func compare(a, b bool) int {
@@ -333,20 +362,48 @@ func (r *repetitions) beside() {
 			bytes.Compare(a.ID[:], b.ID[:]),
 		)
 	})
-	for _, place := range left {
-		best := -1
-		for _, other := range r.under[r.calls[place].Parent] {
-			if standsFor(&r.calls[place], &r.calls[other]) && r.within(place, other) && (best < 0 || r.later(other, best)) {
-				best = other
+	for _, step := range [...]func(int) int{r.partner, r.higherPartner} {
+		for _, place := range left {
+			if !r.open(place) {
+				continue
 			}
-		}
-		if best >= 0 {
-			r.shadow(place, best)
+			if best := step(place); best >= 0 {
+				r.shadow(place, best)
+			}
 		}
 	}
 	for _, place := range left {
 		r.addUp(place)
 	}
+}
+
+// partner returns the call of ours below the same parent that a span stands for, or a negative number.
+func (r *repetitions) partner(place int) int {
+	best := -1
+	for _, other := range r.under[r.calls[place].Parent] {
+		best = r.better(place, other, best)
+	}
+	return best
+}
+
+// higherPartner looks beside a tree of which no span was current.
+func (r *repetitions) higherPartner(place int) int {
+	best := -1
+	for _, parent := range r.hangs[place][1:] {
+		for _, other := range r.under[parent] {
+			if r.calls[other].Parent == parent {
+				best = r.better(place, other, best)
+			}
+		}
+	}
+	return best
+}
+
+func (r *repetitions) better(place, other, best int) int {
+	if standsFor(&r.calls[place], &r.calls[other]) && r.mayMeet(place, other) && (best < 0 || r.later(other, best)) {
+		return other
+	}
+	return best
 }
 
 // addUp finds a span that names no response and bears just the sum of several calls of ours.
@@ -357,7 +414,7 @@ func (r *repetitions) addUp(place int) {
 	}
 	var parts []int
 	for _, other := range r.under[call.Parent] {
-		if sameModel(call, &r.calls[other]) && r.within(place, other) {
+		if sameModel(call, &r.calls[other]) && r.mayMeet(place, other) {
 			parts = append(parts, other)
 		}
 	}
@@ -376,14 +433,13 @@ func (r *repetitions) later(one, other int) bool {
 	return cmp.Or(cmp.Compare(b.End, a.End), cmp.Compare(a.Start, b.Start), bytes.Compare(a.ID[:], b.ID[:])) < 0
 }
 
-// within says whether a call of ours, under the same parent, may be what a span stands for: it lies in its time, and has
-// not met a span of that instrumentation yet.
-func (r *repetitions) within(place, other int) bool {
+// mayMeet says whether a call of ours lies in a span's time and met none of that instrumentation yet.
+func (r *repetitions) mayMeet(place, other int) bool {
 	span, inner := &r.calls[place], &r.calls[other]
 	if span.Start > inner.Start || inner.End > span.End || r.met[meeting{other, span.Scope}] {
 		return false
 	}
-	return span.Parent != ([8]byte{}) || inner.Trace != span.Trace && inner.Resource == span.Resource
+	return inner.Parent != ([8]byte{}) || inner.Trace != span.Trace && inner.Resource == span.Resource
 }
 
 func standsFor(one, other *Call) bool {

@@ -13,6 +13,8 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from opentelemetry.sdk.trace import ReadableSpan
+
 from otel_tokenomics.attributes import names
 from otel_tokenomics.attributes.read import REPEATS, CallIdentity
 from otel_tokenomics.telemetry.foreign_spans import without_ours
@@ -22,6 +24,8 @@ _INCLUSIVE: Final = (names.TOKENOMICS_SUBTREE_COST_TOTAL, names.TOKENOMICS_TRACE
 _MAX_DEPTH: Final = 256
 _MAX_SPANS: Final = 8192
 _MAX_SPANS_OF_A_TRACE: Final = 1024
+_MAX_ROOTS: Final = 256
+_MAX_STARTED: Final = 16_384
 
 
 class Charged(NamedTuple):
@@ -61,7 +65,7 @@ class RecentCalls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._traces: OrderedDict[int, deque[Charged]] = OrderedDict()
-        self._roots: deque[Charged] = deque(maxlen=_MAX_SPANS_OF_A_TRACE)
+        self._roots: deque[Charged] = deque(maxlen=_MAX_ROOTS)
         self._spans = 0
         _live.add(self)
 
@@ -70,7 +74,7 @@ class RecentCalls:
         with self._lock:
             touched = {span.trace_id for span in batch if _may_change(span)}
             earlier = [span for trace_id in touched for span in self._traces.get(trace_id, ())]
-            if any(_is_open(span) and span.parent_id is None for span in batch):
+            if any(_is_open(span) for span in batch):
                 earlier += self._roots
             changed = settle_batch([*earlier, *batch])[len(earlier) :]
             for span, attributes in zip(batch, changed, strict=True):
@@ -104,6 +108,18 @@ class RecentCalls:
 
 
 _live: weakref.WeakSet[RecentCalls] = weakref.WeakSet()
+#: (trace, span) -> parent and scope of the spans that began lately: those above a call are exported after it.
+_started: OrderedDict[tuple[int, int], tuple[int | None, str]] = OrderedDict()
+
+
+def note_start(span: ReadableSpan) -> None:
+    """Remember where a span stands, for the exporters of this process: without one nothing is kept."""
+    context, parent, scope = span.context, span.parent, span.instrumentation_scope
+    if _live and context is not None:
+        place = parent.span_id if parent is not None else None, scope.name if scope is not None else ""
+        _started[context.trace_id, context.span_id] = place
+        if len(_started) > _MAX_STARTED:
+            _started.popitem(last=False)
 
 
 def settle_batch(batch: Sequence[Charged]) -> list[dict[str, Any] | None]:
@@ -119,7 +135,7 @@ def settle_batch(batch: Sequence[Charged]) -> list[dict[str, Any] | None]:
         if _may_repeat(batch, calls):
             lost |= _Repetitions(batch, above, calls).find()
     # A call outside any span begins a trace, and the span of it that nobody below could see begins another one.
-    roots = [at for calls in traces.values() for at in calls if batch[at].parent_id is None and at not in lost]
+    roots = [at for calls in traces.values() for at in calls if None in above[at].hangs and at not in lost]
     if _may_repeat(batch, roots):
         lost |= _Repetitions(batch, above, roots).find_beside()
     for place, reason in lost.items():
@@ -145,10 +161,15 @@ def _may_change(span: Charged) -> bool:
 
 
 class _Chain(NamedTuple):
-    """What is known of the spans above one: their places in the batch, and their ids, nearest first."""
+    """What is known of the spans above one: their places in the batch, and their ids, nearest first.
+
+    ``hangs`` are the spans, None for none, that may be current where the span's own call is made: its parent, and what
+    stands above parents that its own instrumentation made, for one that hides a span may hide them all.
+    """
 
     places: tuple[int, ...]
     ids: tuple[int, ...]
+    hangs: tuple[int | None, ...]
 
 
 def _chains(batch: Sequence[Charged]) -> list[_Chain]:
@@ -161,17 +182,26 @@ def _chains(batch: Sequence[Charged]) -> list[_Chain]:
 def _chain(span: Charged, batch: Sequence[Charged], places: Mapping[tuple[int, int], int]) -> _Chain:
     found: list[int] = []
     ids: list[int] = []
+    hangs = [span.parent_id]
     seen = {span.span_id}
     parent = span.parent_id
+    hidden = True
     while parent is not None and parent not in seen and len(ids) < _MAX_DEPTH:
         ids.append(parent)
         seen.add(parent)
         place = places.get((span.trace_id, parent))
-        if place is None:
+        if place is not None:
+            found.append(place)
+            above, scope = batch[place].parent_id, batch[place].scope
+        elif (known := _started.get((span.trace_id, parent))) is not None:
+            above, scope = known
+        else:
             break
-        found.append(place)
-        parent = batch[place].parent_id
-    return _Chain(tuple(found), tuple(ids))
+        parent = above
+        hidden = hidden and scope == span.scope
+        if hidden:
+            hangs.append(parent)
+    return _Chain(tuple(found), tuple(ids), tuple(hangs))
 
 
 class _Repetitions:
@@ -294,14 +324,17 @@ class _Repetitions:
         return sum([given for given, _ in tokens]), sum([made for _, made in tokens])
 
     def _beside(self) -> None:
-        """Somebody else's span that nobody below could see: calls of ours under the same parent, within its time."""
+        """Somebody else's span that nobody below could see: calls of ours under its parent, within its time."""
         batch = self._batch
         left = [place for place in self._calls if self._open(place)]
         # The latest start first, each with the latest end that it holds: no other order joins more pairs.
         left.sort(key=lambda at: (not self._identity(at).repeats, -batch[at].start, batch[at].end, batch[at].span_id))
-        for place in left:
-            if partners := [other for other in self._within(place) if self._stands_for(place, other)]:
-                self._shadow(place, min(partners, key=lambda at: (-batch[at].end, batch[at].start, batch[at].span_id)))
+        for step in (self._within, self._above_hidden):
+            for place in left:
+                partners = [at for at in step(place) if self._stands_for(place, at)] if self._open(place) else []
+                if partners:
+                    holder = min(partners, key=lambda at: (-batch[at].end, batch[at].start, batch[at].span_id))
+                    self._shadow(place, holder)
         for place in left:
             if not self._open(place) or self._identity(place).response_id:
                 continue
@@ -311,14 +344,23 @@ class _Repetitions:
                 self._met.update((part, batch[place].scope) for part in parts)
 
     def _within(self, place: int) -> Iterator[int]:
-        """Yield the calls of ours under the same parent in its time that met no span of that instrumentation yet."""
-        span = self._batch[place]
-        for other in self._under.get(span.parent_id, ()):
-            inner = self._batch[other]
-            apart = span.parent_id is not None or inner.trace_id != span.trace_id
-            within = span.start <= inner.start and inner.end <= span.end
-            if apart and within and (other, span.scope) not in self._met:
-                yield other
+        """Yield the calls of ours below the same parent that the span may stand for."""
+        parent = self._batch[place].parent_id
+        return (other for other in self._under.get(parent, ()) if self._may_meet(place, other))
+
+    def _above_hidden(self, place: int) -> Iterator[int]:
+        """Yield those that hang higher, beside a tree of which no span was current."""
+        for parent in self._above[place].hangs[1:]:
+            for other in self._under.get(parent, ()):
+                if self._batch[other].parent_id == parent and self._may_meet(place, other):
+                    yield other
+
+    def _may_meet(self, place: int, other: int) -> bool:
+        """Return whether a call of ours lies in a span's time and met none of that instrumentation yet."""
+        span, inner = self._batch[place], self._batch[other]
+        apart = inner.parent_id is not None or inner.trace_id != span.trace_id
+        within = span.start <= inner.start and inner.end <= span.end
+        return apart and within and (other, span.scope) not in self._met
 
     def _stands_for(self, place: int, other: int) -> bool:
         if self._identity(place).response_id and self._identity(other).response_id:

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import get_current_span
 
 from otel_tokenomics.tags import current_tags
+from otel_tokenomics.telemetry import one_charge
 from otel_tokenomics.telemetry.rollup import remember_parent
 
 
@@ -26,6 +27,7 @@ class TagProcessor(SpanProcessor):
         tags = current_tags(parent_context)
         if tags or self.defaults:
             span.set_attributes({**self.defaults, **tags} if self.defaults else tags)
+        one_charge.note_start(span)
         if span.parent is not None and not span.parent.is_remote:
             remember_parent(span, get_current_span(parent_context))
 

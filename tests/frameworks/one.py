@@ -343,6 +343,7 @@ def describe(span: ReadableSpan) -> dict[str, Any]:
         "status": attributes.get("tokenomics.cost.status"),
         "tokens": sum(tokens) if None not in tokens else None,
         "subtree": attributes.get("tokenomics.subtree.cost.total"),
+        "partial": attributes.get("tokenomics.subtree.partial"),
         "team": attributes.get("tokenomics.tag.team"),
         "id": context.span_id if context else 0,
         "parent": span.parent.span_id if span.parent else None,
@@ -350,10 +351,12 @@ def describe(span: ReadableSpan) -> dict[str, Any]:
     }
 
 
-def priced_at_export(spans: Sequence[ReadableSpan]) -> tuple[ReadableSpan, ...]:
-    """Return the spans as they leave where the exporter prices foreign ones too."""
+def priced_at_export(spans: Sequence[ReadableSpan], size: int) -> tuple[ReadableSpan, ...]:
+    """Return the spans as they leave, so many in a batch, where the exporter prices foreign ones too."""
     inner = InMemorySpanExporter()
-    tk.PricingSpanExporter(inner).export(spans)
+    exporter = tk.PricingSpanExporter(inner)
+    for start in range(0, len(spans), size):
+        exporter.export(spans[start : start + size])
     return inner.get_finished_spans()
 
 
@@ -411,7 +414,8 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
                 "metrics": {key: value - before.get(key, 0) for key, value in sums.items()},
                 "spans": [describe(span) for span in spans],
                 "content": CANARY in written or "Oslo" in written,
-                "at_export": [describe(span) for span in priced_at_export(spans)],
+                "at_export": [describe(span) for span in priced_at_export(spans, len(spans))],
+                "one_by_one": [describe(span) for span in priced_at_export(spans, 1)],
                 "baggage": [seen.headers.get("baggage", "") for seen in provider.ledger.requests],
             }
             before = sums

@@ -77,7 +77,7 @@ func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
 			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
 		}
 	}()
-	verdicts := rollup.Repeated(work.calls.calls, func() map[rollup.Link][8]byte { return parents(traces) })
+	verdicts := rollup.Repeated(work.calls.calls, func() map[rollup.Link]rollup.Above { return standing(traces) })
 	for index, verdict := range verdicts {
 		if verdict == rollup.Keeps {
 			continue
@@ -92,15 +92,16 @@ func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
 	}
 }
 
-// parents returns the parent of every span of a batch.
-func parents(traces ptrace.Traces) map[rollup.Link][8]byte {
-	found := make(map[rollup.Link][8]byte, traces.SpanCount())
+// standing returns where every span of a batch stands.
+func standing(traces ptrace.Traces) map[rollup.Link]rollup.Above {
+	found := make(map[rollup.Link]rollup.Above, traces.SpanCount())
 	for _, resource := range traces.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
+			name := scope.Scope().Name()
 			for _, span := range scope.Spans().All() {
 				link := rollup.Link{Trace: span.TraceID(), ID: span.SpanID()}
 				if _, there := found[link]; !there {
-					found[link] = span.ParentSpanID()
+					found[link] = rollup.Above{Parent: span.ParentSpanID(), Scope: name}
 				}
 			}
 		}
