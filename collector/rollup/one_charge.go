@@ -354,11 +354,11 @@ func (r *repetitions) beside() {
 			left = append(left, place)
 		}
 	}
-	// The latest start first, each with the latest end that it holds: no other order joins more pairs.
+	// The earliest end first, each with the earliest start that it holds: no other order joins more pairs.
 	slices.SortStableFunc(left, func(one, other int) int {
 		a, b := &r.calls[one], &r.calls[other]
 		return cmp.Or(
-			-compare(a.Repeats, b.Repeats), cmp.Compare(b.Start, a.Start), cmp.Compare(a.End, b.End),
+			-compare(a.Repeats, b.Repeats), cmp.Compare(a.End, b.End), cmp.Compare(b.Start, a.Start),
 			bytes.Compare(a.ID[:], b.ID[:]),
 		)
 	})
@@ -400,7 +400,7 @@ func (r *repetitions) higherPartner(place int) int {
 }
 
 func (r *repetitions) better(place, other, best int) int {
-	if standsFor(&r.calls[place], &r.calls[other]) && r.mayMeet(place, other) && (best < 0 || r.later(other, best)) {
+	if standsFor(&r.calls[place], &r.calls[other]) && r.mayMeet(place, other) && (best < 0 || r.earlier(other, best)) {
 		return other
 	}
 	return best
@@ -427,10 +427,10 @@ func (r *repetitions) addUp(place int) {
 	}
 }
 
-// later says whether a call ends later than another, or else comes first.
-func (r *repetitions) later(one, other int) bool {
+// earlier says whether a call begins before another, or else comes first.
+func (r *repetitions) earlier(one, other int) bool {
 	a, b := &r.calls[one], &r.calls[other]
-	return cmp.Or(cmp.Compare(b.End, a.End), cmp.Compare(a.Start, b.Start), bytes.Compare(a.ID[:], b.ID[:])) < 0
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), bytes.Compare(a.ID[:], b.ID[:])) < 0
 }
 
 // mayMeet says whether a call of ours lies in a span's time and met none of that instrumentation yet.

@@ -13,8 +13,6 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from opentelemetry.sdk.trace import ReadableSpan
-
 from otel_tokenomics.attributes import names
 from otel_tokenomics.attributes.read import REPEATS, CallIdentity
 from otel_tokenomics.telemetry.foreign_spans import without_ours
@@ -112,12 +110,10 @@ _live: weakref.WeakSet[RecentCalls] = weakref.WeakSet()
 _started: OrderedDict[tuple[int, int], tuple[int | None, str]] = OrderedDict()
 
 
-def note_start(span: ReadableSpan) -> None:
+def note_start(trace_id: int, span_id: int, parent_id: int | None, scope: str) -> None:
     """Remember where a span stands, for the exporters of this process: without one nothing is kept."""
-    context, parent, scope = span.context, span.parent, span.instrumentation_scope
-    if _live and context is not None:
-        place = parent.span_id if parent is not None else None, scope.name if scope is not None else ""
-        _started[context.trace_id, context.span_id] = place
+    if _live:
+        _started[trace_id, span_id] = parent_id, scope
         if len(_started) > _MAX_STARTED:
             _started.popitem(last=False)
 
@@ -327,13 +323,14 @@ class _Repetitions:
         """Somebody else's span that nobody below could see: calls of ours under its parent, within its time."""
         batch = self._batch
         left = [place for place in self._calls if self._open(place)]
-        # The latest start first, each with the latest end that it holds: no other order joins more pairs.
-        left.sort(key=lambda at: (not self._identity(at).repeats, -batch[at].start, batch[at].end, batch[at].span_id))
+        # The earliest end first, each with the earliest start that it holds: no other order joins more pairs, and it is
+        # the order in which they come where each is exported as it ends.
+        left.sort(key=lambda at: (not self._identity(at).repeats, batch[at].end, -batch[at].start, batch[at].span_id))
         for step in (self._within, self._above_hidden):
             for place in left:
                 partners = [at for at in step(place) if self._stands_for(place, at)] if self._open(place) else []
                 if partners:
-                    holder = min(partners, key=lambda at: (-batch[at].end, batch[at].start, batch[at].span_id))
+                    holder = min(partners, key=lambda at: (batch[at].start, -batch[at].end, batch[at].span_id))
                     self._shadow(place, holder)
         for place in left:
             if not self._open(place) or self._identity(place).response_id:

@@ -351,12 +351,10 @@ def describe(span: ReadableSpan) -> dict[str, Any]:
     }
 
 
-def priced_at_export(spans: Sequence[ReadableSpan], size: int) -> tuple[ReadableSpan, ...]:
-    """Return the spans as they leave, so many in a batch, where the exporter prices foreign ones too."""
+def priced_at_export(spans: Sequence[ReadableSpan]) -> tuple[ReadableSpan, ...]:
+    """Return the spans as they leave in one batch, where the exporter prices foreign ones too."""
     inner = InMemorySpanExporter()
-    exporter = tk.PricingSpanExporter(inner)
-    for start in range(0, len(spans), size):
-        exporter.export(spans[start : start + size])
+    tk.PricingSpanExporter(inner).export(spans)
     return inner.get_finished_spans()
 
 
@@ -373,7 +371,9 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
         ]
         for step in {"ours first": steps, "theirs first": steps[::-1], "without ours": steps[1:]}[order]:
             step()
+        one_by_one = InMemorySpanExporter()
         tracers.add_span_processor(SimpleSpanProcessor(exporter))
+        tracers.add_span_processor(SimpleSpanProcessor(tk.PricingSpanExporter(one_by_one)))
         if framework.startswith("openai_agents"):
             agents = importlib.import_module("agents")
             kept = [
@@ -392,6 +392,7 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
             if only and name not in only:
                 continue
             exporter.clear()
+            one_by_one.clear()
             provider.ledger.billed.clear()
             provider.ledger.requests.clear()
             if name.endswith("tools"):
@@ -414,8 +415,8 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
                 "metrics": {key: value - before.get(key, 0) for key, value in sums.items()},
                 "spans": [describe(span) for span in spans],
                 "content": CANARY in written or "Oslo" in written,
-                "at_export": [describe(span) for span in priced_at_export(spans, len(spans))],
-                "one_by_one": [describe(span) for span in priced_at_export(spans, 1)],
+                "at_export": [describe(span) for span in priced_at_export(spans)],
+                "one_by_one": [describe(span) for span in one_by_one.get_finished_spans()],
                 "baggage": [seen.headers.get("baggage", "") for seen in provider.ledger.requests],
             }
             before = sums
