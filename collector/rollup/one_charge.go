@@ -317,7 +317,7 @@ func (r *repetitions) byAncestry() {
 }
 
 func sameCall(one, other *Call) bool {
-	return sameModel(one, other) && sameCounts(one, other) && !otherResponse(one, other)
+	return sameCounts(one, other) && sameModel(one, other) && !otherResponse(one, other)
 }
 
 // containers finds somebody else's span above calls of ours, with at least their tokens: it repeats their sum.
@@ -400,7 +400,7 @@ func (r *repetitions) higherPartner(place int) int {
 }
 
 func (r *repetitions) better(place, other, best int) int {
-	if standsFor(&r.calls[place], &r.calls[other]) && r.mayMeet(place, other) && (best < 0 || r.earlier(other, best)) {
+	if r.mayMeet(place, other) && standsFor(&r.calls[place], &r.calls[other]) && (best < 0 || r.earlier(other, best)) {
 		return other
 	}
 	return best
@@ -436,15 +436,16 @@ func (r *repetitions) earlier(one, other int) bool {
 // mayMeet says whether a call of ours lies in a span's time and met none of that instrumentation yet.
 func (r *repetitions) mayMeet(place, other int) bool {
 	span, inner := &r.calls[place], &r.calls[other]
-	if span.Start > inner.Start || inner.End > span.End || r.met[meeting{other, span.Scope}] {
+	if span.Start > inner.Start || inner.End > span.End {
 		return false
 	}
-	return inner.Parent != ([8]byte{}) || inner.Trace != span.Trace && inner.Resource == span.Resource
+	apart := inner.Parent != ([8]byte{}) || inner.Trace != span.Trace && inner.Resource == span.Resource
+	return apart && !r.met[meeting{other, span.Scope}]
 }
 
 func standsFor(one, other *Call) bool {
 	if bothNamed(one, other) {
 		return one.ResponseID == other.ResponseID && sameParty(one, other)
 	}
-	return sameModel(one, other) && sameCounts(one, other)
+	return sameCounts(one, other) && sameModel(one, other)
 }
