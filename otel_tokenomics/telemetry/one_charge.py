@@ -209,12 +209,12 @@ class _Repetitions:
         #: Which call of ours has met its span of which instrumentation: each makes one span for one call.
         self._met: set[tuple[int, str]] = set()
         self._copies: dict[int, int] = {}
-        first: dict[int, int] = {}
+        self._first: dict[int, int] = {}
         for place in calls:
-            if first.setdefault(batch[place].span_id, place) != place:
-                self._copies[place] = first[batch[place].span_id]  # delivered twice
+            if self._first.setdefault(batch[place].span_id, place) != place:
+                self._copies[place] = self._first[batch[place].span_id]  # delivered twice
         # Who keeps a charge: ours, then the deepest, the earliest, the one with the smallest id.
-        self._calls = sorted(first.values(), key=self._rank)
+        self._calls = sorted(self._first.values(), key=self._rank)
         #: Those of ours that stand somewhere below a span; below none the roots.
         self._under: defaultdict[int | None, list[int]] = defaultdict(list)
         for place in self._calls:
@@ -290,10 +290,10 @@ class _Repetitions:
 
     def _by_ancestry(self) -> None:
         """A framework's span over its client's: one line of ancestors, the same model and the same tokens."""
-        calls = set(self._calls)
         for place in self._calls:
-            for ancestor in self._above[place].places:
-                if ancestor not in calls or not self._same_call(place, ancestor):
+            for above in self._above[place].ids:
+                ancestor = self._first.get(above)
+                if ancestor is None or not self._same_call(place, ancestor):
                     continue
                 if self._open(ancestor) and self._holds(place):
                     self._shadow(ancestor, place)
