@@ -39,6 +39,8 @@ WRITTEN: Final = frozenset(
         names.TOKENOMICS_PRICE_MODEL, names.TOKENOMICS_PRICE_MATCH, names.TOKENOMICS_USAGE_ACCOUNTING,
     }
 )  # fmt: skip
+#: Reasons for which a call's span bears no charge although it bears the tokens: another one has it.
+REPEATS: Final = ("shadowed", "container")
 _READ_APART: Final = ("kind", "estimate_of_others", "response_tier")
 #: word -> the keys under which it is read, the first that is there wins
 _SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -53,6 +55,7 @@ _SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "langfuse_type": ("langfuse.observation.type",),
     "port": (names.SERVER_PORT,),
     "response_status": (names.GEN_AI_RESPONSE_STATUS,),
+    "response_id": (names.GEN_AI_RESPONSE_ID,),
     "error_type": (names.ERROR_TYPE,),
     "first_chunk": (names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK,),
     "tier_response": (
@@ -78,6 +81,7 @@ _SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "cost_reason": (names.TOKENOMICS_COST_REASON,),
     "price_book": (names.TOKENOMICS_PRICE_BOOK,),
     "price_sku": (names.TOKENOMICS_PRICE_SKU,),
+    "price_model": (names.TOKENOMICS_PRICE_MODEL,),
     "accounting": (names.TOKENOMICS_USAGE_ACCOUNTING,),
     "charge_kind": (names.TOKENOMICS_CHARGE_KIND,),
     "usage_source": (names.TOKENOMICS_USAGE_SOURCE,),
@@ -169,6 +173,20 @@ class SpanReading(NamedTuple):
     tokens: tuple[int, int] = (0, 0)
 
 
+class CallIdentity(NamedTuple):
+    """What joins the spans of one call. ``own``: our SDK saw it; ``models``: every name of it, without its maker's.
+
+    ``repeats``: a step of ours found that somebody else's span repeats another's charge.
+    """
+
+    own: bool
+    repeats: bool
+    response_id: str | None
+    provider: str
+    models: frozenset[str]
+    tokens: tuple[int, int]
+
+
 _PASS: Final = SpanReading("pass")
 
 
@@ -193,6 +211,46 @@ def read_span(view: SpanView, options: ReadOptions) -> SpanReading:
     if view.server and not options.price_server_spans:
         return SpanReading("not_applicable", "server_side", kind.operation)
     return _call(view, options, values, ranks, kind.operation)
+
+
+def identity_of(view: SpanView, options: ReadOptions) -> CallIdentity | None:
+    """Return what a call is known by that is priced, unpriced or repeats another's charge; None for all else."""
+    values, ranks = _values(view.attributes)
+    if "charge_kind" in values or any(word in values and not isinstance(values[word], str) for word in _DECIDING):
+        return None
+    own = view.scope == OWN_SCOPE or "call_end" in values
+    role = _kind(values).role
+    status = _text(values, "cost_status")
+    repeats = not own and status == "not_applicable" and _text(values, "cost_reason") in REPEATS
+    if not own and (role != "call" or (status in ("", "not_applicable") and not repeats)):
+        return None
+    if own and role != "call" and "cost_total" not in values:
+        return None
+    tally = Tally(values, _source(view, options, values, _provider(values, ranks)))
+    found = (_text(values, word) for word in ("response_model", "request_model", "price_model"))
+    return CallIdentity(
+        own,
+        repeats,
+        _text(values, "response_id")[:_MAX_NAME] or None,
+        _provider(values, ranks).strip().lower(),
+        frozenset(name for text in found if (name := text[:_MAX_NAME].strip().lower().rpartition("/")[2])),
+        (tally.input or 0, tally.output or 0),
+    )
+
+
+def _provider(values: Mapping[str, Any], ranks: Mapping[str, int]) -> str:
+    provider = _text(values, "provider")[:_MAX_NAME]
+    if provider and names.READ_AS["provider"][ranks["provider"]] == "ai.model.provider":
+        return provider.partition(".")[0]  # anthropic.messages is the provider and its API
+    return provider
+
+
+def _source(view: SpanView, options: ReadOptions, values: Mapping[str, Any], provider: str) -> Source:
+    return Source(
+        emitter_of(view.scope, view.scope_version), maker_of(provider), view.scope == OWN_SCOPE,
+        view.scope in VERCEL_SCOPES, "vercel_detail" in values, "vercel_operation" in values,
+        _text(values, "accounting") == EXCLUSIVE, options.usage_convention,
+    )  # fmt: skip
 
 
 def _values(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
@@ -258,18 +316,9 @@ def _call(
     view: SpanView, options: ReadOptions, values: Mapping[str, Any], ranks: Mapping[str, int], operation: str
 ) -> SpanReading:
     own = view.scope == OWN_SCOPE
-    provider = _text(values, "provider")[:_MAX_NAME]
-    if provider and names.READ_AS["provider"][ranks["provider"]] == "ai.model.provider":
-        provider = provider.partition(".")[0]  # anthropic.messages is the provider and its API
+    provider = _provider(values, ranks)
     host, port, path = _address(values)
-    tally = Tally(
-        values,
-        Source(
-            emitter_of(view.scope, view.scope_version), maker_of(provider), own, view.scope in VERCEL_SCOPES,
-            "vercel_detail" in values, "vercel_operation" in values, _text(values, "accounting") == EXCLUSIVE,
-            options.usage_convention,
-        ),
-    )  # fmt: skip
+    tally = Tally(values, _source(view, options, values, provider))
     facts, stated_tier = _facts(values)
     found = SpanReading(
         "price",

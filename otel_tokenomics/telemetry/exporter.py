@@ -21,7 +21,7 @@ from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import PriceBook
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.foreign_spans import ForeignPricing
-from otel_tokenomics.telemetry.one_charge import Charged, settle_batch
+from otel_tokenomics.telemetry.one_charge import Charged, RecentCalls
 
 _SERVER_KINDS: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
 _live: weakref.WeakSet[PricingSpanExporter] = weakref.WeakSet()
@@ -39,6 +39,7 @@ class PricingSpanExporter(SpanExporter):
         if settings is None:
             pricebook_source.configure(self._settings)
         self._pricing: tuple[PriceBook, ForeignPricing] | None = None
+        self._recent = RecentCalls()
         _live.add(self)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -57,8 +58,7 @@ class PricingSpanExporter(SpanExporter):
     def _priced(self, spans: Sequence[ReadableSpan]) -> Sequence[ReadableSpan]:
         try:
             pricing = self._current()
-            batch = [_charged(span, self._attributes_of(pricing, span)) for span in spans]
-            changed = settle_batch(batch)
+            changed = self._recent.settle([self._charged(pricing, span) for span in spans])
         except Exception as error:  # noqa: BLE001  # our failure never loses a span
             failures.report("export", error)
             return spans
@@ -73,12 +73,27 @@ class PricingSpanExporter(SpanExporter):
             self._pricing = book, ForeignPricing(self._settings, book)
         return self._pricing[1]
 
-    def _attributes_of(self, pricing: ForeignPricing, span: ReadableSpan) -> dict[str, Any] | None:
+    def _charged(self, pricing: ForeignPricing, span: ReadableSpan) -> Charged:
+        context, parent, scope = span.context, span.parent, span.instrumentation_scope
+        placed = Charged(
+            context.trace_id if context is not None else 0,
+            context.span_id if context is not None else 0,
+            parent.span_id if parent is not None else None,
+            span.start_time or 0,
+            span.end_time or 0,
+            scope.name if scope is not None else "",
+            span.attributes or {},
+            None,
+            None,
+        )
         try:
-            return pricing.attributes_of(_view(span))
+            view = _view(span)
+            after = pricing.attributes_of(view)
+            bears = view.attributes if after is None else after
+            return placed._replace(after=after, call=pricing.identity_of(view._replace(attributes=bears)))
         except Exception as error:  # noqa: BLE001  # one span that nobody foresaw must not keep the others unpriced
             failures.report("export", error)
-            return None
+            return placed
 
 
 class OTLPPricingSpanExporter(PricingSpanExporter):
@@ -119,18 +134,6 @@ def _exception(events: Sequence[Event]) -> str:
         if isinstance(kind, str):
             return kind
     return ""
-
-
-def _charged(span: ReadableSpan, attributes: dict[str, Any] | None) -> Charged:
-    context, parent = span.context, span.parent
-    return Charged(
-        context.trace_id if context is not None else 0,
-        context.span_id if context is not None else 0,
-        parent.span_id if parent is not None else None,
-        span.start_time or 0,
-        span.attributes or {},
-        attributes,
-    )
 
 
 def _copy(span: ReadableSpan, attributes: Mapping[str, Any]) -> ReadableSpan:

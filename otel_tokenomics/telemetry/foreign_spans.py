@@ -15,9 +15,11 @@ from otel_tokenomics.attributes import names
 from otel_tokenomics.attributes.read import (
     MAX_ATTRIBUTES,
     WRITTEN,
+    CallIdentity,
     ReadOptions,
     SpanReading,
     SpanView,
+    identity_of,
     own_total,
     read_span,
     worth_reading,
@@ -71,6 +73,12 @@ class ForeignPricing:
             names.TOKENOMICS_COST_STATUS: "not_applicable",
             names.TOKENOMICS_COST_REASON: found.reason,
         }
+
+    def identity_of(self, view: SpanView) -> CallIdentity | None:
+        """Return what joins a span, once it is priced, with the others of its call; None where it stands for none."""
+        if not worth_reading(view.attributes) or len(view.attributes) > MAX_ATTRIBUTES:
+            return None
+        return identity_of(view, self._options)
 
     def _placed(self, found: SpanReading) -> tuple[SpanReading, bool]:
         """Apply the settings that name addresses; return also whether somebody else charges the call."""

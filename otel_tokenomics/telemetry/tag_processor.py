@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import get_current_span
 
 from otel_tokenomics.tags import current_tags
+from otel_tokenomics.telemetry import one_charge
 from otel_tokenomics.telemetry.rollup import remember_parent
 
 
@@ -26,6 +27,7 @@ class TagProcessor(SpanProcessor):
         tags = current_tags(parent_context)
         if tags or self.defaults:
             span.set_attributes({**self.defaults, **tags} if self.defaults else tags)
+        _note_start(span)
         if span.parent is not None and not span.parent.is_remote:
             remember_parent(span, get_current_span(parent_context))
 
@@ -41,3 +43,10 @@ class TagProcessor(SpanProcessor):
         """Return at once: nothing is held here."""
         del timeout_millis
         return True
+
+
+def _note_start(span: Span) -> None:
+    context, parent, scope = span.context, span.parent, span.instrumentation_scope
+    if context is not None:
+        above = parent.span_id if parent is not None else None
+        one_charge.note_start(context.trace_id, context.span_id, above, scope.name if scope is not None else "")

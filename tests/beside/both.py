@@ -8,10 +8,11 @@ import gc
 import importlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -21,6 +22,7 @@ from otel_tokenomics.demo.provider import LocalProvider, Scenario
 from otel_tokenomics.instrumentation.engine import Engine
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.telemetry import failures
+from otel_tokenomics.telemetry.exporter import PricingSpanExporter
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Recorder
 
@@ -34,6 +36,7 @@ OTHERS = {
 }
 #: Options that make the anthropic client trace itself; empty unless a third argument asks for it.
 NATIVE: dict[str, Any] = {}
+SETTINGS = Settings.resolve(environment={})
 MESSAGES: Any = [{"role": "user", "content": "How do I reset my password?"}]
 
 
@@ -55,6 +58,16 @@ async def acreate(library: str, provider: LocalProvider, **options: Any) -> Any:
     return await client.messages.create(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES, **options)
 
 
+def total(spans: Sequence[ReadableSpan]) -> float:
+    return sum((span.attributes or {}).get("tokenomics.cost.total", 0.0) for span in spans)  # type: ignore[misc]
+
+
+def priced_at_export(spans: Sequence[ReadableSpan]) -> Sequence[ReadableSpan]:
+    inner = InMemorySpanExporter()
+    PricingSpanExporter(inner, settings=SETTINGS).export(spans)
+    return inner.get_finished_spans()
+
+
 class Beside:
     """Both instrumentations at work, on one tracer provider."""
 
@@ -64,6 +77,9 @@ class Beside:
         self.exporter = InMemorySpanExporter()
         self.tracers = TracerProvider()
         self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        #: What leaves where foreign spans are priced too and each is sent as it ends.
+        self.one_by_one = InMemorySpanExporter()
+        self.tracers.add_span_processor(SimpleSpanProcessor(PricingSpanExporter(self.one_by_one, settings=SETTINGS)))
         if NATIVE:
             NATIVE["open_telemetry"] = {"tracer_provider": self.tracers}
         settings = Settings.resolve(environment={}, endpoints=provider.endpoints)
@@ -159,6 +175,8 @@ def main(name: str, order: str, native: str = "") -> None:
         for call in FORMS:
             beside.costs.clear()
             beside.exporter.clear()
+            beside.one_by_one.clear()
+            provider.ledger.billed.clear()
             done = call(beside)
             if done is not None:
                 asyncio.run(done)
@@ -170,8 +188,11 @@ def main(name: str, order: str, native: str = "") -> None:
                 "spans": [
                     (span.instrumentation_scope.name, span.attributes.get("tokenomics.cost.total")) for span in spans
                 ],
+                "at_export": total(priced_at_export(spans)),
+                "one_by_one": total(beside.one_by_one.get_finished_spans()),
+                "usage": [dict(line.usage) for line in provider.ledger.billed],
             }
-        result["billed"] = len(provider.ledger.billed)
+        result["billed"] = sum(len(result[call.__name__]["usage"]) for call in FORMS)
         beside.stop()
         beside.costs.clear()
         plain(beside)

@@ -36,6 +36,9 @@ FORMS = {
     "refused": ("not_applicable", "not_applicable"),
     "helper": ("priced", "priced"),
 }
+#: Dollars per million tokens of input and output: gpt-5.4 and claude-sonnet-5-5 as published.
+RATES = {name: (2.5, 15.0) if name.endswith("openai") else (2.0, 10.0) for name in OTHERS}
+SIDES = (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
 #: Others do not make their span current around the streaming helper.
 HIDE_THE_HELPERS = frozenset({"openinference-anthropic", "openllmetry-openai"})
 
@@ -83,6 +86,25 @@ def test_the_clients_own_span_is_innermost_and_holds_the_charge(name: str, order
             assert charged == [("com.anthropic.sdk.python", pytest.approx(charge / 1e12))], form
     assert result["restored"]
     assert result["failures"] == {}
+
+
+@pytest.mark.parametrize("order", ["ours first", "theirs first"])
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_priced_at_export_too_the_sum_is_the_bill(name: str, order: str) -> None:
+    """No span is open around the calls, so a span that hides begins a trace of its own."""
+    for native in ("", "native") if name.endswith("anthropic") else ("",):
+        result = run(name, order, *([native] if native else []))
+        for form in ("plain", "stream", "aplain", "astream", "helper"):
+            (usage,) = result[form]["usage"]
+            given, made = (usage.get(key) or usage[other] for key, other in SIDES)
+            bill = given * RATES[name][0] + made * RATES[name][1]
+            assert bill > 0
+            for sent in ("at_export", "one_by_one"):
+                assert result[form][sent] == pytest.approx(bill / 1e6, rel=1e-9), (form, sent, native)
+        for form in ("left", "aleft", "refused"):
+            for sent in ("at_export", "one_by_one"):
+                charge = result[form]["charges"][0] or 0
+                assert result[form][sent] == pytest.approx(charge / 1e12), (form, sent, native)
 
 
 def test_status_names_them() -> None:

@@ -343,6 +343,7 @@ def describe(span: ReadableSpan) -> dict[str, Any]:
         "status": attributes.get("tokenomics.cost.status"),
         "tokens": sum(tokens) if None not in tokens else None,
         "subtree": attributes.get("tokenomics.subtree.cost.total"),
+        "partial": attributes.get("tokenomics.subtree.partial"),
         "team": attributes.get("tokenomics.tag.team"),
         "id": context.span_id if context else 0,
         "parent": span.parent.span_id if span.parent else None,
@@ -351,7 +352,7 @@ def describe(span: ReadableSpan) -> dict[str, Any]:
 
 
 def priced_at_export(spans: Sequence[ReadableSpan]) -> tuple[ReadableSpan, ...]:
-    """Return the spans as they leave where the exporter prices foreign ones too."""
+    """Return the spans as they leave in one batch, where the exporter prices foreign ones too."""
     inner = InMemorySpanExporter()
     tk.PricingSpanExporter(inner).export(spans)
     return inner.get_finished_spans()
@@ -370,7 +371,9 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
         ]
         for step in {"ours first": steps, "theirs first": steps[::-1], "without ours": steps[1:]}[order]:
             step()
+        one_by_one = InMemorySpanExporter()
         tracers.add_span_processor(SimpleSpanProcessor(exporter))
+        tracers.add_span_processor(SimpleSpanProcessor(tk.PricingSpanExporter(one_by_one)))
         if framework.startswith("openai_agents"):
             agents = importlib.import_module("agents")
             kept = [
@@ -389,6 +392,7 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
             if only and name not in only:
                 continue
             exporter.clear()
+            one_by_one.clear()
             provider.ledger.billed.clear()
             provider.ledger.requests.clear()
             if name.endswith("tools"):
@@ -412,6 +416,7 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
                 "spans": [describe(span) for span in spans],
                 "content": CANARY in written or "Oslo" in written,
                 "at_export": [describe(span) for span in priced_at_export(spans)],
+                "one_by_one": [describe(span) for span in one_by_one.get_finished_spans()],
                 "baggage": [seen.headers.get("baggage", "") for seen in provider.ledger.requests],
             }
             before = sums

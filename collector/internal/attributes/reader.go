@@ -133,11 +133,7 @@ func (s *Span) settled(options *Options) bool {
 
 func (s *Span) identity(r *Reading) {
 	q := &r.Query
-	q.Provider = clipped(s.text(slotProvider))
-	if s.has(slotProvider) && ReadAsProvider[s.ranks[slotProvider]] == "ai.model.provider" {
-		// anthropic.messages is the provider and its API.
-		q.Provider, _, _ = strings.Cut(q.Provider, ".")
-	}
+	q.Provider = s.provider()
 	q.ResponseModel, q.RequestModel = clipped(s.text(slotResponseModel)), clipped(s.text(slotRequestModel))
 	q.AtMillis = s.StartMillis
 	q.Host = clipped(s.text(slotHost))

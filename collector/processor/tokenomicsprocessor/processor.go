@@ -130,20 +130,23 @@ const maxAttributes = 4096
 type batch struct {
 	book    *pricing.Book
 	stale   bool
+	scope   attributes.Scope
 	span    attributes.Span
 	reading attributes.Reading
 	result  pricing.Result
 	tally   tally
 	guess   guess
-	// tags are those of the resource whose spans are at hand.
-	tags []tag
+	// tags are those of the resource whose spans are at hand, which is the resource-th of the batch.
+	tags     []tag
+	resource int
+	calls    calls
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
 	// Made for the first span that is worth it: most batches of most pipelines hold no model call.
 	var work *batch
 	var passed int64
-	for _, resource := range traces.ResourceSpans().All() {
+	for index, resource := range traces.ResourceSpans().All() {
 		arrived := false
 		for _, scope := range resource.ScopeSpans().All() {
 			entered := false
@@ -156,10 +159,11 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 					work = p.newBatch()
 				}
 				if !arrived {
-					work.tags, arrived = resourceTags(resource.Resource().Attributes()), true
+					work.tags, work.resource, arrived = resourceTags(resource.Resource().Attributes()), index, true
 				}
 				if !entered {
-					work.span.Enter(attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()})
+					work.scope = attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()}
+					work.span.Enter(work.scope)
 					entered = true
 				}
 				work.tally.outcomes[p.safely(work, span)]++
@@ -171,6 +175,7 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 		return traces, nil
 	}
 	work.tally.outcomes[outcomePassed] += passed
+	p.safelySettle(work, traces)
 	p.counters.add(&work.tally)
 	return traces, nil
 }
@@ -204,7 +209,11 @@ func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outc
 			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
 		}
 	}()
-	return p.process(work, span)
+	result = p.process(work, span)
+	if result != outcomeMalformed {
+		work.calls.note(work, span, &p.options, result)
+	}
+	return result
 }
 
 func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {

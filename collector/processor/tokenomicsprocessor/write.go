@@ -57,6 +57,16 @@ func (w *writer) notApplicable(
 	target.PutStr(attributes.TokenomicsCostReason, reason)
 }
 
+// repeats takes the figures off a span whose charge another one holds; what it counted stays.
+func (w *writer) repeats(target pcommon.Map, pico int64, total bool, reason string) {
+	if total {
+		removeRepeats(target, pico)
+	}
+	target.RemoveIf(func(key string, _ pcommon.Value) bool { return attributes.Own(key) })
+	target.PutStr(attributes.TokenomicsCostStatus, statusNotApplicable)
+	target.PutStr(attributes.TokenomicsCostReason, reason)
+}
+
 // cost writes one result. Everything that it needs was read before: a put may move what a value points to.
 func (w *writer) cost(
 	target pcommon.Map, span *attributes.Span, reading *attributes.Reading, result *pricing.Result, book string,

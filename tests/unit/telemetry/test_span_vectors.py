@@ -14,6 +14,7 @@ from otel_tokenomics.attributes.read import ReadOptions, SpanView, read_span
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import PriceBook
 from otel_tokenomics.telemetry.foreign_spans import ForeignPricing
+from otel_tokenomics.telemetry.one_charge import Charged, RecentCalls
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
 BOOK = PriceBook.parse((FOLDER / "book.json").read_text(encoding="utf-8"), "book.json")
@@ -81,13 +82,39 @@ def test_the_vectors_of_the_processor(path: Path) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     options = {"cost_parts": False, **case["options"]}
     pricing = ForeignPricing(Settings.resolve({}, **options), BOOK, max_age_ms=None)
-    for (scope, given), (_, wanted) in zip(spans_of(case["in"]), spans_of(case["out"]), strict=True):
-        before = attributes_of(given)
-        after = pricing.attributes_of(view_of(scope, given, before))
-        found = before if after is None else after
-        assert by_bits(found) == by_bits(attributes_of(wanted)), given["spanId"]
-        again = pricing.attributes_of(view_of(scope, given, found))
-        assert by_bits(found if again is None else again) == by_bits(found), "not idempotent"
+    given, wanted = spans_of(case["in"]), spans_of(case["out"])
+    before = [attributes_of(span) for _, span in given]
+    found = priced(pricing, given, before)
+    for (_, span), bears, (_, expected) in zip(given, found, wanted, strict=True):
+        assert by_bits(bears) == by_bits(attributes_of(expected)), span["spanId"]
+    again = priced(pricing, given, found)
+    assert [by_bits(bears) for bears in again] == [by_bits(bears) for bears in found], "not idempotent"
+
+
+def priced(
+    pricing: ForeignPricing, spans: list[tuple[dict[str, Any], dict[str, Any]]], before: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what the spans of one batch bear once each is priced and each charge stands once."""
+    batch = [placed(pricing, *each, bears) for each, bears in zip(spans, before, strict=True)]
+    return [bears if after is None else after for bears, after in zip(before, RecentCalls().settle(batch), strict=True)]
+
+
+def placed(pricing: ForeignPricing, scope: dict[str, Any], span: dict[str, Any], before: dict[str, Any]) -> Charged:
+    view = view_of(scope, span, before)
+    after = pricing.attributes_of(view)
+    bears = before if after is None else after
+    parent = span.get("parentSpanId")
+    return Charged(
+        int(span["traceId"], 16),
+        int(span["spanId"], 16),
+        int(parent, 16) if parent else None,
+        int(span.get("startTimeUnixNano", 0)),
+        int(span.get("endTimeUnixNano", 0)),
+        view.scope,
+        before,
+        after,
+        pricing.identity_of(view._replace(attributes=bears)),
+    )
 
 
 ANOMALIES = json.loads((FOLDER / "anomalies.json").read_text(encoding="utf-8"))

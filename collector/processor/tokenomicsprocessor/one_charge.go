@@ -1,0 +1,124 @@
+package tokenomicsprocessor
+
+import (
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/rollup"
+)
+
+// calls are the model calls of one batch, and beside each the span and what was counted for it.
+type calls struct {
+	calls []rollup.Call
+	spans []chargedSpan
+}
+
+// chargedSpan is a span of the batch, and what is taken back where another span holds the charge.
+type chargedSpan struct {
+	span    ptrace.Span
+	outcome outcome
+	// pico is the cost on the span. counted: this batch counted it, under key; tokens are those of an unpriced call.
+	pico    int64
+	counted bool
+	key     costKey
+	reason  string
+	tokens  [2]int64
+}
+
+// note keeps what joins a span, once it is priced, with the others of its call.
+func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options, result outcome) {
+	found := span.Attributes()
+	id, ok := work.span.Identify(options, text(span, attributes.TokenomicsCostStatus), text(span, attributes.TokenomicsCostReason))
+	if !ok {
+		return
+	}
+	there := chargedSpan{span: span, outcome: result}
+	_, total := found.Get(attributes.TokenomicsCostTotal)
+	switch result {
+	case outcomePriced, outcomePartial, outcomeFree:
+		there.pico, there.counted = work.result.Total, work.result.HasTotal
+		there.key = costKey{work.result.Source, work.result.Basis}
+	case outcomeUnpriced:
+		there.reason = work.result.Reason
+		there.tokens = [2]int64{work.reading.InputTokens, work.reading.OutputTokens}
+	default:
+		there.pico, _ = work.span.Total()
+	}
+	c.spans = append(c.spans, there)
+	c.calls = append(c.calls, rollup.Call{
+		Trace: span.TraceID(), ID: span.SpanID(), Parent: span.ParentSpanID(),
+		Start: uint64(span.StartTimestamp()), End: uint64(span.EndTimestamp()),
+		Resource: work.resource, Scope: work.scope.Name,
+		Own: id.Own, Repeats: id.Repeats, HasTotal: total,
+		ResponseID: text(span, attributes.GenAiResponseId), Provider: id.Provider,
+		Models: [3]string{id.RequestModel, id.ResponseModel, text(span, attributes.TokenomicsPriceModel)},
+		Input:  id.InputTokens, Output: id.OutputTokens,
+	})
+}
+
+// maxText is more than any name or response id has.
+const maxText = 257
+
+func text(span ptrace.Span, key string) string {
+	if value, ok := span.Attributes().Get(key); ok {
+		found := value.Str()
+		return found[:min(len(found), maxText)]
+	}
+	return ""
+}
+
+// safelySettle keeps a batch that nobody foresaw from stopping the pipeline: its charges stay as they were priced.
+func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
+		}
+	}()
+	verdicts := rollup.Repeated(work.calls.calls, func() map[rollup.Link]rollup.Above { return standing(traces) })
+	for index, verdict := range verdicts {
+		if verdict == rollup.Keeps {
+			continue
+		}
+		there := &work.calls.spans[index]
+		reason := attributes.ReasonShadowed
+		if verdict == rollup.Container {
+			reason = attributes.ReasonContainer
+		}
+		p.writer.repeats(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
+		work.tally.withdraw(there)
+	}
+}
+
+// standing returns where every span of a batch stands.
+func standing(traces ptrace.Traces) map[rollup.Link]rollup.Above {
+	found := make(map[rollup.Link]rollup.Above, traces.SpanCount())
+	for _, resource := range traces.ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			name := scope.Scope().Name()
+			for _, span := range scope.Spans().All() {
+				link := rollup.Link{Trace: span.TraceID(), ID: span.SpanID()}
+				if _, there := found[link]; !there {
+					found[link] = rollup.Above{Parent: span.ParentSpanID(), Scope: name}
+				}
+			}
+		}
+	}
+	return found
+}
+
+// withdraw takes back what was counted for a span whose charge another holds.
+func (t *tally) withdraw(there *chargedSpan) {
+	t.outcomes[there.outcome]--
+	t.outcomes[outcomeNotApplicable]++
+	if there.counted {
+		t.costs.of(there.key).add(-(there.pico / picoPerUSD), -(there.pico % picoPerUSD))
+	}
+	for index, side := range [...]string{"input", "output"} {
+		if there.tokens[index] > 0 {
+			t.unpriced[tokenKey{side, there.reason}] -= there.tokens[index]
+		}
+	}
+}

@@ -1,0 +1,451 @@
+package rollup
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Call is one span that stands for a model call: where it is, and what joins it with the others of its call.
+type Call struct {
+	Trace      [16]byte
+	ID, Parent [8]byte
+	Start, End uint64
+	// Resource is equal for the spans of one service.
+	Resource int
+	// Scope is the instrumentation that made the span.
+	Scope string
+	// Own: our SDK saw the call. Repeats: an earlier step found that the span repeats another's charge.
+	Own, Repeats bool
+	// HasTotal is set where the span bears a cost.
+	HasTotal             bool
+	ResponseID, Provider string
+	// Models are the names of the model, as asked for, as answered, as priced.
+	Models        [3]string
+	Input, Output int64
+}
+
+// Verdict says what becomes of the charge on a span.
+type Verdict uint8
+
+// The verdicts. Shadowed: another span holds the charge of the same call. Container: the span repeats the sum of several.
+const (
+	Keeps Verdict = iota
+	Shadowed
+	Container
+)
+
+// Link names a span.
+type Link struct {
+	Trace [16]byte
+	ID    [8]byte
+}
+
+// Above is where a span stands: its parent, and the instrumentation that made it.
+type Above struct {
+	Parent [8]byte
+	Scope  string
+}
+
+// Repeated returns what becomes of each call, or nil where all keep what they bear. places is asked for at most once,
+// and only where some spans may stand for one call: it returns where every span stands that is known.
+//
+// What our SDK charged is never taken back, and is never somebody else's call: of the spans that it saw each is one
+// charge.
+func Repeated(calls []Call, places func() map[Link]Above) []Verdict {
+	if len(calls) < 2 || !slices.ContainsFunc(calls, isOpen) {
+		return nil
+	}
+	groups := make(map[[16]byte][]int, 1)
+	for place := range calls {
+		groups[calls[place].Trace] = append(groups[calls[place].Trace], place)
+	}
+	var verdicts []Verdict
+	var above map[Link]Above
+	settle := func(group []int, step func(*repetitions)) {
+		if !mayRepeat(calls, group) {
+			return
+		}
+		if above == nil {
+			above, verdicts = places(), make([]Verdict, len(calls))
+		}
+		found := newRepetitions(calls, group, above)
+		step(found)
+		found.write(verdicts)
+	}
+	for place := range calls {
+		if group := groups[calls[place].Trace]; group != nil {
+			delete(groups, calls[place].Trace)
+			settle(group, (*repetitions).find)
+		}
+	}
+	// A call outside any span begins a trace, and the span of it that nobody below could see begins another one.
+	if slices.ContainsFunc(calls, func(call Call) bool { return call.Own && call.Parent == [8]byte{} }) {
+		if above == nil {
+			above, verdicts = places(), make([]Verdict, len(calls))
+		}
+		var roots []int
+		for place := range calls {
+			if verdicts[place] == Keeps && mayBeRoot(&calls[place], above) {
+				roots = append(roots, place)
+			}
+		}
+		settle(roots, (*repetitions).beside)
+	}
+	return verdicts
+}
+
+func mayRepeat(calls []Call, group []int) bool {
+	return len(group) > 1 && slices.ContainsFunc(group, func(place int) bool { return isOpen(calls[place]) })
+}
+
+// isOpen says whether a charge can be taken off a span.
+func isOpen(call Call) bool { return !call.Own && !call.Repeats }
+
+// maxDepth ends the way up from a span: what is further above stands for no call of the span's.
+const maxDepth = 256
+
+type meeting struct {
+	call  int
+	scope string
+}
+
+// repetitions finds the spans of one trace that repeat a charge. The steps go from what is sure to what is inferred.
+type repetitions struct {
+	calls []Call
+	// order holds the places of the group, who keeps a charge first: ours, then the deepest, the earliest, the one with
+	// the smallest id.
+	order         []int
+	chains, hangs map[int][][8]byte
+	places        map[[8]byte]int
+	lost          map[int]Verdict
+	// met says which call of ours has met its span of which instrumentation: each makes one span for one call.
+	met map[meeting]bool
+	// under holds those of ours that stand somewhere below a span; below none the roots.
+	under map[[8]byte][]int
+	// copies were delivered twice.
+	copies map[int]int
+}
+
+func newRepetitions(calls []Call, group []int, above map[Link]Above) *repetitions {
+	r := &repetitions{
+		calls: calls, chains: make(map[int][][8]byte, len(group)),
+		hangs: make(map[int][][8]byte, len(group)), places: make(map[[8]byte]int, len(group)),
+		under: map[[8]byte][]int{}, lost: map[int]Verdict{}, met: map[meeting]bool{}, copies: map[int]int{},
+	}
+	seen := map[[8]byte]bool{}
+	for _, place := range group {
+		if first, there := r.places[calls[place].ID]; there {
+			r.copies[place] = first
+			continue
+		}
+		r.places[calls[place].ID] = place
+		r.chains[place], r.hangs[place] = chain(&calls[place], above, seen)
+		r.order = append(r.order, place)
+	}
+	slices.SortStableFunc(r.order, func(one, other int) int {
+		a, b := &calls[one], &calls[other]
+		return cmp.Or(
+			-compare(a.Own, b.Own), cmp.Compare(len(r.chains[other]), len(r.chains[one])),
+			cmp.Compare(a.Start, b.Start), bytes.Compare(a.ID[:], b.ID[:]),
+		)
+	})
+	for _, place := range r.order {
+		if calls[place].Own && r.holds(place) {
+			for _, id := range r.chains[place] {
+				r.under[id] = append(r.under[id], place)
+			}
+			if len(r.chains[place]) == 0 {
+				r.under[[8]byte{}] = append(r.under[[8]byte{}], place)
+			}
+		}
+	}
+	return r
+}
+
+// mayBeRoot says whether the call that a span stands for may have been made below no span at all.
+func mayBeRoot(call *Call, above map[Link]Above) bool {
+	if call.Parent == ([8]byte{}) {
+		return true
+	}
+	_, hangs := chain(call, above, map[[8]byte]bool{})
+	return slices.Contains(hangs, [8]byte{})
+}
+
+// chain returns the ids above a span, nearest first, the last of them perhaps of a span that is not known.
+//
+// hangs are the spans, zero for none, that may be current where the span's own call is made: its parent, and what stands
+// above parents that its own instrumentation made, for one that hides a span may hide them all.
+func chain(call *Call, above map[Link]Above, seen map[[8]byte]bool) (ids, hangs [][8]byte) {
+	clear(seen)
+	seen[call.ID] = true
+	parent, hidden := call.Parent, true
+	hangs = append(hangs, parent)
+	for parent != ([8]byte{}) && !seen[parent] && len(ids) < maxDepth {
+		ids = append(ids, parent)
+		seen[parent] = true
+		known, there := above[Link{call.Trace, parent}]
+		if !there {
+			break
+		}
+		parent = known.Parent
+		if hidden = hidden && known.Scope == call.Scope; hidden {
+			hangs = append(hangs, parent)
+		}
+	}
+	return ids, hangs
+}
+
+func compare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+func (r *repetitions) find() {
+	r.byResponseID()
+	r.byAncestry()
+	r.containers()
+	r.beside()
+}
+
+func (r *repetitions) write(verdicts []Verdict) {
+	for place, verdict := range r.lost {
+		if isOpen(r.calls[place]) {
+			verdicts[place] = verdict
+		}
+	}
+	for place, first := range r.copies {
+		if verdict := r.lost[first]; verdict != Keeps && isOpen(r.calls[place]) {
+			verdicts[place] = verdict
+		}
+	}
+}
+
+// open says whether a span may lose its charge; one that lost it before meets its call once more.
+func (r *repetitions) open(place int) bool { return r.lost[place] == Keeps && !r.calls[place].Own }
+
+// holds says whether a span bears a charge; where ours could not be priced, nobody else's count of it is either.
+func (r *repetitions) holds(place int) bool {
+	call := &r.calls[place]
+	return r.lost[place] == Keeps && (call.HasTotal || call.Own && call.counted())
+}
+
+func (c *Call) counted() bool { return c.Input > 0 || c.Output > 0 }
+
+func (r *repetitions) shadow(place, holder int) {
+	r.lost[place] = Shadowed
+	r.met[meeting{holder, r.calls[place].Scope}] = true
+}
+
+// sameModel compares every name of two models, without the makers that some put before them.
+func sameModel(one, other *Call) bool {
+	for _, name := range one.Models {
+		if name = bare(name); name == "" {
+			continue
+		}
+		for _, candidate := range other.Models {
+			if strings.EqualFold(name, bare(candidate)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func bare(name string) string {
+	name = strings.TrimSpace(name)
+	return name[strings.LastIndexByte(name, '/')+1:]
+}
+
+func sameCounts(one, other *Call) bool {
+	return one.counted() && one.Input == other.Input && one.Output == other.Output
+}
+
+func bothNamed(one, other *Call) bool { return one.ResponseID != "" && other.ResponseID != "" }
+
+// otherResponse says whether both name their responses, and these differ.
+func otherResponse(one, other *Call) bool {
+	return bothNamed(one, other) && one.ResponseID != other.ResponseID
+}
+
+func sameParty(one, other *Call) bool {
+	return strings.EqualFold(strings.TrimSpace(one.Provider), strings.TrimSpace(other.Provider)) || sameModel(one, other)
+}
+
+func (r *repetitions) byResponseID() {
+	responses := map[string][]int{}
+	for _, place := range r.order {
+		id := r.calls[place].ResponseID
+		if id == "" {
+			continue
+		}
+		if r.open(place) {
+			for _, other := range responses[id] {
+				if r.holds(other) && sameParty(&r.calls[place], &r.calls[other]) {
+					r.shadow(place, other)
+					break
+				}
+			}
+		}
+		if r.holds(place) {
+			responses[id] = append(responses[id], place)
+		}
+	}
+}
+
+// byAncestry joins a framework's span with its client's: one line of ancestors, the same model and the same tokens.
+func (r *repetitions) byAncestry() {
+	for _, place := range r.order {
+		for _, id := range r.chains[place] {
+			ancestor, there := r.places[id]
+			if !there || !sameCall(&r.calls[place], &r.calls[ancestor]) {
+				continue
+			}
+			if r.open(ancestor) && r.holds(place) {
+				r.shadow(ancestor, place)
+			} else if r.open(place) && r.calls[ancestor].Own && r.holds(ancestor) {
+				r.shadow(place, ancestor)
+			}
+		}
+	}
+}
+
+func sameCall(one, other *Call) bool {
+	return sameCounts(one, other) && sameModel(one, other) && !otherResponse(one, other)
+}
+
+// containers finds somebody else's span above calls of ours, with at least their tokens: it repeats their sum.
+func (r *repetitions) containers() {
+	for _, place := range r.order {
+		call := &r.calls[place]
+		inner := r.under[call.ID]
+		if len(inner) == 0 || !r.open(place) || slices.ContainsFunc(inner, func(other int) bool {
+			return !sameModel(call, &r.calls[other]) || otherResponse(call, &r.calls[other])
+		}) {
+			continue
+		}
+		input, output := r.sum(inner)
+		if (input > 0 || output > 0) && input <= call.Input && output <= call.Output {
+			r.lost[place] = Container
+		}
+	}
+}
+
+func (r *repetitions) sum(places []int) (input, output int64) {
+	for _, place := range places {
+		input += r.calls[place].Input
+		output += r.calls[place].Output
+	}
+	return input, output
+}
+
+// beside finds somebody else's span that nobody below could see: calls of ours stand under the same parent, within its
+// time.
+func (r *repetitions) beside() {
+	var left []int
+	for _, place := range r.order {
+		if r.open(place) {
+			left = append(left, place)
+		}
+	}
+	// The earliest end first, each with the earliest start that it holds: no other order joins more pairs.
+	slices.SortStableFunc(left, func(one, other int) int {
+		a, b := &r.calls[one], &r.calls[other]
+		return cmp.Or(
+			-compare(a.Repeats, b.Repeats), cmp.Compare(a.End, b.End), cmp.Compare(b.Start, a.Start),
+			bytes.Compare(a.ID[:], b.ID[:]),
+		)
+	})
+	for _, step := range [...]func(int) int{r.partner, r.higherPartner} {
+		for _, place := range left {
+			if !r.open(place) {
+				continue
+			}
+			if best := step(place); best >= 0 {
+				r.shadow(place, best)
+			}
+		}
+	}
+	for _, place := range left {
+		r.addUp(place)
+	}
+}
+
+// partner returns the call of ours below the same parent that a span stands for, or a negative number.
+func (r *repetitions) partner(place int) int {
+	best := -1
+	for _, other := range r.under[r.calls[place].Parent] {
+		best = r.better(place, other, best)
+	}
+	return best
+}
+
+// higherPartner looks beside a tree of which no span was current.
+func (r *repetitions) higherPartner(place int) int {
+	best := -1
+	for _, parent := range r.hangs[place][1:] {
+		for _, other := range r.under[parent] {
+			if r.calls[other].Parent == parent {
+				best = r.better(place, other, best)
+			}
+		}
+	}
+	return best
+}
+
+func (r *repetitions) better(place, other, best int) int {
+	if r.mayMeet(place, other) && standsFor(&r.calls[place], &r.calls[other]) && (best < 0 || r.earlier(other, best)) {
+		return other
+	}
+	return best
+}
+
+// addUp finds a span that names no response and bears just the sum of several calls of ours.
+func (r *repetitions) addUp(place int) {
+	call := &r.calls[place]
+	if !r.open(place) || call.ResponseID != "" || !call.counted() {
+		return
+	}
+	var parts []int
+	for _, other := range r.under[call.Parent] {
+		if sameModel(call, &r.calls[other]) && r.mayMeet(place, other) {
+			parts = append(parts, other)
+		}
+	}
+	if input, output := r.sum(parts); len(parts) < 2 || input != call.Input || output != call.Output {
+		return
+	}
+	r.lost[place] = Container
+	for _, part := range parts {
+		r.met[meeting{part, call.Scope}] = true
+	}
+}
+
+// earlier says whether a call begins before another, or else comes first.
+func (r *repetitions) earlier(one, other int) bool {
+	a, b := &r.calls[one], &r.calls[other]
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), bytes.Compare(a.ID[:], b.ID[:])) < 0
+}
+
+// mayMeet says whether a call of ours lies in a span's time and met none of that instrumentation yet.
+func (r *repetitions) mayMeet(place, other int) bool {
+	span, inner := &r.calls[place], &r.calls[other]
+	if span.Start > inner.Start || inner.End > span.End {
+		return false
+	}
+	apart := inner.Parent != ([8]byte{}) || inner.Trace != span.Trace && inner.Resource == span.Resource
+	return apart && !r.met[meeting{other, span.Scope}]
+}
+
+func standsFor(one, other *Call) bool {
+	if bothNamed(one, other) {
+		return one.ResponseID == other.ResponseID && sameParty(one, other)
+	}
+	return sameCounts(one, other) && sameModel(one, other)
+}
