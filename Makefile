@@ -45,6 +45,14 @@ $(STAMPS)/frameworks-%: tests/frameworks/requirements-%.txt pyproject.toml
 	@.venvs/frameworks-$*/bin/python -m pip install -q -r $< -e .
 	@mkdir -p $(STAMPS) && touch $@
 
+# Other instrumentations of every client: what ours is measured beside.
+$(STAMPS)/peers: benchmarks/requirements-peers.txt pyproject.toml
+	@echo "==> Python environment with the instrumentations of $<"
+	@test -d .venvs/peers || $(PYTHON) -m venv .venvs/peers
+	@.venvs/peers/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/peers/bin/python -m pip install -q -r $< -e .
+	@mkdir -p $(STAMPS) && touch $@
+
 $(STAMPS)/go: $(STAMPS)/python
 	@if ! command -v go >/dev/null; then echo "==> Go toolchain ($(GO_PACKAGE))"; $(BIN)/python -m pip install -q '$(GO_PACKAGE)'; fi
 	@$(GO) version && touch $@
@@ -98,8 +106,9 @@ new-client: ## Write the files of a new client: NAME=<library> [VERSION=<oldest 
 fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; cd collector && git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -w
 
-bench: $(STAMPS)/python $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
-	@for file in benchmarks/bench_*.py; do echo "==> $$file"; $(BIN)/python $$file; done
+bench: $(STAMPS)/python $(STAMPS)/peers $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
+	@for name in call pricing memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
+	@echo "==> benchmarks/bench_clients.py"; .venvs/peers/bin/python benchmarks/bench_clients.py
 	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./processor/...
 
 generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
