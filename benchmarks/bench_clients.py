@@ -11,10 +11,12 @@ import collections
 import contextlib
 import importlib
 import io
+import logging
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -196,6 +198,7 @@ def calls_of(family: str, provider: Any) -> tuple[Work, Work]:
 def serve(family: str, setup: str) -> None:
     """Set one variant up, then answer lines ``plain`` and ``stream`` with µs of CPU of each call."""
     warnings.simplefilter("ignore")
+    logging.disable()  # one of them says a line with every chunk
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling
@@ -252,9 +255,10 @@ class Process:
 
     def __init__(self, family: str, setup: str) -> None:
         quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "ANTHROPIC_OPEN_TELEMETRY": "false"}
+        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115  # a pipe that nobody reads would stop it
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--serve", family, setup],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | quiet,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints, text=True, env=os.environ | quiet,
         )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -269,10 +273,11 @@ class Process:
     def stop(self) -> str:
         """End the process and return the last line of what it complained of."""
         self._in.close()
-        complaints = self._process.stderr.read() if self._process.stderr is not None else ""
         self._process.wait()
         self._out.close()
-        return complaints.strip().rpartition("\n")[2]
+        with self._complaints as complaints:
+            complaints.seek(0)
+            return complaints.read().strip().rpartition("\n")[2]
 
 
 # --- the table --------------------------------------------------------------------------------
@@ -285,6 +290,10 @@ def measured(family: str) -> dict[str, dict[str, list[float]]]:
     for setup, process in list(processes.items()):
         if not process.works:
             print(f"    {setup} is left out: {processes.pop(setup).stop()[:150]}", file=sys.stderr)
+    if "bare" not in processes:
+        for process in processes.values():
+            process.stop()
+        return {}
     rounds: dict[str, dict[str, list[float]]] = {setup: {"plain": [], "stream": []} for setup in processes}
     for turn in range(ROUNDS):
         order = list(processes)
@@ -310,6 +319,8 @@ def added(rounds: dict[str, dict[str, list[float]]], setup: str, kind: str) -> f
 
 def row(family: str) -> str:
     rounds = measured(family)
+    if not rounds:
+        return f"{family:13s} does not run here"
     bare = {kind: statistics.median(rounds["bare"][kind]) for kind in ("plain", "stream")}
     extra = {(setup, kind): added(rounds, setup, kind) for setup in rounds for kind in bare}
     cells = [f"{family:13s}", f"{bare['plain']:8.0f}", f"{extra['ours', 'plain']:8.0f}"]
