@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics as otel_metrics
 from opentelemetry import trace
@@ -23,7 +23,7 @@ from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[repo
 
 from otel_tokenomics import pricebook_source
 from otel_tokenomics.config import Settings
-from otel_tokenomics.instrumentation.engine import CALLBACK, Engine, allowed_libraries
+from otel_tokenomics.instrumentation.engine import Engine, allowed_libraries
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.pricing import Cost, price
 from otel_tokenomics.tags import attributes_of, before_use, not_before_use
@@ -451,21 +451,31 @@ class TokenomicsLiteLLMInstrumentor(_Door):
     library = "litellm"
 
 
-def inspect_clients(settings: Settings) -> dict[str, Any]:
-    """Return what ``status()`` would say with every installed client imported; everything is taken back after."""
-    import importlib
+#: litellm fetches a price map at its import, if it is not told to use the one that it brings.
+_NO_DOWNLOAD: Final = "LITELLM_LOCAL_MODEL_COST_MAP"
 
+
+def inspect_clients(settings: Settings, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Return what ``status()`` would say with every installed client imported; everything is taken back after.
+
+    ``progress`` is told what is imported: a client may take seconds.
+    """
     runtime = _Runtime(settings, {})
+    before = os.environ.get(_NO_DOWNLOAD)
+    os.environ[_NO_DOWNLOAD] = "True"
     try:
-        runtime.engine.instrument()
-        for library, found in runtime.engine.status()["libraries"].items():
-            if any(target.endswith(f".{CALLBACK}") for target in found["targets"]):
-                continue  # what is observed by callbacks is not imported for a look: it may do anything then
-            for module in dict.fromkeys((library, *(target.rsplit(".", 2)[0] for target in found["targets"]))):
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a client's
+            runtime.engine.instrument()
+            failed = runtime.engine.import_clients(progress)
+        found = runtime.engine.status()
+        for library, reason in failed.items():
+            found["libraries"][library]["import_failed"] = reason
         book = pricebook_source.current()
         age = round((time.time() - book.generated_at_ms / 1000) / 86_400, 1)
-        return {**runtime.engine.status(), "book": {"id": book.id, "age_days": age}}
+        return {**found, "book": {"id": book.id, "age_days": age}}
     finally:
+        os.environ.pop(_NO_DOWNLOAD)
+        if before is not None:
+            os.environ[_NO_DOWNLOAD] = before
         runtime.stop()

@@ -1,4 +1,4 @@
-"""Say what would be patched, what was found beside us, which book, which exporter, and which settings are in force."""
+"""Import each installed client and say whether its calls are seen, who else watches them, which book and exporter."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import logging
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
 from otel_tokenomics import _api
+from otel_tokenomics.cli import terminal
 from otel_tokenomics.config import Settings
 from otel_tokenomics.config.settings_table import OPTIONS
 
@@ -23,23 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Report; return 1 where something needs a hand."""
-    report = inspect()
     if arguments.json:
+        report = inspect(lambda _: None)
         print(json.dumps(report, indent=2))
     else:
+        terminal.console()  # said before clients are imported, where it is missing
+        report = inspect(terminal.progress)
         _show(report)
     return 1 if report["problems"] else 0
 
 
-def inspect() -> dict[str, Any]:
+def inspect(progress: Callable[[str], None]) -> dict[str, Any]:
     """Return what the command reports; clients are imported to see whether their seams still stand."""
     with _warnings() as problems:
         settings = Settings.resolve()
-        found = _api.inspect_clients(settings)
+        found = _api.inspect_clients(settings, progress)
     for library, facts in found["libraries"].items():
         if facts["version"] is not None:
-            missing = [t for t, verdict in facts["targets"].items() if verdict.startswith("failed")]
-            problems += [f"{library} {facts['version']}: {target} cannot be patched" for target in missing]
+            problems += [f"{library} {facts['version']}: {problem}" for problem in _problems(facts)]
     if all(facts["version"] is None for facts in found["libraries"].values()):
         problems.append(f"no client library is installed here: {', '.join(found['libraries'])}")
     if not settings.enabled:
@@ -56,6 +58,20 @@ def inspect() -> dict[str, Any]:
         },
         "problems": problems,
     }
+
+
+def _problems(facts: dict[str, Any]) -> list[str]:
+    """Return what is wrong with an installed client."""
+    if "import_failed" in facts:
+        return [f"cannot be imported: {facts['import_failed']}"]
+    failed = [f"{target} {verdict}" for target, verdict in facts["targets"].items() if verdict.startswith("failed")]
+    if not failed and not _observed(facts):
+        return ["has none of the places that are patched: its calls are not seen"]
+    return failed
+
+
+def _observed(facts: dict[str, Any]) -> int:
+    return sum(verdict in ("patched", "registered") for verdict in facts["targets"].values())
 
 
 @contextmanager
@@ -85,6 +101,8 @@ def _exporter(signal: str) -> dict[str, str]:
         return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") or default
 
     exporter = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") or "otlp"
+    if "tokenomics_otlp" in exporter.split(","):
+        return {"exporter": exporter, "foreign_spans": "others' spans are priced at export, no metric counts them"}
     if exporter != "otlp":
         return {"exporter": exporter}
     headers = [pair.partition("=")[0].strip() for pair in said("HEADERS", "").split(",") if pair.strip()]
@@ -108,16 +126,25 @@ def _plain(value: Any) -> Any:
 
 
 def _show(report: dict[str, Any]) -> None:
-    book = report["book"]
-    print(f"book      {book['id']}, {book['age_days']} days old")
-    for library, facts in report["libraries"].items():
-        verdicts = list(facts["targets"].values())
-        later = verdicts.count("not imported")
-        state = f"{verdicts.count('patched')} places patched" + (f", {later} when first used" if later else "")
-        installed = f"{library} {facts['version']}: {state}" if facts["version"] else f"{library}: not installed"
-        print(f"client    {installed} (tested {facts['tested']})")
+    from rich.table import Table
+
+    print(f"book      {report['book']['id']}, {report['book']['age_days']} days old")
+    clients = Table("client", "version", "tested", "what was found", box=None, pad_edge=False)
+    others = Table("beside", "version", "client", "so that a response is one charge", box=None, pad_edge=False)
+    for client, facts in report["libraries"].items():
+        clients.add_row(client, facts["version"] or "-", facts["tested"], _verdict(facts))
+        for other in facts.get("neighbours", ()):
+            others.add_row(other["name"], other.get("version", "-"), client, other["one_charge"])
+    console = terminal.console()
+    for table in (clients, others):
+        if table.row_count:
+            console.print()
+            console.print(table)
+    print()
+    named = {other["name"] for facts in report["libraries"].values() for other in facts.get("neighbours", ())}
     for name, version in report["beside"].items():
-        print(f"beside    {name} {version}: its spans are enriched, not repeated")
+        if name not in named:
+            print(f"beside    {name} {version}: of no client itself; the clients' calls below its spans hold the cost")
     for signal, exporter in report["exporter"].items():
         print(f"exporter  {signal}: {', '.join(exporter.values())}")
     for name, value in report["settings"].items():
@@ -126,3 +153,22 @@ def _show(report: dict[str, Any]) -> None:
         print(f"problem   {problem}")
     if not report["problems"]:
         print("no problem found")
+
+
+def _verdict(facts: dict[str, Any]) -> str:
+    """Return in a few words whether the calls of a client are seen."""
+    if facts["version"] is None:
+        return "not installed"
+    if "import_failed" in facts:
+        return f"cannot be imported: {facts['import_failed']}"
+    verdicts = list(facts["targets"].values())
+    words = [f"{verdicts.count('patched')} places patched"]
+    if verdicts == ["registered"]:
+        words = ["reports its calls to us"]
+    if (absent := verdicts.count("absent")) and _observed(facts):
+        words.append(f"{absent} of other versions")
+    if failed := sum(verdict.startswith("failed") for verdict in verdicts):
+        words.append(f"{failed} failed")
+    if not facts["in_tested_range"]:
+        words.append("version not tested")
+    return ", ".join(words)

@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "explain": "say which rule, row and date a price rests on, and what was rejected",
     "models": "list the models of the price book with their rates",
     "trace": "show the cost tree of a trace, from an OTLP file",
-    "doctor": "say what would be patched, what was found beside us, which book, which exporter",
+    "doctor": "import each client, say whether its calls are seen and who else watches them, which book and exporter",
 }
 
 

@@ -8,7 +8,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
@@ -17,6 +17,7 @@ import wrapt
 from otel_tokenomics import clients
 from otel_tokenomics.client_api import Adapter, Target
 from otel_tokenomics.config import Settings
+from otel_tokenomics.instrumentation import neighbours
 from otel_tokenomics.instrumentation.call import Estimator
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.instrumentation.reports import Reports
@@ -24,18 +25,6 @@ from otel_tokenomics.instrumentation.seam import Seam
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Recorder
 
-#: Distributions that make spans of the same calls; ``status()`` names those that are installed.
-_BESIDE: Final = (
-    "opentelemetry-instrumentation-genai",
-    "opentelemetry-instrumentation-openai",
-    "opentelemetry-instrumentation-anthropic",
-    "opentelemetry-instrumentation-bedrock",
-    "opentelemetry-instrumentation-botocore",
-    "openinference-instrumentation",
-    "openlit",
-    "traceloop-sdk",
-    "logfire",
-)
 #: Kinds at which somebody else may have put a wrapper before us: ours goes below it, as if it had come after.
 _CHOKES: Final = frozenset({"call", "acall", "gen", "agen", "alater", "opening", "aopening"})
 #: Stands among the targets of a library that reports its calls.
@@ -99,25 +88,60 @@ class Engine:
         self._verdicts.clear()
 
     def status(self) -> dict[str, Any]:
-        """Return what was patched per library and what was found beside us."""
-        libraries: dict[str, Any] = {}
+        """Return per client what was found and patched, who else makes spans of its calls, and all such packages."""
+        others = neighbours.found()
+        libraries = {name: self._found(seam.adapter) for name, seam in sorted(self._seams.items())}
+        for name, facts in libraries.items():
+            if facts["found"] != "not installed":
+                adapter = self._seams[name].adapter
+                facts["neighbours"] = neighbours.of_client(name, adapter, others, self._settings.native_spans)
+        beside = {name: distribution.version for name, distribution in others.items()}
+        return {"libraries": libraries, "beside": beside}
+
+    def _found(self, adapter: Adapter) -> dict[str, Any]:
+        imported, release = sys.modules.get(adapter.library) is not None, version_of(adapter.library)
+        facts: dict[str, Any] = {
+            "found": "imported" if imported else "installed" if release else "not installed",
+            "version": release,
+            "tested": _range(adapter),
+            "in_tested_range": _tested(adapter, release) if release else None,
+            "targets": {
+                f"{target.module}.{target.attribute}": self._verdicts.get(
+                    (target.module, target.attribute), "not imported"
+                )
+                for target in adapter.targets
+            },
+        }
+        if (reports := self._reports.get(adapter.library)) is not None:
+            verdict = self._verdicts.get((adapter.library, CALLBACK), "not imported")
+            facts["targets"] = {f"{adapter.library}.{CALLBACK}": verdict}
+            facts["its_own_figures"] = dict(reports.opinions)
+        return facts
+
+    def import_clients(self, progress: Callable[[str], None]) -> dict[str, str]:
+        """Import each installed client and every module with a target of it; return those that failed, and why.
+
+        A module that a version does not have makes its targets ``absent``.
+        """
+        failed: dict[str, str] = {}
         for name, seam in sorted(self._seams.items()):
-            adapter, module = seam.adapter, sys.modules.get(seam.adapter.library)
-            libraries[name] = {
-                "version": getattr(module, "__version__", None),
-                "tested": f">={adapter.tested[0]},<{adapter.tested[1]}",
-                "targets": {
-                    f"{target.module}.{target.attribute}": self._verdicts.get(
-                        (target.module, target.attribute), "not imported"
-                    )
-                    for target in adapter.targets
-                },
-            }
-            if (reports := self._reports.get(adapter.library)) is not None:
-                verdict = self._verdicts.get((adapter.library, CALLBACK), "not imported")
-                libraries[name]["targets"] = {f"{adapter.library}.{CALLBACK}": verdict}
-                libraries[name]["its_own_figures"] = dict(reports.opinions)
-        return {"libraries": libraries, "beside": beside()}
+            library = seam.adapter.library
+            if (release := version_of(library)) is None:
+                continue
+            progress(f"importing {library} {release}")
+            try:
+                importlib.import_module(library)
+            except Exception as error:  # noqa: BLE001  # a broken client is what the report is for
+                failed[name] = f"{type(error).__name__}: {error}"
+                continue
+            for target in seam.adapter.targets:
+                try:
+                    importlib.import_module(target.module)
+                except ModuleNotFoundError:
+                    self._verdicts[target.module, target.attribute] = "absent"
+                except Exception as error:  # noqa: BLE001  # one target must not stop the rest
+                    self._verdicts[target.module, target.attribute] = _failed(error)
+        return failed
 
     def _hook(self, seam: Seam) -> None:
         """Patch each module when it is imported, or now where it is."""
@@ -133,7 +157,7 @@ class Engine:
         if seam not in self._seams.values():
             return
         if module.__name__ == seam.adapter.library:
-            self._check_version(seam.adapter, module)
+            self._check_version(seam.adapter)
             self._go_inside(seam, module)
             self._register(seam.adapter, module)
         for target in targets:
@@ -143,12 +167,14 @@ class Engine:
         """Have a library report its calls, where it does."""
         if adapter.register is None:
             return
+        reports = self._reports[adapter.library]
         try:
-            self._registered.append(adapter.register(module, self._reports[adapter.library]))
+            self._registered.append(adapter.register(module, reports))
         except Exception as error:  # noqa: BLE001  # a client must be importable in any case
             failures.report("patch", error)
-            self._verdicts[adapter.library, CALLBACK] = f"failed: {type(error).__name__}"
+            self._verdicts[adapter.library, CALLBACK] = _failed(error)
         else:
+            reports.start()
             self._verdicts[adapter.library, CALLBACK] = "registered"
 
     def _patch_one(self, seam: Seam, target: Target, module: ModuleType) -> str:
@@ -167,7 +193,7 @@ class Engine:
                 self._set(owner, name, original, wrapt.FunctionWrapper(original, seam.wrapper(target)))
         except Exception as error:  # noqa: BLE001  # one target must not stop the rest, nor the import of a client
             failures.report("patch", error)
-            return f"failed: {type(error).__name__}"
+            return _failed(error)
         return "patched"
 
     def _set(self, owner: Any, name: str, original: Any, wrapper: Any) -> None:
@@ -205,15 +231,13 @@ class Engine:
             owner, name, wrapper = inner, "__wrapped__", inner.__wrapped__
         self._set(owner, name, wrapper, wrapt.FunctionWrapper(wrapper, ours))
 
-    def _check_version(self, adapter: Adapter, module: ModuleType) -> None:
-        version = str(getattr(module, "__version__", ""))
-        lowest, unseen = adapter.tested
-        known = not version or _release(lowest) <= _release(version) < _release(unseen)
-        if not known and adapter.library not in self._warned:
+    def _check_version(self, adapter: Adapter) -> None:
+        release = version_of(adapter.library)
+        if release and not _tested(adapter, release) and adapter.library not in self._warned:
             self._warned.add(adapter.library)
             _logger.warning(
-                "otel_tokenomics: %s %s was not tested (tested: >=%s,<%s); it is patched all the same, see status()",
-                adapter.library, version, lowest, unseen,
+                "otel_tokenomics: %s %s was not tested (tested: %s); it is patched all the same, see status()",
+                adapter.library, release, _range(adapter),
             )  # fmt: skip
 
 
@@ -244,6 +268,31 @@ def _is_wrapper(value: object) -> bool:
     return isinstance(value, wrapt.FunctionWrapper)
 
 
+def _failed(error: Exception) -> str:
+    """Return a verdict with its reason: what speaks here is Python or a client's module, never a call's content."""
+    return f"failed: {type(error).__name__}: {error}"
+
+
+def version_of(library: str) -> str | None:
+    """Return the version of an installed library: its distribution bears its import name, dots and dashes aside.
+
+    Where there are no metadata (a frozen program), the module says it, if it does.
+    """
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return getattr(sys.modules.get(library), "__version__", None)
+
+
+def _range(adapter: Adapter) -> str:
+    return f">={adapter.tested[0]},<{adapter.tested[1]}"
+
+
+def _tested(adapter: Adapter, release: str) -> bool:
+    lowest, unseen = adapter.tested
+    return _release(lowest) <= _release(release) < _release(unseen)
+
+
 def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
@@ -263,13 +312,3 @@ def allowed_libraries(rules: Iterable[str]) -> list[str]:
     named = {word for word in words if not word.startswith("-")}
     everything = "*" in named or not named
     return [name for name in known if name not in excluded and (everything or name in named)]
-
-
-def beside() -> dict[str, str]:
-    """Return the installed distributions that make spans of the same calls, with their versions."""
-    found: dict[str, str] = {}
-    for distribution in distributions():
-        name = distribution.name
-        if name and name.lower().startswith(_BESIDE):
-            found[name] = distribution.version
-    return dict(sorted(found.items()))

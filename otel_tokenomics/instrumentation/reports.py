@@ -29,12 +29,16 @@ class Reports:
 
     def __init__(self, adapter: Adapter, recorder: Recorder, settings: Settings, prepare: Callable[[], None]) -> None:
         self.adapter = adapter
-        self.active = True
+        self.active = False
         self._recorder, self._settings, self._prepare = recorder, settings, prepare
         self._began: Bounded[str, Context] = Bounded(_REMEMBERED)
         self._known: Bounded[tuple[str, str | None], bool] = Bounded(_REMEMBERED)
         #: How the library's own figures compare with ours: ``agree``, ``differ``, ``zero``.
         self.opinions: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Take reports from now on, and have the charges of observed clients remembered meanwhile."""
+        self.active = True
         CHARGED.watchers += 1
 
     def stop(self) -> None:

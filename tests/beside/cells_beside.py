@@ -55,9 +55,10 @@ NEIGHBOURS: dict[str, Neighbour] = {
         f"{_OPENLLMETRY}.google_generativeai", "GoogleGenerativeAiInstrumentor", "google_genai"
     ),
     "OpenLLMetry groq": Neighbour(f"{_OPENLLMETRY}.groq", "GroqInstrumentor", "groq"),
-    "OpenLLMetry mistralai": Neighbour(f"{_OPENLLMETRY}.mistralai", "MistralAiInstrumentor", "mistral"),
     "OpenLLMetry ollama": Neighbour(f"{_OPENLLMETRY}.ollama", "OllamaInstrumentor", "ollama"),
-    "OpenLLMetry together": Neighbour(f"{_OPENLLMETRY}.together", "TogetherAiInstrumentor", "together"),
+    "OpenInference cohere": Neighbour(f"{_OPENINFERENCE}.cohere", "CohereInstrumentor", "cohere"),
+    "OpenInference ollama": Neighbour(f"{_OPENINFERENCE}.ollama", "OllamaInstrumentor", "ollama"),
+    "OpenInference together": Neighbour(f"{_OPENINFERENCE}.together", "TogetherInstrumentor", "together"),
 }  # fmt: skip
 ORDERS = ("ours first", "theirs first")
 

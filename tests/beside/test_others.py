@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from otel_tokenomics.instrumentation import neighbours
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("openinference") is None, reason="needs the other instrumentations: make test-clients"
@@ -107,7 +110,18 @@ def test_priced_at_export_too_the_sum_is_the_bill(name: str, order: str) -> None
                 assert result[form][sent] == pytest.approx(charge / 1e12), (form, sent, native)
 
 
-def test_status_names_them() -> None:
-    from otel_tokenomics.instrumentation.engine import beside
-
-    assert {"openinference-instrumentation-openai", "opentelemetry-instrumentation-openai"} <= set(beside())
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_status_says_what_happens_beside_it(name: str) -> None:
+    """The words of ``status()`` are those that the test above finds to be true."""
+    library = name.rpartition("-")[2]
+    distribution = {
+        "official": f"opentelemetry-instrumentation-genai-{library}",
+        "openinference": f"openinference-instrumentation-{library}",
+        "openllmetry": f"opentelemetry-instrumentation-{library}",
+    }[name.rpartition("-")[0]]
+    adapter = importlib.import_module(f"otel_tokenomics.clients.{library}").ADAPTER
+    said = neighbours.of_client(library, adapter, neighbours.found(), "adopt")
+    (found,) = [one for one in said if one["name"] == distribution]
+    assert found["one_charge"] == (neighbours.BESIDE if name == HIDES_ITS_SPAN else neighbours.ADOPTED)
+    assert found["state"] in ("installed", "imported")
+    assert found["version"]

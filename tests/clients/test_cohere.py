@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import cohere
@@ -9,15 +10,13 @@ import pytest
 
 from otel_tokenomics.demo.provider import LocalProvider
 
-# The client, not the test, owns its connections.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture
-def client(provider: LocalProvider) -> Any:
-    return cohere.ClientV2(api_key="k", base_url=provider.base_url("cohere-api"))
+def client(provider: LocalProvider) -> Iterator[Any]:
+    with cohere.ClientV2(api_key="k", base_url=provider.base_url("cohere-api")) as made:
+        yield made
 
 
 def test_what_is_billed_counts_not_what_was_processed(watch: Any, client: Any, provider: LocalProvider) -> None:

@@ -20,7 +20,8 @@ _UNIT_OF: Final = (
 )
 #: Billed in units that no price row can carry: a count of them leaves the cost a lower bound.
 _NO_UNIT: Final = ("classifications", "images")
-_IDS: Final = ("id", "response_id", "generation_id")
+#: Events that bear a piece of text and nothing else: most of a stream (v2, v1).
+_TEXT: Final = ("content-delta", "text-generation")
 
 
 def read_usage(raw: object, _provider: str | None = None) -> Reading:
@@ -52,6 +53,8 @@ def read_usage(raw: object, _provider: str | None = None) -> Reading:
 def read_response(response: object) -> Reading | None:
     """Return the reading of an answer (chat v1 and v2, embed, rerank) or a stream's last event; None without one."""
     kind = word(response, "type") or word(response, "event_type")
+    if kind in _TEXT:
+        return None
     inner = field(response, "delta") if kind == "message-end" else field(response, "response")
     source = inner if inner is not None else response
     usage = field(source, "usage")

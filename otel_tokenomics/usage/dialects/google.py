@@ -6,6 +6,7 @@ prompt + candidates + tool use + thoughts. Source: Google's API reference, objec
 
 from __future__ import annotations
 
+import functools
 from types import MappingProxyType
 from typing import Final
 
@@ -17,6 +18,7 @@ from otel_tokenomics.usage.dialects.counts import (
     believed,
     count,
     field,
+    fields_of,
     items,
     reason_of,
     split_input,
@@ -38,6 +40,7 @@ _UNIT_OF: Final = MappingProxyType({"audio": "audio", "image": "image", "video":
 
 def read_generate_content(raw: object, _provider: str | None = None) -> Reading:
     """Return the reading of one ``usageMetadata`` (camel or snake case), of one request alone."""
+    raw = fields_of(raw)
     prompt, cached = _count(raw, "prompt_token_count"), _count(raw, "cached_content_token_count")
     tool_use, thoughts = _count(raw, "tool_use_prompt_token_count"), _count(raw, "thoughts_token_count")
     made = _count(raw, "candidates_token_count")
@@ -187,6 +190,7 @@ def _reading(counts: Counts, bad: int, reason: str | None, *, flags: bool, facts
     return Reading(Usage(counts), facts, reason=reason, flags=("inconsistent_usage",) if flags else ())
 
 
+@functools.cache  # of the names in this file, for every chunk of a stream bears them all
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)

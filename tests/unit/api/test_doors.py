@@ -64,6 +64,13 @@ def test_a_door_is_shut_by_its_name(
     assert not caplog.records  # two doors that were one object would say "already instrumented"
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_each_client_has_its_own_door_and_its_own_lock(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opened("tokenomics_nobody", monkeypatch, f"tokenomics_{name}") == [name]
+    doors()[f"tokenomics_{name}"].uninstrument()
+    assert opened(f"tokenomics_{name}", monkeypatch, *sorted(doors())) == [one for one in EVERY if one != name]
+
+
 def test_no_door_bears_the_name_of_a_library() -> None:
     found = entry_points(group="opentelemetry_instrumentor")
     ours = {entry.name for entry in found if entry.value.startswith("otel_tokenomics")}

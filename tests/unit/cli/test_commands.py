@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,15 +185,85 @@ def test_doctor_reports_clients_and_every_wrong_setting(
     assert "hush" not in answer.out + capsys.readouterr().out
 
 
+def report_of(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    code = main(["doctor", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_doctor_imports_each_client_and_says_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    code, report = report_of(capsys)
+    assert (code, report["problems"]) == (0, [])
+    for client, facts in report["libraries"].items():
+        assert facts["found"] in ("imported", "not installed"), client
+        if facts["found"] == "not installed":
+            continue
+        assert facts["in_tested_range"], client
+        assert set(facts["targets"].values()) <= {"patched", "registered", "absent"}, client
+        assert {"patched", "registered"} & set(facts["targets"].values()), client
+    # Everything was taken back.
+    import openai
+
+    assert not hasattr(vars(openai._base_client.SyncAPIClient)["request"], "__wrapped__")
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr()
+    assert f"==> importing openai {openai.__version__}" in shown.err
+    (line,) = [line for line in shown.out.splitlines() if line.startswith("openai ")]
+    assert line.split()[1:3] == [openai.__version__, ">=1.109,<4"]
+    assert "places patched" in line
+    assert "cost on the client's own span where it makes one" in shown.out
+
+
+def test_doctor_says_what_a_client_suffers_from(tmp_path: Path) -> None:
+    (tmp_path / "groq").mkdir()
+    (tmp_path / "groq" / "__init__.py").write_text("from pydantic import Nothing\n")
+    script = "import sys\nfrom otel_tokenomics.cli.main import main\nsys.exit(main(['doctor', '--json']))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT,
+        env={**os.environ, "OTEL_TOKENOMICS_LIBRARIES": "groq,ollama", "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    (problem,) = report["problems"]
+    assert re.match(r"groq [\d.]+: cannot be imported: ImportError: cannot import name 'Nothing'", problem)
+    assert set(report["libraries"]["ollama"]["targets"].values()) == {"patched"}
+
+
+def test_doctor_says_where_a_client_has_moved_all_that_is_patched(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TOKENOMICS_LIBRARIES", "ollama")
+    module = importlib.import_module("ollama._client")
+    monkeypatch.delattr(module.Client, "_request")
+    monkeypatch.delattr(module.AsyncClient, "_request")
+    code, report = report_of(capsys)
+    assert code == 1
+    assert set(report["libraries"]["ollama"]["targets"].values()) == {"absent"}
+    (problem,) = report["problems"]
+    assert problem.endswith(": has none of the places that are patched: its calls are not seen")
+
+
 def test_doctor_without_a_client() -> None:
     script = (
-        f"import sys; sys.modules.update(dict.fromkeys({LIBRARIES!r}))\n"
-        "from otel_tokenomics.cli.main import main\nsys.exit(main(['doctor']))"
+        "import sys\nfrom importlib.metadata import PackageNotFoundError\n"
+        "from otel_tokenomics.instrumentation import engine\n"
+        "def none(_):\n    raise PackageNotFoundError\n"
+        "engine.version = none\n"
+        "from otel_tokenomics.cli.main import main\ncode = main(['doctor'])\n"
+        f"assert not {set(LIBRARIES)!r} & set(sys.modules)\nsys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert "client    openai: not installed (tested >=" in done.stdout
-    assert f"problem   no client library is installed here: {', '.join(CLIENTS)}" in done.stdout
+    assert re.search(r"^openai +- +>=1.109,<4 +not installed *$", done.stdout, re.MULTILINE)
+    assert f"no client library is installed here: {', '.join(CLIENTS)}" in " ".join(done.stdout.split())
+
+
+def test_doctor_says_that_no_metric_counts_what_is_priced_at_export(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "tokenomics_otlp")
+    _, report = report_of(capsys)
+    assert "no metric counts them" in report["exporter"]["traces"]["foreign_spans"]
+    assert "foreign_spans" not in report["exporter"]["metrics"]
 
 
 @pytest.mark.parametrize("command", [["models", "gpt-5.4"], ["price", "examples/price/usage.jsonl"], ["doctor"]])
@@ -201,7 +273,8 @@ def test_a_full_disk_is_one_line(command: list[str]) -> None:
             [sys.executable, "-m", "otel_tokenomics.cli.main", *command],
             cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (2, f"otel-tokenomics {command[0]}: output: No space left on device\n")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("==> importing ")]
+    assert (done.returncode, said) == (2, [f"otel-tokenomics {command[0]}: output: No space left on device"])
 
 
 def test_the_version_and_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:

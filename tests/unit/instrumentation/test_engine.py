@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distributions
 from typing import Any
 
 import pytest
@@ -17,6 +21,7 @@ from otel_tokenomics.instrumentation.engine import Engine, allowed_libraries
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Recorder
 
+EVERY = {name: importlib.import_module(f"otel_tokenomics.clients.{name}").ADAPTER for name in allowed_libraries(("*",))}
 ADAPTERS = {"openai": openai.ADAPTER, "anthropic": anthropic.ADAPTER}
 
 
@@ -86,10 +91,74 @@ def test_a_newer_major_is_one_warning_and_patched(
 ) -> None:
     import openai as library
 
-    monkeypatch.setattr(library, "__version__", "99.0.1")
-    engine.instrument(["openai"])
-    assert [record.getMessage() for record in caplog.records if "99.0.1" in record.getMessage()]
-    assert engine.status()["libraries"]["openai"]["targets"]["openai._base_client.SyncAPIClient.request"] == "patched"
+    assert library
+    monkeypatch.setattr("otel_tokenomics.instrumentation.engine.version", lambda _: "99.0.1")
+    for _ in range(2):
+        engine.instrument(["openai"])
+        found = engine.status()["libraries"]["openai"]
+        engine.uninstrument()
+        assert (found["version"], found["in_tested_range"]) == ("99.0.1", False)
+        assert found["targets"]["openai._base_client.SyncAPIClient.request"] == "patched"
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message == (
+        "otel_tokenomics: openai 99.0.1 was not tested (tested: >=1.109,<4); it is patched all the same, see status()"
+    )
+
+
+def installed() -> list[str]:
+    """The adapters whose library is here, by what pip wrote down of it."""
+    names = {re.sub(r"[-_.]+", "-", one.name).lower() for one in distributions() if one.name}
+    return [name for name, adapter in EVERY.items() if re.sub(r"[-_.]+", "-", adapter.library) in names]
+
+
+@pytest.mark.parametrize("name", installed())
+def test_the_version_is_known_before_the_client_is_imported(name: str) -> None:
+    """Whether or not it has a ``__version__``: its distribution has one, and it is one of those that we test."""
+    library = EVERY[name].library
+    program = (
+        "import json, sys\n"
+        "import otel_tokenomics as tk\n"
+        f"tk.instrument(libraries=[{name!r}])\n"
+        f"assert {library!r} not in sys.modules\n"
+        f"print(json.dumps(tk.status()['libraries'][{name!r}]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "show", library.replace(".", "-")],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    assert f"Version: {found['version']}\n" in listed
+    assert (found["found"], found["in_tested_range"]) == ("installed", True)
+    assert set(found["targets"].values()) == {"not imported"}
+
+
+def test_what_is_not_installed_is_said_to_be_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_library: str) -> str:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("otel_tokenomics.instrumentation.engine.version", none)
+    for name in [name for name in sys.modules if name.split(".")[0] == "groq"]:
+        monkeypatch.delitem(sys.modules, name)
+    engine.instrument(["groq", "openai"])
+    groq, openai_ = (engine.status()["libraries"][name] for name in ("groq", "openai"))
+    assert (groq["found"], groq["version"], groq["in_tested_range"]) == ("not installed", None, None)
+    assert "neighbours" not in groq
+    # A frozen program has no metadata: the module may say its version.
+    import openai as library
+
+    assert (openai_["found"], openai_["version"]) == ("imported", library.__version__)
+
+
+def test_a_target_that_cannot_be_patched_says_why(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    import groq as library
+
+    assert library
+    monkeypatch.setattr(engine, "_set", lambda *_: exec("raise TypeError('the class is sealed')"))
+    engine.instrument(["groq"])
+    targets = engine.status()["libraries"]["groq"]["targets"]
+    assert targets["groq._base_client.SyncAPIClient.request"] == "failed: TypeError: the class is sealed"
 
 
 def test_a_client_imported_later_is_patched_then() -> None:
