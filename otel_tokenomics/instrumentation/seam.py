@@ -134,8 +134,12 @@ class Seam:
         """Wrap a coroutine that makes an asynchronous generator; where it does not, it is a plain request."""
         if not self._streams(instance, args, kwargs, operation):
             return await self.acall(wrapped, instance, args, kwargs, operation=operation)
-        inner = await wrapped(*args, **kwargs)
-        return self._asteps(current_context(), lambda *_, **__: inner, instance, args, kwargs, operation)
+        items = await wrapped(*args, **kwargs)
+
+        def made(*_args: Any, **_named: Any) -> Any:
+            return items
+
+        return self._asteps(current_context(), made, instance, args, kwargs, operation)
 
     @contextlib.contextmanager
     def opening(

@@ -25,6 +25,8 @@ from otel_tokenomics.telemetry.metrics import COST, REQUESTS
 #: Surroundings in which no other package is needed.
 SURROUNDINGS = ("alone", "sampled out", "client made earlier")
 TEAM = "conformance"
+#: Others write a trace header wherever a span is current, as ours is.
+_TRACE = frozenset({"traceparent", "tracestate", "x-amzn-trace-id"})
 #: What is made in every other surrounding than ``alone``: each rule once.
 CORE = frozenset({"completed", "no usage", "refused", "cut", "dropped early"})
 
@@ -110,7 +112,8 @@ def observe(provider: LocalProvider, row: Row, cell: Cell, between: Callable[[],
                     pieces, error = perform(ending, style, client, sent)
         gc.collect()
     requests = tuple(
-        (seen.method, seen.path, tuple(sorted(seen.headers)), seen.digest) for seen in provider.ledger.requests
+        (seen.method, seen.path, tuple(sorted(set(seen.headers) - _TRACE)), seen.digest)
+        for seen in provider.ledger.requests
     )
     raised = None if error is None else (type(error).__qualname__, _plain(str(error)))
     return Seen(tuple(_plain(piece) for piece in pieces), raised, early[0] if early else None, requests)
