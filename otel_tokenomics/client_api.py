@@ -19,10 +19,12 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: out with its first step;
 #: ``process`` and ``aprocess`` get the HTTP response of an attempt that succeeded; ``stream`` and ``astream`` make
 #: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``read`` and
-#: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up.
+#: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up; ``under_way``
+#: is where a library that reports its calls begins one, or its stream.
 Kind = Literal[
-    "call", "acall", "gen", "agen", "process", "aprocess", "stream", "astream", "parse", "read", "aread", "close"
-]
+    "call", "acall", "gen", "agen", "process", "aprocess", "stream", "astream", "parse", "read", "aread", "close",
+    "under_way",
+]  # fmt: skip
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -114,6 +116,18 @@ class Ended(NamedTuple):
     error: BaseException | None = None
     #: What the library believes that it cost, in USD.
     opinion: object = None
+    #: What came of a stream that was left.
+    items: Iterable[object] = ()
+
+
+class UnderWay(NamedTuple):
+    """A call of a library that reports its calls, before it is over."""
+
+    call_id: str
+    #: What lives until the call is reported: dropped before, it was left, or cancelled.
+    carrier: object
+    #: Says how a call stands that was left; it must not hold the carrier.
+    so_far: Callable[[], Ended]
 
 
 class Watcher(Protocol):
@@ -174,10 +188,12 @@ class Adapter:
     stream_reader: Callable[[Operation, str], StreamReader]
     #: The billable operation of a call; None passes it through untouched. Targets may name theirs instead.
     route: Callable[[Any, Args, Kwargs], Operation | None] = _nothing
-    #: For a library that reports its calls to callbacks, and has no targets: registers the watcher when the library is
-    #: imported and returns what takes it back. ``route`` and ``request`` get no client, the response as ``args``, and
-    #: the library's description of the call as ``kwargs``.
+    #: For a library that reports its calls to callbacks: registers the watcher when the library is imported and returns
+    #: what takes it back. ``route`` and ``request`` get no client, the response as ``args``, and the library's
+    #: description of the call as ``kwargs``.
     register: Callable[[ModuleType, Watcher], Callable[[], None]] | None = None
+    #: Of such a library, the call that an object stands for at a target of the kind ``under_way``.
+    under_way: Callable[[Any], UnderWay | None] = _nothing
     #: What one request is known by, where a call is met again in a wrapper further in; None: by its client.
     payload: Callable[[Args, Kwargs], object] = _nothing
     #: Public client classes, on which others may have put a wrapper of the choke point.
