@@ -218,6 +218,9 @@ class Adapter:
     iterator: str | None = None
     #: Whether the client asks for no item after the one that its reader calls final: the call ends with that.
     stops_at_last: bool = False
+    #: The word for the error that a stream's item is, of a client that raises it outside of what is observed; asked of
+    #: those that stop at the last item.
+    failure: Callable[[object], str | None] = _nothing
     #: The same arguments, the stream's usage asked for; None where that must not be done.
     ask_usage: Callable[[Operation, Request, Args, Kwargs], tuple[Args, Kwargs] | None] = _nothing
     #: Whether a stream item exists only because usage was asked for; tidies what asking left on the others.

@@ -209,7 +209,9 @@ class Call:
             self._reader.observe(item)
         if self._estimator is not None:
             self._output.extend(self._adapter.output_texts(item))
-        if self._at_last and self._reader is not None and self._reader.final:
+        if error := self._adapter.failure(item):
+            self.end("error", error_type=error)
+        elif self._at_last and self._reader is not None and self._reader.final:
             self.end("completed")
 
     @property
