@@ -34,7 +34,8 @@ _NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
 class Operation(NamedTuple):
     """The billable operation that a route recognised."""
 
-    #: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``rerank`` or ``fetch_response``.
+    #: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``rerank``, ``fetch_response``; or AWS's
+    #: ``apply_guardrail``, for which OpenTelemetry has no word.
     name: str
     #: The wire format of the usage (``chat``, ``completions``, ``responses``, ``messages``, ``embeddings``,
     #: ``images``, ``speech``, ``transcription``): chooses the dialect reader.
