@@ -180,7 +180,8 @@ def read_body(body: object) -> Reading | None:
 def _either(usage: object) -> dict[str, object]:
     """Return Nova's usage under Converse's names: of the cache, its own are those of the metrics."""
     cache = {ours: field(usage, theirs) for theirs, ours in METRICS.items()}
-    names = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+    names = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens",
+             "cacheDetails")  # fmt: skip
     own = {name: field(usage, name) for name in names}
     return {**cache, **{name: value for name, value in own.items() if value is not None}}
 
