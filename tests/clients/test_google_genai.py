@@ -131,3 +131,75 @@ def test_pictures_and_films_are_told_by_name(watch: Any, provider: LocalProvider
     # The book has no row for them, or none any more: a span, no amount.
     assert (one.cost.status, one.cost.reason) == ("unpriced", "unknown_model")
     assert len(watch.spans) == 1
+
+
+# --- interactions -----------------------------------------------------------------------------
+
+NEW = "gemini-3-flash-preview"
+
+
+@pytest.fixture
+def interactions(client: Any) -> Any:
+    if genai.__version__.startswith("1."):
+        pytest.skip("the first major has the interactions API on yet another transport")
+    return client.interactions
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_interaction_is_charged(watch: Any, interactions: Any, provider: LocalProvider, stream: bool) -> None:
+    usage = {"total_input_tokens": 100, "total_output_tokens": 20, "total_thought_tokens": 5, "total_tokens": 125,
+             "grounding_tool_count": [{"type": "google_search", "count": 2}]}  # fmt: skip
+    provider.expect(Scenario(usage=usage))
+    answer = interactions.create(model=NEW, input="Hello", generation_config={"max_output_tokens": 9}, stream=stream)
+    if stream:
+        assert [event.event_type for event in answer][-1] == "interaction.completed"
+    assert watch.one.outcome.reading.usage.counts == {"input": 100, "output": 20, "reasoning": 5, "web_search": 2}
+    assert (watch.one.cost.status, watch.one.outcome.end) == ("priced", "completed")
+    assert (watch.one.request.model, watch.one.request.max_output) == (NEW, 9)
+    (span,) = watch.spans
+    assert span.attributes["gen_ai.provider.name"] == "gcp.gemini"
+    assert span.attributes["gen_ai.response.id"] == provider.ledger.billed[0].response_id
+
+
+@pytest.mark.usefixtures("interactions")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_asynchronous_interaction_is_charged(
+    watch: Any, client: Any, provider: LocalProvider, stream: bool
+) -> None:
+    answer = await client.aio.interactions.create(model=NEW, input="Hello", stream=stream)
+    if stream:
+        assert len([event async for event in answer]) == 5
+    assert watch.one.tokens == provider.ledger.billed[0].usage["total_tokens"]
+    assert (watch.one.cost.status, watch.one.outcome.end) == ("priced", "completed")
+    await client.aio.aclose()
+
+
+def test_an_interaction_that_is_left_is_abandoned(watch: Any, interactions: Any) -> None:
+    stream = interactions.create(model=NEW, input="Hello", stream=True)
+    next(iter(stream))
+    stream.close()
+    del stream
+    assert (watch.one.outcome.end, watch.one.cost.reason) == ("abandoned", "no_usage")
+
+
+def test_each_continuation_is_charged(watch: Any, interactions: Any, provider: LocalProvider) -> None:
+    first = {"total_input_tokens": 100, "total_output_tokens": 10, "total_tokens": 110}
+    second = {"total_input_tokens": 110, "total_output_tokens": 20, "total_tokens": 130}
+    more = {"status": "requires_continuation", "continuation_token": "t"}
+    provider.expect(Scenario(usage=first, response=more), Scenario(usage=second))
+    answer = interactions.create(model=NEW, input="Hello")
+    assert [made.tokens for made in watch.settled] == [110, 130]
+    assert len(watch.spans) == len(provider.ledger.billed) == 2
+    assert answer.status == "completed"
+
+
+def test_an_interaction_in_the_background_is_charged_when_it_is_fetched(
+    watch: Any, interactions: Any, provider: LocalProvider
+) -> None:
+    made = interactions.create(model=NEW, input="Hello", background=True)
+    assert (watch.one.cost.status, watch.one.cost.reason) == ("unpriced", "pending")
+    for _ in range(2):
+        interactions.get(made.id)
+    _, bill = watch.settled
+    assert bill.tokens == provider.ledger.billed[0].usage["total_tokens"]
+    assert bill.cost.status == "priced"

@@ -98,7 +98,27 @@ def read_interactions(raw: object, _provider: str | None = None) -> Reading:
     reason = reason_of(bad, counts)
     if total is not None and counts and not bad and total > sum(counts.values()):
         reason = "incomplete_usage"
+    for entry in items(raw, "grounding_tool_count") or items(raw, "groundingToolCount"):
+        number = believed(_count(entry, "count"))
+        if counts and word(entry, "type") == "google_search":
+            counts["web_search"] = counts.get("web_search", 0) + number
+        elif number:
+            reason = reason or "missing_rate"  # maps and retrieval have no unit here
     return _reading(counts, bad, reason, flags=flags, facts=_facts(raw))
+
+
+def read_interaction(response: object) -> Reading | None:
+    """Return the reading of an interaction, or of an event of its stream that bears it; None where it says nothing."""
+    told = field(response, "interaction")
+    response = response if told is None else told
+    usage, status = field(response, "usage"), word(response, "status")
+    model, identity = word(response, "model"), word(response, "id")
+    if usage is None and status is None:
+        return None
+    reading = read_interactions(usage) if usage is not None else Reading()
+    if reading.usage is not None and "web_search" in reading.usage.counts and (model or "").startswith(_BY_PROMPT):
+        reading = reading._replace(usage=Usage({**reading.usage.counts, "web_search": 1}))
+    return reading._replace(response_model=model, response_id=identity, response_status=status)
 
 
 def _input(counts: Counts, given: int, cached: int, parts: Counts, joint: Counts) -> bool:

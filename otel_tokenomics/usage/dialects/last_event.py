@@ -1,4 +1,4 @@
-"""Streams whose counts stand on one event, the last: Cohere's and Ollama's."""
+"""Streams whose counts stand on one event, the last: Cohere's, Ollama's and Google's interactions."""
 
 from __future__ import annotations
 
