@@ -26,6 +26,8 @@ from otel_tokenomics.usage import Reading, Usage, parse_usd
 
 _REMEMBERED: Final = 4096
 _NS: Final = 1_000_000_000
+#: Stands for a response id: a call that was left is charged as it stood, even if its library reports it after all.
+_LEFT: Final = ""
 
 
 class Reports:
@@ -96,8 +98,9 @@ class Reports:
         request = adapter.request(None, operation, (ended.response,), details)
         choice = self._recorder.provider(request)
         reading = adapter.usage(operation, ended.response, choice.name) if ended.response is not None else None
-        key = (ended.call_id, reading.response_id if reading is not None else None)
-        if key in self._known:
+        left = (ended.call_id, _LEFT)
+        key = left if unreported(ended.error) else (ended.call_id, reading.response_id if reading is not None else None)
+        if key in self._known or left in self._known:
             return
         self._known.add(key, value=True)
         opinion = _money(ended.opinion) if reading is not None else None

@@ -247,6 +247,23 @@ async def test_a_call_that_is_cancelled_may_be_billed(
     assert len(watch.spans) == 2
 
 
+def test_a_report_that_comes_too_late_is_no_second_charge(watching: Any, provider: LocalProvider) -> None:
+    """It reports from its loop; of one that has ended, when the process does."""
+    watch = watching(libraries=("litellm",))
+    kept: list[Any] = []
+    reports = watch.engine._reports["litellm"]
+    settle = reports._settle
+    reports._settle = lambda ended: (kept.append(ended), settle(ended))
+    litellm.completion(**anthropic(provider))
+    (only,) = settled(watch)
+    (reported,) = kept
+    other = reported._replace(call_id="another", error=asyncio.CancelledError(), response=None)
+    reports.ended(lambda: other)
+    reports.ended(lambda: reported._replace(call_id="another"))
+    assert [one.outcome.end for one in watch.settled] == ["completed", "cancelled"]
+    assert only.cost.status == "priced"
+
+
 async def test_a_router_s_stream_is_one_charge(watching: Any, provider: LocalProvider) -> None:
     """A router puts a stream of its own around the library's."""
     watch = watching(libraries=("litellm",))
