@@ -28,12 +28,14 @@ $(STAMPS)/python: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q -c constraints.txt --group dev -e .
 	@mkdir -p $(STAMPS) && touch $@
 
-# Older majors of the clients, and other instrumentations beside us: one environment each.
+# Older majors of the clients, and other instrumentations beside us: one environment each. What the clients bring is
+# theirs to choose; what we and the tests stand on is pinned.
+STOOD_ON := opentelemetry-.*|protobuf|wrapt|tiktoken|pytest.*|uvloop
 $(STAMPS)/clients-%: tests/clients/requirements-%.txt constraints.txt pyproject.toml
 	@echo "==> Python environment with the clients of $<"
 	@test -d .venvs/$* || $(PYTHON) -m venv .venvs/$*
 	@.venvs/$*/bin/python -m pip install -q 'pip>=25.1'
-	@mkdir -p $(STAMPS) && grep -vE "^($$(grep -q ^opentelemetry-sdk $< && echo 'opentelemetry-.*|protobuf|')httpx|httpcore|jiter|pydantic|pydantic_core|$$(sed -nE 's/^([a-z-]+).*/\1/p' $< | paste -sd'|'))==" constraints.txt > $(STAMPS)/constraints-$*.txt
+	@mkdir -p $(STAMPS) && grep -E '^($(STOOD_ON))==' constraints.txt | grep -vE "^($$(grep -q ^opentelemetry-sdk $< && echo 'opentelemetry-.*|protobuf|')$$(sed -nE 's/^([a-z_-]+)==.*/\1/p' $< | paste -sd'|'))==" > $(STAMPS)/constraints-$*.txt
 	@.venvs/$*/bin/python -m pip install -q -c $(STAMPS)/constraints-$*.txt -r $< -e '.[cli]'
 	@touch $@
 

@@ -244,10 +244,10 @@ def record_batch(results: object, *, provider: str | None = None, model: str | N
 
     Args:
         results: a path; an open file; the file's text; an iterable of lines, of dicts or of the client's own objects
-            (``client.messages.batches.results(id)``, ``client.files.content(id)``). OpenAI's format, Anthropic's
-            and Gemini's are known.
+            (``client.messages.batches.results(id)``, ``client.files.content(id)``, ``job.dest.inlined_responses``).
+            OpenAI's format, Anthropic's, Gemini's and Bedrock's are known.
         provider: who bills, where the format does not say it: OpenAI's is written by others too.
-        model: what was asked for, where responses do not say it (images).
+        model: what was asked for, where responses do not say it (images, everything of Bedrock).
 
     Raises:
         TypeError: ``results`` holds no lines.

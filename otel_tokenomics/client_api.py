@@ -20,13 +20,14 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: ``aopening`` the same, of a function that makes a (async) context manager, whose request goes out when it is entered;
 #: ``process`` and ``aprocess`` get the HTTP response of an attempt that succeeded; ``stream`` and ``astream`` make
 #: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``read`` and
-#: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up.
+#: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up; ``under_way``
+#: is where a library that reports its calls begins one, or its stream.
 #: Of connections that carry many responses: ``enter`` and ``aenter`` open one and return it, ``acontext`` returns an
 #: asynchronous context manager around one; ``send`` and ``asend`` send a message on it, ``receive`` and ``areceive``
 #: return the next that came, ``leave`` (sync or async) closes it; ``queue`` puts a message aside until it is open.
 Kind = Literal[
     "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream",
-    "parse", "read", "aread", "close",
+    "parse", "read", "aread", "close", "under_way",
     "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "leave", "queue",
 ]  # fmt: skip
 Args = tuple[Any, ...]
@@ -38,7 +39,8 @@ _NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
 class Operation(NamedTuple):
     """The billable operation that a route recognised."""
 
-    #: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``rerank`` or ``fetch_response``.
+    #: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``rerank``, ``fetch_response``; or AWS's
+    #: ``apply_guardrail``, for which OpenTelemetry has no word.
     name: str
     #: The wire format of the usage (``chat``, ``completions``, ``responses``, ``messages``, ``embeddings``,
     #: ``images``, ``speech``, ``transcription``, ``realtime``): chooses the dialect reader.
@@ -162,6 +164,18 @@ class Ended(NamedTuple):
     error: BaseException | None = None
     #: What the library believes that it cost, in USD.
     opinion: object = None
+    #: What came of a stream that was left.
+    items: Iterable[object] = ()
+
+
+class UnderWay(NamedTuple):
+    """A call of a library that reports its calls, before it is over."""
+
+    call_id: str
+    #: What lives until the call is reported: dropped before, it was left, or cancelled.
+    carrier: object
+    #: Says how a call stands that was left; it must not hold the carrier.
+    so_far: Callable[[], Ended]
 
 
 class Watcher(Protocol):
@@ -230,10 +244,12 @@ class Adapter:
     stream_reader: Callable[[Operation, str], StreamReader]
     #: The billable operation of a call; None passes it through untouched. Targets may name theirs instead.
     route: Callable[[Any, Args, Kwargs], Operation | None] = _nothing
-    #: For a library that reports its calls to callbacks, and has no targets: registers the watcher when the library is
-    #: imported and returns what takes it back. ``route`` and ``request`` get no client, the response as ``args``, and
-    #: the library's description of the call as ``kwargs``.
+    #: For a library that reports its calls to callbacks: registers the watcher when the library is imported and returns
+    #: what takes it back. ``route`` and ``request`` get no client, the response as ``args``, and the library's
+    #: description of the call as ``kwargs``.
     register: Callable[[ModuleType, Watcher], Callable[[], None]] | None = None
+    #: Of such a library, the call that an object stands for at a target of the kind ``under_way``.
+    under_way: Callable[[Any], UnderWay | None] = _nothing
     #: What one request is known by, where a call is met again in a wrapper further in; None: by its client.
     payload: Callable[[Args, Kwargs], object] = _nothing
     #: Public client classes, on which others may have put a wrapper of the choke point.
@@ -258,6 +274,9 @@ class Adapter:
     iterator: str | None = None
     #: Whether the client asks for no item after the one that its reader calls final: the call ends with that.
     stops_at_last: bool = False
+    #: The word for the error that a stream's item is, of a client that raises it outside of what is observed; asked of
+    #: those that stop at the last item.
+    failure: Callable[[object], str | None] = _nothing
     #: The same arguments, the stream's usage asked for; None where that must not be done.
     ask_usage: Callable[[Operation, Request, Args, Kwargs], tuple[Args, Kwargs] | None] = _nothing
     #: Whether a stream item exists only because usage was asked for; tidies what asking left on the others.

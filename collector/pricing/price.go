@@ -102,6 +102,9 @@ func (b *Book) compute(q *Query, found *match, r *Result) (unpriced string) {
 		return q.Reason
 	}
 	if q.Usage.reported() == 0 {
+		if q.Reason == ReasonMissingRate {
+			return ReasonMissingRate // all that was used is of a unit that the book does not know
+		}
 		return ReasonNoUsage
 	}
 	var call calculation

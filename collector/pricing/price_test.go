@@ -55,6 +55,10 @@ func TestReaderReasons(t *testing.T) {
 	if r.Status != StatusPartial || r.Reason != ReasonIncompleteUsage || r.Total != 7 {
 		t.Errorf("an estimate: %+v", r)
 	}
+	book.Price(&Query{Provider: "openai", ResponseModel: "c", Reason: ReasonMissingRate}, &r)
+	if r.Status != StatusUnpriced || r.Reason != ReasonMissingRate {
+		t.Errorf("usage of an unknown unit alone: %+v", r)
+	}
 }
 
 func TestSavings(t *testing.T) {

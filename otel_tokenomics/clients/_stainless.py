@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.client_api import Args, Kwargs, Target
+from otel_tokenomics.usage.dialects.counts import fields_of
 
 #: Header by which a caller asks for the raw response: ``stream`` leaves the body unread, in his hands.
 RAW_HEADER: Final = "X-Stainless-Raw-Response"
@@ -243,4 +244,5 @@ def texts(value: object, keys: frozenset[str], depth: int = 0) -> Iterable[str]:
             if key in keys and part is not None:
                 yield from texts(part, keys, depth + 1)
     elif hasattr(value, "__dict__"):
-        yield from texts(vars(value), keys, depth + 1)
+        fields = fields_of(value)
+        yield from texts(vars(value) if fields is value else fields, keys, depth + 1)

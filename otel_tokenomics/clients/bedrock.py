@@ -1,4 +1,4 @@
-"""Bedrock (``botocore``, ``boto3``, ``aiobotocore``): Converse and InvokeModel of ``bedrock-runtime``.
+"""Bedrock (``botocore``, ``boto3``, ``aiobotocore``): the models of ``bedrock-runtime``, and Rerank.
 
 Every operation of every AWS service passes one method, so the first look is at the service alone. Tokens of InvokeModel
 stand in headers; where they do not say enough, the body is heard as the caller reads it, never before. See
@@ -17,16 +17,23 @@ from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of,
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 from otel_tokenomics.usage.dialects import bedrock as dialect
 
-_SERVICE: Final = "bedrock-runtime"
 _CONVERSE: Final = Operation("chat", "converse")
 _INVOKE: Final = Operation("chat", "invoke")
-#: Everything else (CountTokens, ApplyGuardrail, asynchronous jobs) is free, or no answer of a model.
-_OPERATIONS: Final = MappingProxyType(
+_GUARDRAIL: Final = Operation("apply_guardrail", "guardrail")
+_ASYNC: Final = Operation("generate_content", "async_invoke", "video")
+#: By service; everything else (CountTokens, looking after asynchronous jobs) is free, or no answer of a model.
+_OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = MappingProxyType(
     {
-        "Converse": _CONVERSE,
-        "ConverseStream": _CONVERSE._replace(stream=True),
-        "InvokeModel": _INVOKE,
-        "InvokeModelWithResponseStream": _INVOKE._replace(stream=True),
+        "bedrock-runtime": {
+            "Converse": _CONVERSE,
+            "ConverseStream": _CONVERSE._replace(stream=True),
+            "InvokeModel": _INVOKE,
+            "InvokeModelWithResponseStream": _INVOKE._replace(stream=True),
+            "StartAsyncInvoke": _ASYNC,
+            "ApplyGuardrail": _GUARDRAIL,
+            "InvokeGuardrailChecks": _GUARDRAIL,
+        },
+        "bedrock-agent-runtime": {"Rerank": Operation("rerank", "rerank")},
     }
 )
 #: Word of a model's name -> what InvokeModel does with it, where it does not chat.
@@ -59,16 +66,24 @@ _BODY_WORDS: Final = MappingProxyType(
 _BODY_PARTS: Final = ("inferenceConfig", "textGenerationConfig")
 #: A larger body holds documents or images: decoding it to learn a limit would take longer than is right.
 _DECODED_AT_MOST: Final = 2**16
+#: Where the documents are what is billed, they are counted.
+_COUNTED_AT_MOST: Final = 2**22
+#: Documents of one query; see https://aws.amazon.com/bedrock/pricing (a long document counts as several, which nobody
+#: but the server can tell).
+_DOCUMENTS: Final = 100
 
 
 def route(client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
     """Return the operation of ``_make_api_call(operation_name, api_params)``."""
-    if client._service_model.service_name != _SERVICE:  # noqa: SLF001  # what the method itself asks, and nothing less
+    known = _OPERATIONS.get(client._service_model.service_name)  # noqa: SLF001  # the method itself asks it, and no less
+    if known is None:
         return None
-    operation = _OPERATIONS.get(args[0] if args else kwargs["operation_name"])
-    if operation is None or operation.api != "invoke":
+    operation = known.get(args[0] if args else kwargs["operation_name"])
+    if operation is None or operation.api not in ("invoke", "async_invoke"):
         return operation
     model = str(_params(args, kwargs).get("modelId"))
+    if operation is _ASYNC:
+        return _ASYNC._replace(name="embeddings", output_type=None) if "embed" in model else _ASYNC
     return next((other._replace(stream=operation.stream) for word, other in _OTHER_MODELS if word in model), operation)
 
 
@@ -82,12 +97,15 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Re
         tier: object = mapping_of(params.get("serviceTier")).get("type")
         latency: object = mapping_of(params.get("performanceConfig")).get("latency")
     else:
-        body = _body(params.get("body"))
+        body = _body(params.get("body"), _COUNTED_AT_MOST if operation.name == "rerank" else _DECODED_AT_MOST)
         parameters = parameters_of(body, _BODY_WORDS)
         for part in _BODY_PARTS:
             parameters |= parameters_of(mapping_of(body.get(part)), _BODY_WORDS)
         tier, latency = params.get("serviceTier"), params.get("performanceConfigLatency")
     model = params.get("modelId")
+    if operation.api == "rerank":
+        asked = mapping_of(mapping_of(params.get("rerankingConfiguration")).get("bedrockRerankingConfiguration"))
+        model = mapping_of(asked.get("modelConfiguration")).get("modelArn")
     return Request(
         model=model if isinstance(model, str) and model else None,
         provider="aws.bedrock",
@@ -97,7 +115,7 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Re
         stream=operation.stream,
         max_output=limit_of(parameters),
         facts=_facts(service_tier=tier, speed=latency, region=client.meta.region_name),
-        units={"image": _images(body)} if operation.output_type == "image" else NO_UNITS,
+        units=_units(operation, params, body),
         parameters=parameters,
     )
 
@@ -110,14 +128,29 @@ def _facts(**words: object) -> Facts:
     return {name: word for name, word in words.items() if isinstance(word, str) and word} or NO_FACTS
 
 
-def _body(given: object) -> Mapping[str, Any]:
+def _body(given: object, at_most: int) -> Mapping[str, Any]:
     """Return the decoded body of a request; nothing of a file, which is the client's to read."""
-    if not isinstance(given, (str, bytes, bytearray)) or len(given) > _DECODED_AT_MOST:
+    if not isinstance(given, (str, bytes, bytearray)) or len(given) > at_most:
         return {}
     try:
         return mapping_of(json.loads(given))
     except (ValueError, RecursionError):
         return {}  # what a caller sends is not our failure
+
+
+def _units(operation: Operation, params: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return what only the request knows: images or seconds of video to make, queries over documents."""
+    if operation.output_type == "image":
+        return {"image": _images(body)}
+    if operation.api == "async_invoke":
+        given = mapping_of(params.get("modelInput"))
+        seconds = mapping_of(given.get("videoGenerationConfig")).get("durationSeconds")
+        return {"video_out_second": seconds} if isinstance(seconds, int) and seconds > 0 else NO_UNITS
+    documents: Any = params.get("sources") if operation.api == "rerank" else body.get("documents")
+    if operation.name != "rerank" or not isinstance(documents, (list, tuple)) or not documents:
+        return NO_UNITS
+    queries: Any = params.get("queries") if operation.api == "rerank" else ()
+    return {"search_unit": -(-len(documents) // _DOCUMENTS) * max(len(queries or ()), 1)}  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _images(body: Mapping[str, Any]) -> int:
@@ -126,8 +159,14 @@ def _images(body: Mapping[str, Any]) -> int:
 
 
 def usage(operation: Operation, response: object, _provider: str) -> Reading | None:
-    """Return the reading of an answer."""
-    return dialect.read_response(response) if operation.api == "converse" else dialect.read_invoked(response)
+    """Return the reading of an answer; that of a job or a rerank bears no count of what is billed."""
+    if operation.api == "converse":
+        return dialect.read_response(response)
+    if operation.api == "guardrail":
+        return dialect.read_guardrail(response)
+    if operation.api == "invoke" and operation.name != "rerank":
+        return dialect.read_invoked(response)
+    return Reading(response_id=dialect.request_id(response))
 
 
 def stream_reader(operation: Operation, _provider: str) -> StreamReader:
@@ -144,7 +183,7 @@ def http_response(result: object) -> Any | None:
 
 def unread(operation: Operation, result: object) -> Any | None:
     """Return the body of InvokeModel where its headers bear no counts, or cache writes without their lifetime."""
-    if operation.api != "invoke" or operation.stream or operation.output_type == "image":
+    if operation.api != "invoke" or operation.stream or operation.output_type == "image" or operation.name == "rerank":
         return None
     told, body = dialect.read_invoked(result).usage, mapping_of(result).get("body")
     enough = told is not None and "cache_write" not in told.counts

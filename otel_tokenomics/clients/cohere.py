@@ -12,6 +12,7 @@ from otel_tokenomics.client_api import Adapter, Args, Kind, Kwargs, Operation, R
 from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import cohere as dialect
+from otel_tokenomics.usage.dialects.last_event import LastEventReader
 
 _CHAT: Final = Operation("chat", "chat")
 _METHODS: Final[tuple[tuple[str, Kind, Kind, Operation], ...]] = (
@@ -59,30 +60,9 @@ def usage(_operation: Operation, response: object, _provider: str) -> Reading | 
     return dialect.read_response(getattr(response, "data", response))
 
 
-class _Reader:
-    """Reads a stream: its last event bears what is billed."""
-
-    __slots__: Final = ("_reading", "final")
-
-    def __init__(self) -> None:
-        self._reading: Reading | None = None
-        self.final = False
-
-    def observe(self, item: object) -> None:
-        """Take note of one event."""
-        seen = dialect.read_response(item)
-        if seen is not None and (seen.usage is not None or self._reading is None):
-            identity = seen.response_id or (self._reading.response_id if self._reading is not None else None)
-            self._reading, self.final = seen._replace(response_id=identity), seen.usage is not None
-
-    def reading(self) -> Reading | None:
-        """Return what the stream said so far."""
-        return self._reading
-
-
-def stream_reader(_operation: Operation, _provider: str) -> _Reader:
+def stream_reader(_operation: Operation, _provider: str) -> LastEventReader:
     """Return the reader of one stream."""
-    return _Reader()
+    return LastEventReader(dialect.read_response)
 
 
 def _targets() -> tuple[Target, ...]:

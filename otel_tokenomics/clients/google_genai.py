@@ -1,8 +1,10 @@
-"""The ``google-genai`` library: the Gemini API and Vertex AI.
+"""The ``google-genai`` library: the Gemini API and Vertex AI, and the interactions API on a transport of its own.
 
 The methods below the public ones are observed, one per request: automatic function calling and automatic
 continuation send several, each billed, and the public methods report their last one or their sum. See
 https://ai.google.dev/api/generate-content (``UsageMetadata``): thoughts are extra output, tool results extra input.
+Interactions likewise: each continuation is an interaction with a usage of its own
+(https://ai.google.dev/api/interactions-api, ``Usage``). Of the first major they are not observed.
 """
 
 from __future__ import annotations
@@ -21,17 +23,20 @@ from otel_tokenomics.client_api import (
     Operation,
     Request,
     Step,
+    StreamReader,
     Target,
 )
 from otel_tokenomics.clients._addresses import address_of
 from otel_tokenomics.usage import NO_FACTS, Reading, Usage
 from otel_tokenomics.usage.dialects import google
+from otel_tokenomics.usage.dialects.last_event import LastEventReader
 
 _CHAT: Final = Operation("generate_content", "generate_content")
 _STREAM: Final = _CHAT._replace(stream=True)
 _EMBEDDINGS: Final = Operation("embeddings", "embeddings")
 _IMAGES: Final = Operation("generate_content", "images", "image")
 _VIDEOS: Final = Operation("generate_content", "videos", "video")
+_INTERACTION: Final = Operation("chat", "interactions")
 _MODULE: Final = "google.genai.models"
 _METHODS: Final[tuple[tuple[str, Operation], ...]] = (
     ("_generate_content", _CHAT),
@@ -56,8 +61,16 @@ _WORDS: Final = MappingProxyType(
 )
 
 
+def route(_client: Any, _args: Args, kwargs: Kwargs) -> Operation | None:
+    """Return the operation of ``interactions.get``: it may bring the bill of a background interaction."""
+    identity = kwargs.get("id")
+    return Operation("fetch_response", "interactions", response_id=identity) if isinstance(identity, str) else None
+
+
 def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
-    """Return what a call asks for; ``client`` is the library's ``Models``."""
+    """Return what a call asks for; ``client`` is the library's ``Models``, or its ``Interactions``."""
+    if operation.api == "interactions":
+        return _interaction(client, kwargs)
     api = client._api_client  # noqa: SLF001  # the library shows neither its address nor its platform elsewhere
     options = getattr(api, "_http_options", None)
     address = address_of(getattr(options, "base_url", None))
@@ -84,9 +97,30 @@ def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> R
     )
 
 
+def _interaction(client: Any, kwargs: Kwargs) -> Request:
+    given = kwargs.get("request")
+    body: Any = kwargs if given is None else _setting(given, "body") or given
+    config = _setting(body, "generation_config")
+    parameters = {word: value for name, word in _WORDS.items() if (value := _setting(config, name)) is not None}
+    limit, tier = parameters.get("max_tokens"), _text(_setting(body, "service_tier"))
+    address = address_of(client.sdk_configuration.server_url)
+    return Request(
+        model=_model(_text(_setting(body, "model")) or _text(_setting(body, "agent"))),
+        provider="gcp.gemini",
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        stream=_setting(body, "stream") is True,
+        max_output=limit if isinstance(limit, int) else None,
+        facts={"service_tier": tier} if tier else NO_FACTS,
+        parameters=parameters,
+        background=_setting(body, "background") is True,
+    )
+
+
 def _model(value: object) -> str | None:
     """Return the model's id without the resource path that the library accepts before it."""
-    return _text(value).rpartition("models/")[2] or None if isinstance(value, str) else None
+    return value.rpartition("models/")[2] or None if isinstance(value, str) else None
 
 
 def _text(value: object) -> str:
@@ -112,6 +146,8 @@ def usage(operation: Operation, response: Any, _provider: str) -> Reading | None
     """Return the reading of one response."""
     if operation.api == "embeddings":
         return _embeddings(response)
+    if operation.api == "interactions":
+        return google.read_interaction(response)
     return google.read_response(response) if operation.api == "generate_content" else None
 
 
@@ -130,8 +166,10 @@ def _embeddings(response: Any) -> Reading | None:
     return Reading(Usage({"input": total})) if made else Reading()
 
 
-def stream_reader(_operation: Operation, _provider: str) -> google.GenerateContentStreamReader:
+def stream_reader(operation: Operation, _provider: str) -> StreamReader:
     """Return the reader of one hop's stream."""
+    if operation.api == "interactions":
+        return LastEventReader(google.read_interaction)
     return google.GenerateContentStreamReader()
 
 
@@ -225,13 +263,19 @@ _LIVE: Final[tuple[tuple[str, Kind], ...]] = (
 
 def _targets() -> tuple[Target, ...]:
     sync: tuple[tuple[str, Kind, Kind], ...] = (("Models", "call", "gen"), ("AsyncModels", "acall", "acall"))
-    return tuple(
+    models = tuple(
         target
         for owner, call, stream in sync
         for target in (
             *(Target(_MODULE, f"{owner}.{method}", call, operation) for method, operation in _METHODS),
             Target(_MODULE, f"{owner}._generate_content_stream", stream, _STREAM),
         )
+    )
+    owners: tuple[tuple[str, Kind], ...] = (("Interactions", "call"), ("AsyncInteractions", "acall"))
+    return models + tuple(
+        Target("google.genai._gaos.interactions", f"{owner}.{method}", kind, operation)
+        for owner, kind in owners
+        for method, operation in (("create", _INTERACTION), ("get", None))
     )
 
 
@@ -240,8 +284,10 @@ ADAPTER: Final = Adapter(
     tested=("1.75", "4"),
     targets=(*_targets(), *(Target("google.genai.live", name, kind) for name, kind in _LIVE)),
     dialogue=dialogue,
+    route=route,
     request=request,
     usage=usage,
     stream_reader=stream_reader,
+    iterator="generator",
     input_texts=input_texts,
 )

@@ -7,20 +7,36 @@ the router's path. See https://huggingface.co/docs/inference-providers (chat is 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
+from otel_tokenomics.client_api import NO_UNITS, Adapter, Args, Kwargs, Operation, Request, Target
 from otel_tokenomics.clients import _openai_formats as formats
 from otel_tokenomics.clients import _stainless as base
 from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import openai_like
+from otel_tokenomics.usage.dialects.counts import word
 from otel_tokenomics.usage.dialects.text_generation import LineReader, decoded, read_response
 
+#: Everything else (classification and the like) is done by small models, by the second of a machine.
 _TASKS: Final = MappingProxyType(
-    {"conversational": formats.CHAT, "text-generation": formats.COMPLETION, "feature-extraction": formats.EMBEDDINGS}
+    {
+        "conversational": formats.CHAT,
+        "text-generation": formats.COMPLETION,
+        "feature-extraction": formats.EMBEDDINGS,
+        "sentence-similarity": formats.RERANK,
+        "text-to-image": formats.IMAGES,
+        "image-to-image": formats.IMAGES,
+        "text-to-speech": formats.SPOKEN,
+        "automatic-speech-recognition": formats.HEARD,
+        "text-to-video": formats.VIDEOS,
+        "image-to-video": formats.VIDEOS,
+    }
 )
+#: What a task makes is no text, and may be large.
+_MEDIA: Final = frozenset({"images", "speech", "videos"})
 _ROUTER: Final = "router.huggingface.co"
 _PROVIDER: Final = "huggingface"
 _POLICIES: Final = ("", "fastest", "cheapest", "preferred")  # of the router, in place of a provider
@@ -41,7 +57,7 @@ def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
     return _TASKS.get(_asked(args, kwargs).task)
 
 
-def request(_client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> Request:
+def request(_client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for."""
     asked = _asked(args, kwargs)
     body, address = mapping_of(asked.json), address_of(asked.url)
@@ -66,12 +82,28 @@ def request(_client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> 
         stream=kwargs.get("stream") is True,
         max_output=limit_of(parameters),
         usage_asked=wanted if isinstance(wanted, bool) else None,
+        units=_units(operation, body),
         parameters=parameters,
     )
 
 
+def _units(operation: Operation, body: Kwargs) -> Mapping[str, int]:
+    """Return what only the request knows: images to make, characters to speak; each provider has its own words."""
+    parts = (body, mapping_of(body.get("parameters")), mapping_of(body.get("input")))
+    if operation.api == "images":
+        words = ("num_images", "num_images_per_prompt", "num_outputs", "n")
+        asked = [part.get(word) for part in parts for word in words]
+        return {"image": next((count for count in asked if isinstance(count, int) and count > 0), 1)}
+    if operation.api == "speech":
+        said = [part.get(word) for part in parts for word in ("inputs", "text", "input")]
+        return {"character": len(next((text for text in said if isinstance(text, str)), ""))}
+    return NO_UNITS
+
+
 def usage(operation: Operation, response: object, provider: str) -> Reading | None:
     """Return the reading of a whole answer: in OpenAI's format, or in that of text generation."""
+    if operation.api in _MEDIA:
+        return Reading()
     said = decoded(response)
     return read_response(said) or openai_like.read_response(operation.api, said, provider)
 
@@ -97,6 +129,13 @@ def only_usage(item: object) -> bool:
     return said.get("choices") == [] and "usage" in said  # a host may leave it null
 
 
+def failure(item: object) -> str | None:
+    """Return the word for an error that a line of a stream tells: the client raises it outside of the lines."""
+    said = mapping_of(decoded(item) if isinstance(item, str) and '"error"' in item else None)
+    error = said.get("error")
+    return None if error is None else word(said, "error_type") or word(error, "type") or "error"
+
+
 ADAPTER: Final = Adapter(
     library="huggingface_hub",
     tested=("1.33", "3"),
@@ -112,6 +151,7 @@ ADAPTER: Final = Adapter(
     stops_at_last=True,
     ask_usage=ask_usage,
     only_usage=only_usage,
+    failure=failure,
     refused=lambda error: base.refused_option(error, "stream_options"),
     input_texts=lambda args, kwargs: base.texts(_asked(args, kwargs).json, _TEXTS),
     output_texts=lambda item: base.texts(decoded(item), _MADE if isinstance(item, str) else _MADE | {"generated_text"}),

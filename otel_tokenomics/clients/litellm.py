@@ -1,19 +1,23 @@
-"""The ``litellm`` library: it reports every call to callbacks, so nothing of it is patched.
+"""The ``litellm`` library: it reports every call that comes to its end to callbacks.
 
 Where it sends through a client that is observed, that client's call is the charge; what it sends by itself is
-charged from its report. Its own cost is an estimate from its price map: compared, never adopted. See
-https://docs.litellm.ai/docs/observability/custom_callback.
+charged from its report. A stream that is left and a call that is cancelled it never reports: its ``Logging`` object
+lives until all is reported, so one that is dropped before tells. Its own cost is an estimate from its price map:
+compared, never adopted. See https://docs.litellm.ai/docs/observability/custom_callback.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import time
 from collections.abc import Callable
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import Adapter, Args, Ended, Kwargs, Operation, Request, Watcher
+from otel_tokenomics.client_api import Adapter, Args, Ended, Kwargs, Operation, Request, Target, UnderWay, Watcher
 from otel_tokenomics.clients import _openai_formats as formats
+from otel_tokenomics.clients import _stainless as base
 from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import litellm as dialect
@@ -30,6 +34,9 @@ _CALLS: Final = MappingProxyType(
         "image_generation": formats.IMAGES,
     }
 )
+#: What is kept of the library's description of a call that is under way.
+_KEPT: Final = ("litellm_call_id", "call_type", "cache_hit", "custom_llm_provider", "model", "messages", "input",
+                "optional_params", "stream")  # fmt: skip
 #: Where the library keeps who is called back; a program may set any of them anew.
 _LISTS: Final = ("callbacks", "input_callback", "success_callback", "failure_callback", "_async_success_callback",
                  "_async_failure_callback")  # fmt: skip
@@ -45,7 +52,8 @@ def request(_client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> 
     """Return what a reported call asked for; ``args`` holds the response."""
     said, asked = mapping_of(kwargs.get("standard_logging_object")), mapping_of(kwargs.get("optional_params"))
     given = mapping_of(kwargs.get("litellm_params"))
-    address = address_of(said.get("api_base") or given.get("api_base"))
+    sent_to = said.get("api_base") or given.get("api_base") or mapping_of(kwargs.get("additional_args")).get("api_base")
+    address = address_of(sent_to)
     parameters = parameters_of(asked, formats.WORDS)
     stream = kwargs.get("stream") is True
     provider = str(kwargs.get("custom_llm_provider") or "litellm")
@@ -64,6 +72,8 @@ def request(_client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> 
 
 def _reported(response: object, kwargs: Kwargs) -> bool:
     """Return whether a stream's counts are the provider's: unasked, some report none, and the library counts."""
+    if "responses" in str(kwargs.get("call_type")):
+        return True  # the last event of such a stream always bears them
     sent = mapping_of(mapping_of(kwargs.get("additional_args")).get("complete_input_dict"))
     asked = mapping_of(sent.get("stream_options") or mapping_of(kwargs.get("optional_params")).get("stream_options"))
     details = field(field(response, "usage"), "prompt_tokens_details")
@@ -85,6 +95,25 @@ def _ended(details: Any, response: object, start: Any, end: Any) -> Ended:
     failed = error if isinstance(error, BaseException) else None
     call_id = str(details.get("litellm_call_id") or "")
     return Ended(call_id, details, response, start.timestamp(), end.timestamp(), failed, said.get("response_cost"))
+
+
+def under_way(thing: Any) -> UnderWay | None:
+    """Return the call of a ``Logging`` object, or of a stream that has one; an answer out of the cache has no call."""
+    carrier = getattr(thing, "logging_obj", None) or thing
+    known = mapping_of(getattr(carrier, "model_call_details", None))
+    if not known.get("litellm_call_id") or getattr(thing, "custom_llm_provider", None) == "cached_response":
+        return None
+    # Not the description itself: the library puts the stream in it, and with that the carrier.
+    details = {name: known.get(name) for name in _KEPT}
+    details["additional_args"] = {"api_base": mapping_of(known.get("additional_args")).get("api_base")}
+    started, stream = carrier.start_time.timestamp(), thing is not carrier
+    chunks: list[object] = getattr(thing, "chunks", [])  # empty still, and the very list that it fills
+    return UnderWay(str(known["litellm_call_id"]), carrier, lambda: _left(details, started, chunks, stream=stream))
+
+
+def _left(details: Kwargs, started: float, chunks: list[object], *, stream: bool) -> Ended:
+    response, how = (dialect.left(chunks), GeneratorExit()) if stream else (None, asyncio.CancelledError())
+    return Ended(str(details["litellm_call_id"]), details, response, started, time.time(), how, items=chunks)
 
 
 def register(module: ModuleType, watcher: Watcher) -> Callable[[], None]:
@@ -123,10 +152,17 @@ def register(module: ModuleType, watcher: Watcher) -> Callable[[], None]:
 ADAPTER: Final = Adapter(
     library="litellm",
     tested=("1.80", "2"),
-    targets=(),
+    targets=(
+        Target("litellm.litellm_core_utils.litellm_logging", "Logging.pre_call", "under_way"),
+        Target("litellm.litellm_core_utils.streaming_handler", "CustomStreamWrapper.__init__", "under_way"),
+        Target("litellm.responses.streaming_iterator", "BaseResponsesAPIStreamingIterator.__init__", "under_way"),
+    ),
     route=route,
     request=request,
     usage=usage,
     stream_reader=stream_reader,
     register=register,
+    under_way=under_way,
+    input_texts=lambda _args, kwargs: base.texts(kwargs, frozenset({"messages", "content", "input", "text"})),
+    output_texts=formats.output_texts,
 )

@@ -12,6 +12,7 @@ from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request
 from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import ollama as dialect
+from otel_tokenomics.usage.dialects.last_event import LastEventReader
 
 _ROUTES: Final = MappingProxyType(
     {
@@ -60,28 +61,9 @@ def usage(_operation: Operation, response: object, _provider: str) -> Reading | 
     return dialect.read_response(response)
 
 
-class _Reader:
-    """Reads a stream: the last chunk bears the counts."""
-
-    __slots__: Final = ("_reading", "final")
-
-    def __init__(self) -> None:
-        self._reading: Reading | None = None
-        self.final = False
-
-    def observe(self, item: object) -> None:
-        """Take note of one chunk."""
-        self._reading = dialect.read_response(item) or self._reading
-        self.final = self._reading is not None and self._reading.usage is not None
-
-    def reading(self) -> Reading | None:
-        """Return what the stream said so far."""
-        return self._reading
-
-
-def stream_reader(_operation: Operation, _provider: str) -> _Reader:
+def stream_reader(_operation: Operation, _provider: str) -> LastEventReader:
     """Return the reader of one stream."""
-    return _Reader()
+    return LastEventReader(dialect.read_response)
 
 
 ADAPTER: Final = Adapter(

@@ -1,7 +1,8 @@
 """Amazon Bedrock's formats, as the local provider speaks them: Converse and InvokeModel, whole and streamed.
 
 Converse is field by field after the service model of ``bedrock-runtime`` (shapes ``ConverseResponse``,
-``ConverseStreamOutput``, ``TokenUsage``, ``ServiceTier``, ``PromptRouterTrace``). InvokeModel speaks each maker's own
+``ConverseStreamOutput``, ``TokenUsage``, ``ServiceTier``, ``PromptRouterTrace``), ApplyGuardrail (``GuardrailUsage``),
+StartAsyncInvoke and Rerank (of ``bedrock-agent-runtime``) likewise. InvokeModel speaks each maker's own
 format, after the user guide's pages "Inference request parameters and response fields": Anthropic Claude, Amazon Nova
 and Titan, Meta Llama, Mistral AI, Cohere Command. Its counts stand in headers, in a stream in
 ``amazon-bedrock-invocationMetrics`` on the last chunk. A scenario that reports ``null`` leaves these out and keeps
@@ -30,6 +31,11 @@ _ERRORS: Final = MappingProxyType(
     {400: "ValidationException", 429: "ThrottlingException", 500: "InternalServerException",
      503: "ServiceUnavailableException"}
 )  # fmt: skip
+#: Every field that ``GuardrailUsage`` requires.
+_GUARDRAIL_USAGE: Final = MappingProxyType(
+    {"topicPolicyUnits": 1, "contentPolicyUnits": 1, "wordPolicyUnits": 1, "sensitiveInformationPolicyUnits": 0,
+     "sensitiveInformationPolicyFreeUnits": 1, "contextualGroundingPolicyUnits": 0}
+)  # fmt: skip
 _CONVERSE: Final = frozenset({"converse", "converse-stream"})
 
 
@@ -40,7 +46,18 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     if method == "count-tokens":
         return Answer({"inputTokens": ledger.tokens_of(body)})
     if method == "apply":  # guardrail/{id}/version/{version}/apply
-        return Answer({"usage": {"topicPolicyUnits": 1}, "action": "NONE", "outputs": [], "assessments": []})
+        usage = dict(scenario.usage) if scenario.usage is not None else dict(_GUARDRAIL_USAGE)
+        identity = ledger.next_id("00000000-0000-4000-8000-")
+        ledger.bill(Billed(identity, "guardrail", "", usage))
+        return Answer({"usage": usage, "action": "NONE", "outputs": [], "assessments": []})
+    if method == "rerank":  # of bedrock-agent-runtime
+        documents = len(body["sources"])
+        ledger.bill(Billed(ledger.next_id("rerank-"), "rerank", "", {"queries": -(-documents // 100)}))
+        return Answer({"results": [{"index": number, "relevanceScore": 0.5} for number in range(documents)]})
+    if method == "async-invoke":
+        job = ledger.next_id("arn:aws:bedrock:eu-central-1:123456789012:async-invoke/")
+        ledger.bill(Billed(job, "async_invoke", body["modelId"], {}))
+        return Answer({"invocationArn": job})
     if method not in (*_CONVERSE, "invoke", "invoke-with-response-stream"):
         return None
     usage = dict(scenario.usage) if scenario.usage is not None else _plain(body, scenario, ledger)

@@ -16,6 +16,8 @@ from otel_tokenomics.demo.scenario import Billed, Ledger, Scenario
 def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer | None:
     """Return the answer to a POST ``.../models/{model}:{method}``; None where the method is unknown."""
     model, _, method = path.rpartition("/")[2].partition(":")
+    if model == "interactions":
+        return _interaction(body, scenario, ledger)
     if method == "countTokens":
         return Answer({"totalTokens": ledger.tokens_of(body.get("contents"))})
     if method in ("embedContent", "batchEmbedContents"):
@@ -32,6 +34,34 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     if method == "streamGenerateContent":
         return Answer(events=_events(head, said, scenario))
     return Answer({"candidates": [_candidate("Done.", _finish(scenario))], **reported, **head})
+
+
+def _interaction(body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
+    """Answer a POST ``/interactions`` after https://ai.google.dev/api/interactions-api (``Interaction``, ``Usage``)."""
+    given, made = ledger.tokens_of(body.get("input")), scenario.chunks * 2 * ledger.scale
+    usage: Json = {"total_input_tokens": given, "total_output_tokens": made, "total_tokens": given + made}
+    usage = dict(scenario.usage) if scenario.usage is not None else usage
+    identity = ledger.next_id("v1_")
+    ledger.bill(Billed(identity, "interactions", body["model"], usage))
+    at = "2026-11-18T10:00:00Z"
+    begun: Json = {"id": identity, "object": "interaction", "status": "in_progress", "model": body["model"],
+                   "role": "model", "created": at, "updated": at}  # fmt: skip
+    steps = [{"type": "model_output", "content": [{"type": "text", "text": "Done."}]}]
+    whole: Json = {**begun, "status": "completed", "steps": steps, "usage": usage, **(scenario.response or {})}
+    if body.get("background"):
+        ledger.background[identity] = whole
+        return Answer(begun)
+    if not body.get("stream"):
+        return Answer(whole)
+
+    def events() -> Iterator[tuple[str | None, Json]]:
+        yield "interaction.created", {"event_type": "interaction.created", "interaction": begun}
+        for _ in range(scenario.chunks):
+            delta: Json = {"type": "text", "text": "word "}
+            yield "step.delta", {"event_type": "step.delta", "index": 0, "delta": delta}
+        yield "interaction.completed", {"event_type": "interaction.completed", "interaction": whole}
+
+    return Answer(events=events())
 
 
 def _plain(body: Json, scenario: Scenario, ledger: Ledger) -> Json:

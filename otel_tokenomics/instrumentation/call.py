@@ -21,7 +21,6 @@ from otel_tokenomics.instrumentation.charged import CHARGED, Charge
 from otel_tokenomics.instrumentation.pending import Background, Pending
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.instrumentation.suppression import has_cost, scope_of
-from otel_tokenomics.pricing import Cost
 from otel_tokenomics.tags import current_tags
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Outcome, ProviderChoice, Recorder
@@ -161,6 +160,8 @@ class Call:
             extensions[EXTENSION] = self
         else:
             _carried[http_response] = self
+        if CHARGED.watchers:
+            CHARGED.opened(self, self._charge(None))
         REAPER.watch(http_response, self)
 
     def opened(self, result: object) -> None:
@@ -236,7 +237,9 @@ class Call:
             self._reader.observe(item)
         if self._estimator is not None:
             self._output.extend(self._adapter.output_texts(item))
-        if self._at_last and self._reader is not None and self._reader.final:
+        if error := self._adapter.failure(item):
+            self.end("error", error_type=error)
+        elif self._at_last and self._reader is not None and self._reader.final:
             self.end("completed")
 
     @property
@@ -316,21 +319,18 @@ class Call:
             span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags
         )
         if CHARGED.watchers:
-            self._note(reading, cost)
+            CHARGED.note(self._charge(reading)._replace(total=cost.total))
 
-    def _note(self, reading: Reading | None, cost: Cost) -> None:
-        """Leave word of the charge for a library above, which reports its calls when they are over."""
+    def _charge(self, reading: Reading | None) -> Charge:
+        """Return how a library above, which reports its calls when they are over, will know this one."""
         usage = reading.usage if reading is not None else None
-        CHARGED.note(
-            Charge(
-                reading.response_id if reading is not None else None,
-                (self.request.host, self.request.port),
-                self.request.model,
-                token_totals(usage) if usage is not None else None,
-                self._start_ns,
-                time.time_ns(),
-                cost.total,
-            )
+        return Charge(
+            reading.response_id if reading is not None else None,
+            (self.request.host, self.request.port),
+            self.request.model,
+            token_totals(usage) if usage is not None else None,
+            self._start_ns,
+            time.time_ns(),
         )
 
     def _await_bill(self, reading: Reading | None) -> Reading | None:
@@ -357,16 +357,23 @@ class Call:
         self._text, self._output = "", []
         if estimator is None or not self._started or (reading is not None and reading.reason == "pending"):
             return None
-        model = self.request.model
-        if reading is not None and reading.usage is not None:
-            cut = how != "completed" and not (self._reader is not None and self._reader.final)
-            return Usage({"output": estimator(model, output)}, "mixed") if cut and output else None
-        if self.request.units:
-            return None
-        counts = {"input": estimator(model, text)}
-        if self.operation.name != "embeddings":
-            counts["output"] = estimator(model, output)
-        return Usage(counts, "estimated")
+        cut = how != "completed" and not (self._reader is not None and self._reader.final)
+        return estimate_of(estimator, self.operation, self.request, reading, text, output, cut=cut)
+
+
+def estimate_of(
+    estimator: Estimator, operation: Operation, request: Request, reading: Reading | None, text: str, output: str,
+    *, cut: bool,
+) -> Usage | None:  # fmt: skip
+    """Count what a provider did not report: everything, or the output of a stream that was cut."""
+    if reading is not None and reading.usage is not None:
+        return Usage({"output": estimator(request.model, output)}, "mixed") if cut and output else None
+    if request.units:
+        return None
+    counts = {"input": estimator(request.model, text)}
+    if operation.name != "embeddings":
+        counts["output"] = estimator(request.model, output)
+    return Usage(counts, "estimated")
 
 
 def _error_type(error: BaseException) -> str:

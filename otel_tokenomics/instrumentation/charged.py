@@ -6,6 +6,7 @@ A response id tells; a response without one (embeddings, failures) is known by a
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from typing import Final, NamedTuple
 
@@ -39,6 +40,8 @@ class Charged:
 
     def __init__(self) -> None:
         self._charges: deque[Charge] = deque(maxlen=_REMEMBERED)
+        #: The streams that are being read, by their calls: what is charged when they end.
+        self._open: weakref.WeakKeyDictionary[object, Charge] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self.watchers = 0
 
@@ -46,6 +49,17 @@ class Charged:
         """Remember a charge."""
         with self._lock:
             self._charges.append(charge)
+
+    def opened(self, call: object, charge: Charge) -> None:
+        """Remember what will be charged when a stream ends, for as long as its call lives."""
+        with self._lock:
+            self._open[call] = charge
+
+    def expects(self, report: Charge) -> bool:
+        """Return whether a stream that is being read is the one of a reported call."""
+        with self._lock:
+            begun = report._replace(response_id=None, tokens=None)
+            return any(charge.is_of(begun) for charge in list(self._open.values()))
 
     def take(self, report: Charge) -> Charge | None:
         """Remove and return the charge of a reported call: each answers once."""
@@ -59,6 +73,7 @@ class Charged:
         """Forget every charge."""
         with self._lock:
             self._charges.clear()
+            self._open.clear()
 
 
 CHARGED: Final = Charged()

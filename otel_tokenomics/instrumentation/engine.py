@@ -62,7 +62,8 @@ class Engine:
                 estimator = _estimator() if self._settings.estimate else None
                 self._seams[name] = Seam(adapter, self._recorder, self._settings, self._prepare, estimator)
                 if adapter.register is not None:
-                    self._reports[adapter.library] = Reports(adapter, self._recorder, self._settings, self._prepare)
+                    reports = Reports(adapter, self._recorder, self._settings, self._prepare, estimator)
+                    self._reports[adapter.library] = reports
                 self._hook(self._seams[name])
 
     @property
@@ -114,7 +115,7 @@ class Engine:
         }
         if (reports := self._reports.get(adapter.library)) is not None:
             verdict = self._verdicts.get((adapter.library, CALLBACK), "not imported")
-            facts["targets"] = {f"{adapter.library}.{CALLBACK}": verdict}
+            facts["targets"][f"{adapter.library}.{CALLBACK}"] = verdict
             facts["its_own_figures"] = dict(reports.opinions)
         return facts
 
@@ -187,7 +188,10 @@ class Engine:
         if any(patch.wrapper is original for patch in self._patches):
             return "patched"  # another name of a class that is
         try:
-            if target.kind in _CHOKES and _is_wrapper(original):
+            if target.kind == "under_way":
+                around = self._reports[seam.adapter.library].under_way
+                self._set(owner, name, original, wrapt.FunctionWrapper(original, around))
+            elif target.kind in _CHOKES and _is_wrapper(original):
                 self._wrap_innermost(owner, name, original, seam.wrapper(target))
             else:
                 self._set(owner, name, original, wrapt.FunctionWrapper(original, seam.wrapper(target)))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.context import Context
 
 from otel_tokenomics.client_api import Adapter, Ended, Operation, Request
 from otel_tokenomics.config import Settings
+from otel_tokenomics.instrumentation.call import Estimator, estimate_of
 from otel_tokenomics.instrumentation.charged import CHARGED, Charge
 from otel_tokenomics.instrumentation.pending import Bounded
+from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.instrumentation.suppression import METERED, OWN, place_of
 from otel_tokenomics.tags import current_context, current_tags
 from otel_tokenomics.telemetry import failures
@@ -22,14 +25,21 @@ from otel_tokenomics.usage import Reading, Usage, parse_usd
 
 _REMEMBERED: Final = 4096
 _NS: Final = 1_000_000_000
+#: Stands for a response id: a call that was left is charged as it stood, even if its library reports it after all.
+_LEFT: Final = ""
 
 
 class Reports:
     """What one adapter's ``register`` is given. Nothing here raises; a call is charged once, however often reported."""
 
-    def __init__(self, adapter: Adapter, recorder: Recorder, settings: Settings, prepare: Callable[[], None]) -> None:
+    def __init__(
+        self, adapter: Adapter, recorder: Recorder, settings: Settings, prepare: Callable[[], None],
+        estimator: Estimator | None,
+    ) -> None:  # fmt: skip
         self.adapter = adapter
         self.active = False
+        self._estimator = estimator
+        self._under_way: weakref.WeakValueDictionary[str, Left] = weakref.WeakValueDictionary()
         self._recorder, self._settings, self._prepare = recorder, settings, prepare
         self._began: Bounded[str, Context] = Bounded(_REMEMBERED)
         self._known: Bounded[tuple[str, str | None], bool] = Bounded(_REMEMBERED)
@@ -57,6 +67,20 @@ class Reports:
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
 
+    def under_way(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap where the library begins a call, or its stream: one that it never reports was left, or cancelled."""
+        result = wrapped(*args, **kwargs)
+        try:
+            found = self.adapter.under_way(instance) if self.active else None
+            if found is not None and (left := self._under_way.get(found.call_id)) is not None:
+                left.so_far = found.so_far
+            elif found is not None:
+                self._under_way[found.call_id] = left = Left(self, found.so_far)
+                REAPER.watch(found.carrier, left)
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("request", error)
+        return result
+
     def ended(self, report: Callable[[], Ended]) -> None:
         """Charge a call that is over, unless it is charged already."""
         try:
@@ -68,6 +92,8 @@ class Reports:
     def _settle(self, ended: Ended) -> None:
         adapter, details = self.adapter, ended.details
         within = self._began.take(ended.call_id) or current_context()
+        if (left := self._under_way.pop(ended.call_id, None)) is not None:
+            left.ended = True
         operation = adapter.route(None, (), details)
         if operation is None or within.get(METERED) is not None:
             return
@@ -75,23 +101,29 @@ class Reports:
         request = adapter.request(None, operation, (ended.response,), details)
         choice = self._recorder.provider(request)
         reading = adapter.usage(operation, ended.response, choice.name) if ended.response is not None else None
-        key = (ended.call_id, reading.response_id if reading is not None else None)
-        if key in self._known:
+        left = (ended.call_id, _LEFT)
+        key = left if unreported(ended.error) else (ended.call_id, reading.response_id if reading is not None else None)
+        if key in self._known or left in self._known:
             return
         self._known.add(key, value=True)
         opinion = _money(ended.opinion) if reading is not None else None
-        charge = CHARGED.take(_as_charge(ended, request, reading))
+        reported = _as_charge(ended, request, reading)
+        charge = CHARGED.take(reported)
         if charge is not None:
             self._compare(opinion, charge.total)
-            return
-        self._charge(within, operation, request, ended, reading, opinion)
+        elif not (unreported(ended.error) and CHARGED.expects(reported)):
+            self._charge(within, operation, request, ended, reading, opinion)
 
     def _charge(
         self, within: Context, operation: Operation, request: Request, ended: Ended, reading: Reading | None,
         opinion: int | None,
     ) -> None:  # fmt: skip
-        estimated = None
-        if request.usage_asked is False and reading is not None and reading.usage is not None:
+        estimated, left = None, unreported(ended.error)
+        if left and self._estimator is not None and ended.response is not None:
+            text = "\n".join(self.adapter.input_texts((), ended.details))
+            output = "".join(word for item in ended.items for word in self.adapter.output_texts(item))
+            estimated = estimate_of(self._estimator, operation, request, reading, text, output, cut=True)
+        elif not left and request.usage_asked is False and reading is not None and reading.usage is not None:
             # The provider was not asked, so the counts are the library's own.
             estimated = Usage(reading.usage.counts, "estimated") if self._settings.estimate else None
             reading = reading._replace(usage=None)
@@ -103,9 +135,9 @@ class Reports:
         elif span is not None:
             self._recorder.adopt(span)
         outcome = Outcome(
-            reading, "completed" if error is None else "error", start_ns, max(end_ns - start_ns, 0) / _NS,
-            type(error).__qualname__ if error is not None else None,
-            ambiguous=error is not None and self.adapter.ambiguous(error),
+            reading, _end_of(error), start_ns, max(end_ns - start_ns, 0) / _NS,
+            type(error).__qualname__ if error is not None and not isinstance(error, GeneratorExit) else None,
+            ambiguous=left or (error is not None and self.adapter.ambiguous(error)),
             started=ended.response is not None, estimated=estimated, ended_at_ns=end_ns, opinion=opinion,
         )  # fmt: skip
         tags = current_tags(within)
@@ -117,6 +149,32 @@ class Reports:
         if opinion is not None and total is not None:
             close = abs(opinion - total) * 100 <= total
             self.opinions["agree" if close else "differ" if opinion else "zero"] += 1
+
+
+class Left:
+    """A call that its library has not reported; where what carries it is dropped, it never will."""
+
+    def __init__(self, reports: Reports, so_far: Callable[[], Ended]) -> None:
+        self._reports = reports
+        self.so_far = so_far
+        self.ended = False
+
+    def abandon(self) -> None:
+        """End the call as it stands."""
+        if not self.ended:
+            self.ended = True
+            self._reports.ended(self.so_far)
+
+
+def unreported(error: BaseException | None) -> bool:
+    """Return whether a call was left or cancelled: of those a library says nothing."""
+    return error is not None and not isinstance(error, Exception)
+
+
+def _end_of(error: BaseException | None) -> str:
+    if error is None:
+        return "completed"
+    return "abandoned" if isinstance(error, GeneratorExit) else "error" if isinstance(error, Exception) else "cancelled"
 
 
 def _money(value: object) -> int | None:

@@ -348,8 +348,8 @@ class Seam:
 
     def _stream_of(self, call: Call, result: Any, within: Context) -> Any:
         """Hang a call on the stream that a client returned."""
-        name = self.adapter.iterator
-        inner: Any = result if name is None else getattr(result, name, None)
+        name = self.adapter.iterator if hasattr(result, self.adapter.iterator or "") else None
+        inner: Any = result if name is None else getattr(result, name)
         watched: Any = None
         if isinstance(inner, GeneratorType):
             watched = observed(inside_steps(cast("Generator[Any]", inner), within), lambda: call)
@@ -357,7 +357,7 @@ class Seam:
             watched = observed_async(inside_asteps(cast("AsyncGenerator[Any]", inner), within), lambda: call)
         if watched is not None:
             # The generator holds the call, so what is watched is what the caller holds.
-            carrier = watched if name is None else self.adapter.http_response(result) or result
+            carrier = watched if name is None else self.adapter.http_response(result) or watched
             call.attach(carrier)
             if name is None:
                 return watched

@@ -82,7 +82,8 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
         stated_cost: what the billing party stated, in pico-USD; it becomes the total. Negative counts as absent.
         unknown_host: what an unlisted host means (``assume`` or ``unpriced``).
         reason: the reader's: ``incomplete_usage`` or ``missing_rate`` make the cost partial; ``pending``,
-            ``billing_unknown``, ``no_usage`` and ``invalid_usage`` make it unpriced.
+            ``billing_unknown``, ``no_usage`` and ``invalid_usage`` make it unpriced, and so does ``missing_rate``
+            where all that was used is of a unit that the book does not know.
         flags: the reader's flags, kept.
     """
     if stated_cost is not None:
@@ -98,7 +99,8 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
     if facts or match.facts:
         facts = effective(facts, match.facts, book.providers.get(match.provider or "", UNKNOWN_PROVIDER))
     if usage is None or not usage.counts or reason in _UNPRICED_BY_READER:
-        return _unpriced(book, match, facts, flags, reason if reason in _UNPRICED_BY_READER else "no_usage")
+        known = reason in _UNPRICED_BY_READER or reason == "missing_rate"
+        return _unpriced(book, match, facts, flags, reason if reason and known else "no_usage")
     counts = usage.counts
     for count in counts.values():
         if type(count) is not int or not 0 <= count <= MAX_COUNT:

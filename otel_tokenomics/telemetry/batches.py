@@ -30,6 +30,7 @@ _OPERATIONS: Final = {
     "embeddings": Operation("embeddings", "embeddings"),
     "images": Operation("generate_content", "images", "image"),
     "generate_content": Operation("generate_content", "generate_content"),
+    "ocr": Operation("generate_content", "ocr", "text"),
 }
 _logger = logging.getLogger("otel_tokenomics")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +13,13 @@ import pytest
 from otel_tokenomics.attributes import names
 from otel_tokenomics.clients import huggingface
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
+from otel_tokenomics.telemetry.recorder import Outcome
 
-# The client, not the test, owns its connections.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+# The client, not the test, owns its connections, and the way in which it sends them.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning"),
+]
 
 ROUTER = "router.huggingface.co"
 MODEL = "openai/gpt-oss-120b"
@@ -141,6 +147,89 @@ def test_vectors_of_a_provider_bear_theirs(watch: Any) -> None:
     assert reading is not None
     assert reading.usage is not None
     assert reading.usage.counts == {"input": 7}
+
+
+TASKS: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
+    "text-to-image": (lambda c: c.text_to_image("A cat"), ("generate_content", "image"), {"image": 1}),
+    "text-to-speech": (lambda c: c.text_to_speech("Hello"), ("generate_content", "speech"), {"character": 5}),
+    "automatic-speech-recognition": (
+        lambda c: c.automatic_speech_recognition(b"RIFF"), ("generate_content", "text"), None),
+    "sentence-similarity": (lambda c: c.sentence_similarity("a", other_sentences=["a", "b"]), ("rerank", None), None),
+}  # fmt: skip
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turning bytes into an image needs a package that no test asks for."""
+    for module in ("_client", "_generated._async_client"):
+        monkeypatch.setattr(f"huggingface_hub.inference.{module}._bytes_to_image", bytes)
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_other_tasks_are_told_by_name(watch: Any, provider: LocalProvider, task: str, asynchronous: bool) -> None:
+    ask, operation, units = TASKS[task]
+    address = f"{provider.base_url('huggingface-api')}/models/tiny/pipeline/{task}"
+    kind: Any = huggingface_hub.AsyncInferenceClient if asynchronous else huggingface_hub.InferenceClient
+    answer = ask(kind(model=address, token="k"))
+    if asynchronous:
+        await answer
+    (billed,) = provider.ledger.billed
+    assert billed.api == task
+    one = watch.one
+    assert (one.operation.name, one.operation.output_type) == operation
+    # The server's own price is by time: no row of the book, and no count but what the request says.
+    assert (one.cost.status, one.cost.reason) == ("unpriced", "no_model" if units else "no_usage")
+    assert one.request.units == (units or {})
+
+
+@pytest.mark.parametrize(
+    ("task", "url", "model", "body", "price"),
+    [
+        # 0.03 USD per image (the book's row), two of them.
+        ("text-to-image", f"https://{ROUTER}/fal-ai/fal-ai/bytedance/seedream/v3/text-to-image",
+         "fal-ai/bytedance/seedream/v3/text-to-image", {"prompt": "A cat", "num_images": 2}, 60 * 10**9),
+    ],
+)  # fmt: skip
+def test_a_routed_image_is_priced_by_the_image(
+    watch: Any, task: str, url: str, model: str, body: Any, price: int
+) -> None:
+    sent = SimpleNamespace(url=url, task=task, model=model, json=body)
+    operation = huggingface.ADAPTER.route(None, (sent,), {})
+    request = huggingface.request(None, operation, (sent,), {})  # pyright: ignore[reportArgumentType]
+    choice = watch.recorder.provider(request)
+    assert (choice.name, choice.price_host) == ("fal_ai", None)
+    outcome = Outcome(huggingface.usage(operation, b'{"images": []}', "fal_ai"), "completed", time.time_ns(), 1.0)  # pyright: ignore[reportArgumentType]
+    cost = watch.recorder.settle(None, operation, request, choice, outcome, own=False, tags={})
+    assert (cost.status, cost.total) == ("priced", price)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/models/tiny"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_error_within_a_stream_is_an_error(
+    watch: Any, provider: LocalProvider, path: str, asynchronous: bool
+) -> None:
+    """The client raises it outside the lines that it reads: the lines know nothing of it."""
+    provider.expect(Scenario(error_after=2))
+    kind: Any = huggingface_hub.AsyncInferenceClient if asynchronous else huggingface_hub.InferenceClient
+    made = kind(model=provider.base_url("huggingface-api") + path, token="k")
+    seen: list[Any] = []
+
+    async def read() -> None:
+        asked = made.chat_completion(MESSAGES, stream=True) if path == "/v1" else made.text_generation("a", stream=True)
+        if asynchronous:
+            [seen.append(item) async for item in await asked]
+        else:
+            seen.extend(asked)
+
+    with pytest.raises(huggingface_hub.errors.TextGenerationError):
+        await read()
+    assert len(seen) == 2
+    (span,) = watch.spans
+    assert (watch.one.outcome.end, span.status.is_ok) == ("error", False)
+    assert span.attributes["error.type"] == "overloaded_error"
+    assert watch.one.cost.reason == "no_usage"
 
 
 def test_other_tasks_pass_untouched(watch: Any) -> None:

@@ -56,7 +56,8 @@ def test_its_tested_range_is_two_versions_in_order(adapter: Adapter) -> None:
 def test_its_targets_are_distinct_and_cover_both_twins(adapter: Adapter) -> None:
     assert len({(target.module, target.attribute) for target in adapter.targets}) == len(adapter.targets)
     if adapter.register is not None:
-        assert not adapter.targets  # its library reports, and nothing of it is patched
+        # Its library reports; what is wrapped is where it begins what it may never report.
+        assert {target.kind for target in adapter.targets} <= {"under_way"}
         return
     kinds = {target.kind for target in adapter.targets}
     assert kinds <= set(get_args(Kind))

@@ -1,7 +1,8 @@
-"""Lines of a provider's batch result file, as text, dict or client object: OpenAI's format, Anthropic's, Gemini's.
+"""Lines of a provider's batch result file, as text, dict or client object, in the four formats that there are.
 
-Sources: OpenAI's batch guide (output file; Azure, Groq and others write the same), Anthropic's API reference (object
-``MessageBatchIndividualResponse``), Google's batch guide (``key`` and ``response``; Vertex AI adds ``processed_time``).
+Sources: OpenAI's batch guide (output and error file; Azure, Groq, Mistral and others write the same), Anthropic's API
+reference (object ``MessageBatchIndividualResponse``), Google's batch guide (``key`` and ``response``; Vertex AI adds
+``processed_time``), Bedrock's user guide, "View the results of a batch inference job" (``recordId``, ``modelOutput``).
 Of a line nothing is kept but counts, names and ids.
 """
 
@@ -15,8 +16,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
 from otel_tokenomics.usage import Facts, Reading, Usage
-from otel_tokenomics.usage.dialects import anthropic, default_api, google, openai_like
-from otel_tokenomics.usage.dialects.counts import field, fields_of, items, word
+from otel_tokenomics.usage.dialects import anthropic, bedrock, default_api, documents, google, openai_like
+from otel_tokenomics.usage.dialects.counts import count, field, fields_of, items, word
 
 #: What only the batch's owner knows: OpenAI's and Google's usage objects do not say it.
 BATCH: Final[Facts] = MappingProxyType({"processing": "batch"})
@@ -55,6 +56,8 @@ def read_line(line: object) -> BatchLine | None:
     line = fields_of(line)
     if field(line, "result") is not None:
         return _anthropic(line)
+    if field(line, "recordId") is not None:
+        return _bedrock(line)
     response = field(line, "response")
     if field(line, "custom_id") is not None:
         return _openai(line, fields_of(response))
@@ -77,6 +80,19 @@ def _anthropic(line: object) -> BatchLine | None:
     return None if reading is None else head._replace(reading=reading, identity=reading.response_id)
 
 
+def _bedrock(line: object) -> BatchLine | None:
+    """Return what a record says, in its maker's format or in Converse's; the model is the job's alone to know."""
+    output, error = fields_of(field(line, "modelOutput")), fields_of(field(line, "error"))
+    head = BatchLine("aws.bedrock", "converse", own_id=word(line, "recordId"))
+    if error is not None:
+        code = field(error, "errorCode")
+        return head._replace(error=_safe(str(code)) if code is not None else "error")
+    if not isinstance(output, dict):
+        return None
+    reading = bedrock.read_body(cast("object", output)) or Reading()
+    return head._replace(reading=reading, identity=reading.response_id)
+
+
 def _openai(line: object, response: object) -> BatchLine | None:
     own_id, line_id = word(line, "custom_id"), word(line, "id")
     error, status = fields_of(field(line, "error")), field(response, "status_code")
@@ -97,7 +113,10 @@ def _openai_body(head: BatchLine, body: object) -> BatchLine:
         return head._replace(api="moderations", identity=identity)
     provider = _who(body)
     api = _api(body)
-    reading = openai_like.read_response(api, body, provider) or Reading()
+    if api == "ocr":
+        reading = documents.read_ocr(field(body, "usage_info"))._replace(response_model=word(body, "model"))
+    else:
+        reading = openai_like.read_response(api, body, provider) or Reading()
     if reading.facts.get("service_tier") == "batch":
         reading = reading._replace(facts={key: value for key, value in reading.facts.items() if key != "service_tier"})
     if api == "images" and reading.usage is None and (made := sum(1 for _ in items(body, "data"))):
@@ -120,6 +139,8 @@ def _api(body: object) -> str:
     known = _API_OF.get(word(body, "object") or "")
     if known is not None:
         return known
+    if field(body, "usage_info") is not None:  # Mistral's
+        return "ocr"
     if field(body, "data") is not None:
         return "images"
     return default_api("openai", field(body, "usage"))
@@ -136,6 +157,12 @@ def _google(line: object, response: object) -> BatchLine | None:
             return None
         status = word(error, "status") or field(error, "code")
         return head._replace(error=_safe(str(status)) if status is not None else "error")
+    embedded = count(response, "token_count")
+    if embedded is None:
+        embedded = count(response, "tokenCount")
+    if embedded is not None:  # of a batch of embeddings
+        reading = Reading(Usage({"input": embedded})) if embedded >= 0 else Reading(reason="invalid_usage")
+        return head._replace(api="embeddings", reading=reading)
     reading = google.read_response(response)
     if reading is None:
         return None

@@ -1,15 +1,16 @@
 """Amazon Bedrock's formats: Converse, and InvokeModel by its headers, its makers' bodies and its streams' metrics.
 
 Input excludes the cache; output includes reasoning. Source: the service model of ``bedrock-runtime`` (shapes
-``TokenUsage``, ``CacheDetail``, ``ServiceTier``) and the user guide's pages on InvokeModel.
+``TokenUsage``, ``CacheDetail``, ``ServiceTier``, ``GuardrailUsage``) and the user guide's pages on InvokeModel and
+"How Amazon Bedrock Guardrails works": a guardrail is charged by policy and text unit, for which there is no unit here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
 from otel_tokenomics.usage.dialects import anthropic, openai_like
@@ -34,6 +35,15 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _HOUR: Final = "1h"
+#: What of a guardrail's usage is charged: word filters and patterns are free.
+_GUARDED: Final = (
+    "topicPolicyUnits",
+    "contentPolicyUnits",
+    "sensitiveInformationPolicyUnits",
+    "contextualGroundingPolicyUnits",
+    "contentPolicyImageUnits",
+    "automatedReasoningPolicyUnits",
+)
 _METRICS: Final = "amazon-bedrock-invocationMetrics"
 #: What stands in a chunk of InvokeModel's stream that is worth decoding: text alone is most of them.
 _TELLING: Final = tuple(f'"{name}"'.encode() for name in (_METRICS, "message_start", "message_delta"))
@@ -81,13 +91,40 @@ def read_response(response: object) -> Reading | None:
     if usage is None and stop is None:
         return None
     reading = read_converse(usage) if usage is not None else Reading()
-    router = field(field(response, "trace"), "promptRouter")
+    trace = field(response, "trace")
+    router = field(trace, "promptRouter")
+    if reading.reason is None and (stop == "guardrail_intervened" or _guarded(field(trace, "guardrail"))):
+        reading = reading._replace(reason="missing_rate")
     return reading._replace(
         facts=_facts(field(response, "serviceTier"), field(field(response, "performanceConfig"), "latency")),
         response_model=word(router, "invokedModelId"),
         response_id=request_id(response),
         finish_reasons=(stop,) if stop else (),
     )
+
+
+def read_guardrail(response: object) -> Reading:
+    """Return the reading of an answer of ApplyGuardrail or InvokeGuardrailChecks: charged, and no unit of ours."""
+    usage = field(response, "usage")
+    checks = ("contentFilter", "promptAttack", "sensitiveInformation")
+    units = _units(usage) + sum(believed(count(field(usage, name), "textUnits")) for name in checks)
+    return Reading(reason="missing_rate" if units else None, response_id=request_id(response))
+
+
+def _guarded(trace: object) -> bool:
+    """Return whether a ``GuardrailTraceAssessment`` tells of work that is charged, by guardrail."""
+    found = list(_values(field(trace, "inputAssessment")))
+    for made in _values(field(trace, "outputAssessments")):
+        found += cast("list[object]", made) if isinstance(made, list) else []
+    return any(_units(field(field(one, "invocationMetrics"), "usage")) for one in found)
+
+
+def _units(usage: object) -> int:
+    return sum(believed(count(usage, name)) for name in _GUARDED)
+
+
+def _values(source: object) -> Iterable[object]:
+    return cast("Mapping[str, object]", source).values() if isinstance(source, Mapping) else ()
 
 
 def tier_of(tier: object) -> Facts:
@@ -143,7 +180,8 @@ def read_body(body: object) -> Reading | None:
 def _either(usage: object) -> dict[str, object]:
     """Return Nova's usage under Converse's names: of the cache, its own are those of the metrics."""
     cache = {ours: field(usage, theirs) for theirs, ours in METRICS.items()}
-    names = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+    names = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens",
+             "cacheDetails")  # fmt: skip
     own = {name: field(usage, name) for name in names}
     return {**cache, **{name: value for name, value in own.items() if value is not None}}
 
@@ -178,8 +216,11 @@ class ConverseStreamReader:
         """Return what the stream said so far."""
         if self._reading is None:
             return Reading(response_id=self._identity) if self._identity else None
+        guarded = "missing_rate" if self._stop == "guardrail_intervened" else None
         return self._reading._replace(
-            response_id=self._identity, finish_reasons=(self._stop,) if self._stop else self._reading.finish_reasons
+            response_id=self._identity,
+            reason=self._reading.reason or guarded,
+            finish_reasons=(self._stop,) if self._stop else self._reading.finish_reasons,
         )
 
 

@@ -35,6 +35,8 @@ _TIER_OF: Final = MappingProxyType(
         "provisioned_throughput": "provisioned",
     }
 )
+#: Models whose grounding is billed by the prompt.
+_BY_PROMPT: Final = ("gemini-1", "gemini-2", "gemini-live-2")
 _UNIT_OF: Final = MappingProxyType({"audio": "audio", "image": "image", "video": "video"})
 
 
@@ -99,7 +101,27 @@ def read_interactions(raw: object, _provider: str | None = None) -> Reading:
     reason = reason_of(bad, counts)
     if total is not None and counts and not bad and total > sum(counts.values()):
         reason = "incomplete_usage"
+    for entry in items(raw, "grounding_tool_count") or items(raw, "groundingToolCount"):
+        number = believed(_count(entry, "count"))
+        if counts and word(entry, "type") == "google_search":
+            counts["web_search"] = counts.get("web_search", 0) + number
+        elif number:
+            reason = reason or "missing_rate"  # maps and retrieval have no unit here
     return _reading(counts, bad, reason, flags=flags, facts=_facts(raw))
+
+
+def read_interaction(response: object) -> Reading | None:
+    """Return the reading of an interaction, or of an event of its stream that bears it; None where it says nothing."""
+    told = field(response, "interaction")
+    response = response if told is None else told
+    usage, status = field(response, "usage"), word(response, "status")
+    model, identity = word(response, "model"), word(response, "id")
+    if usage is None and status is None:
+        return None
+    reading = read_interactions(usage) if usage is not None else Reading()
+    if reading.usage is not None and "web_search" in reading.usage.counts and (model or "").startswith(_BY_PROMPT):
+        reading = reading._replace(usage=Usage({**reading.usage.counts, "web_search": 1}))
+    return reading._replace(response_model=model, response_id=identity, response_status=status)
 
 
 def _input(counts: Counts, given: int, cached: int, parts: Counts, joint: Counts) -> bool:
@@ -128,19 +150,65 @@ def read_response(response: object, _provider: str | None = None) -> Reading | N
     if usage is None and model is None and identity is None:
         return None
     reading = read_generate_content(usage) if usage is not None else Reading()
-    return reading._replace(response_model=model, response_id=identity, finish_reasons=finish)
+    reading = reading._replace(response_model=model, response_id=identity, finish_reasons=finish)
+    searches = _Searches()
+    searches.observe(response)
+    return searches.counted(reading)
+
+
+class _Searches:
+    """Counts what grounding costs: searches of the web, by the query or by the prompt; maps have no unit here.
+
+    Gemini 3 is billed for each query that it sends, empty ones and repetitions aside; Gemini 2.5 and older ones for
+    each prompt that was grounded, whatever the number of its queries. Source: the Gemini API's pages "Grounding with
+    Google Search" (section on pricing) and "Pricing".
+    """
+
+    __slots__: Final = ("_found", "_maps", "_queries")
+
+    def __init__(self) -> None:
+        #: Of each query, what tells it from the others: its text is not kept.
+        self._queries: set[int] = set()
+        self._found = self._maps = False
+
+    def observe(self, response: object) -> None:
+        """Take note of the grounding of a response, or of one chunk of a stream."""
+        for one in items(response, "candidates"):
+            told = _field(one, "grounding_metadata")
+            if told is None:
+                continue
+            for name in ("web_search_queries", "image_search_queries"):
+                asked = items(told, name) or items(told, _camel(name))
+                self._queries |= {hash(query) for query in asked if isinstance(query, str) and query.strip()}
+            for chunk in items(told, "grounding_chunks") or items(told, "groundingChunks"):
+                self._found = self._found or any(field(chunk, name) is not None for name in ("web", "image"))
+                self._maps = self._maps or field(chunk, "maps") is not None
+
+    def counted(self, reading: Reading) -> Reading:
+        """Return a reading with what was searched; without other usage it says nothing."""
+        if reading.usage is None or not (self._queries or self._found or self._maps):
+            return reading
+        by_prompt = (reading.response_model or "").startswith(_BY_PROMPT)
+        searches = 1 if by_prompt else len(self._queries)
+        if searches and (self._queries or self._found):
+            reading = reading._replace(usage=Usage({**reading.usage.counts, "web_search": searches}))
+        elif self._found:
+            return reading._replace(reason=reading.reason or "incomplete_usage")  # searched, and nobody says how often
+        return reading._replace(reason=reading.reason or "missing_rate") if self._maps else reading
 
 
 class GenerateContentStreamReader:
     """Reads one hop of a stream: each chunk's usage is the total so far, so the last one counts."""
 
-    __slots__: Final = ("_reading",)
+    __slots__: Final = ("_reading", "_searches")
 
     def __init__(self) -> None:
         self._reading: Reading | None = None
+        self._searches = _Searches()
 
     def observe(self, item: object) -> None:
         """Take note of one chunk."""
+        self._searches.observe(item)
         seen = read_response(item)
         if seen is None:
             return
@@ -159,7 +227,7 @@ class GenerateContentStreamReader:
 
     def reading(self) -> Reading | None:
         """Return what the stream said so far."""
-        return self._reading
+        return self._searches.counted(self._reading) if self._reading is not None else None
 
 
 def _facts(raw: object) -> Facts:

@@ -6,9 +6,12 @@ Source: LiteLLM's ``types/utils.py`` (``Usage``, which adds the cache back for p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 from otel_tokenomics.usage import NO_FACTS, Reading, Usage
 from otel_tokenomics.usage.dialects import openai_like
-from otel_tokenomics.usage.dialects.counts import believed, count, field, items, word
+from otel_tokenomics.usage.dialects.counts import believed, count, field, fields_of, items, word
 
 _FACTS = ("service_tier", "speed", "inference_geo")
 
@@ -56,3 +59,15 @@ def read_response(response: object) -> Reading | None:
     return reading._replace(
         response_model=word(response, "model"), response_id=word(response, "id"), finish_reasons=finish
     )
+
+
+def left(chunks: Sequence[object]) -> dict[str, object]:
+    """Return as one response what came of a stream that was left: counts grow, and the start alone may bear some."""
+    told = [usage for chunk in chunks if (usage := field(chunk, "usage")) is not None]
+    response: dict[str, object] = {name: field(chunk, name) for chunk in chunks[:1] for name in ("id", "model")}
+    if told:
+        given = max(told, key=lambda usage: believed(count(usage, "prompt_tokens")))
+        made = max(believed(count(usage, "completion_tokens")) for usage in told)
+        fields = cast("dict[str, object]", fields_of(given))
+        response["usage"] = {**fields, "completion_tokens": made, "total_tokens": None}
+    return response

@@ -118,6 +118,11 @@ def test_reasons_of_the_reader_that_leave_a_lower_bound(reason: str) -> None:
     assert (cost.status, cost.reason, cost.total) == ("partial", reason, 25_000_000)
 
 
+def test_usage_of_an_unknown_unit_alone_has_no_rate() -> None:
+    cost = price(BOOK, "openai", "gpt-4o", None, NO_FACTS, AT, reason="missing_rate")
+    assert (cost.status, cost.reason, cost.total) == ("unpriced", "missing_rate", None)
+
+
 def test_an_estimate_is_a_lower_bound() -> None:
     cost = price(BOOK, "openai", "gpt-4o", Usage({"input": 10}, "estimated"), NO_FACTS, AT)
     assert (cost.status, cost.reason) == ("partial", "incomplete_usage")

@@ -209,6 +209,94 @@ def test_embeddings_and_responses(bench: Bench) -> None:
     assert bench.record([embedding]).repeated == 1
 
 
+NOVA_USAGE = {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100}
+CLAUDE_OUTPUT = {"id": "msg_bdrk_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5-20250929",
+                 "content": [{"type": "text", "text": CANARY}], "stop_reason": "end_turn",
+                 "usage": {"input_tokens": 1000, "output_tokens": 100}}  # fmt: skip
+NOVA_OUTPUT = {"output": {"message": {"role": "assistant", "content": [{"text": CANARY}]}}, "stopReason": "end_turn",
+               "usage": NOVA_USAGE}  # fmt: skip
+
+
+def bedrock_line(record: str, output: Json | None, **more: Any) -> str:
+    """One line of a job's output file, as Bedrock's user guide shows it."""
+    line: Json = {"recordId": record, "modelInput": {"inputText": CANARY}, **more}
+    return json.dumps({**line, "modelOutput": output} if output is not None else line)
+
+
+@pytest.mark.parametrize(
+    ("model", "output", "cost"),
+    [
+        # Per million in a batch: $0.03 and $0.12; $1.65 and $8.25 (a region's own endpoint is a tenth dearer).
+        ("amazon.nova-lite-v1:0", NOVA_OUTPUT, 1000 * 30_000 + 100 * 120_000),
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", CLAUDE_OUTPUT, 1000 * 1_650_000 + 100 * 8_250_000),
+    ],
+)
+def test_bedrock_s_records_are_charged_to_the_model_of_their_job(
+    bench: Bench, model: str, output: Json, cost: int
+) -> None:
+    lines = [bedrock_line("R1", output), bedrock_line("R2", {**output, "id": "msg_bdrk_2"})]
+    assert bench.record(lines, model=model) == BatchSummary(calls=2, priced=2, total=2 * cost)
+    assert bench.record(lines, model=model) == BatchSummary(repeated=2)
+    assert {found["gen_ai.provider.name"] for found in bench.attributes} == {"aws.bedrock"}
+    assert CANARY not in repr(bench.attributes)
+
+
+def test_a_converse_job_says_which_cache_writes_are_for_an_hour(bench: Bench) -> None:
+    usage = {"inputTokens": 10, "outputTokens": 20, "totalTokens": 730, "cacheReadInputTokens": 100,
+             "cacheWriteInputTokens": 600, "cacheDetails": [{"ttl": "1h", "inputTokens": 400}]}  # fmt: skip
+    bench.record(
+        [bedrock_line("R1", {**NOVA_OUTPUT, "usage": usage})], model="anthropic.claude-sonnet-4-5-20250929-v1:0"
+    )
+    assert bench.attributes[0]["tokenomics.usage.cache_write_1h"] == 400
+    assert bench.attributes[0]["gen_ai.usage.input_tokens"] == 710
+
+
+def test_a_damaged_bedrock_file_costs_its_damaged_lines_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    whole = bedrock_line("R1", NOVA_OUTPUT)
+    lines = [
+        whole,
+        bedrock_line("R2", None, error={"errorCode": 400, "errorMessage": CANARY}),
+        whole[: len(whole) // 2],  # cut off
+        bedrock_line("R3", None),
+        bedrock_line("R4", {"outputs": [{"text": CANARY}]}),  # a maker whose answer bears no counts
+        bedrock_line("R5", NOVA_OUTPUT),
+    ]
+    with caplog.at_level(logging.WARNING):
+        done = bench.record("\n".join(lines), model="amazon.nova-lite-v1:0")
+    assert done == BatchSummary(calls=3, priced=2, unpriced=1, total=2 * 42_000_000, failed=1, bad_lines=2)
+    assert [found.get("error.type") for found in bench.attributes] == [None, "400", None, None]
+    assert all(word in caplog.text for word in ("2 lines", "line 3"))
+    assert CANARY not in caplog.text + repr(bench.attributes)
+
+
+def test_mistral_s_lines_are_priced_at_its_own_rates(bench: Bench) -> None:
+    chat = openai_line("cmpl-1", model="mistral-large-latest", usage=PLAIN)
+    read = openai_line(own_id="request-2")
+    read["response"]["body"] = {"pages": [], "model": "mistral-ocr-4-1", "usage_info": {"pages_processed": 3}}
+    failed = {"id": "batch-1", "custom_id": "request-3", "response": {"status_code": 422, "body": {"object": "error",
+              "message": CANARY, "type": "invalid_request_error"}}, "error": None}  # fmt: skip
+    done = bench.record([chat, read, failed], provider="mistral")
+    assert (done.calls, done.failed) == (2, 1)
+    chat_span, ocr_span, failed_span = bench.attributes
+    # $0.002 per page in a batch.
+    assert ocr_span["tokenomics.cost.total"] == 3 * 0.002
+    # No row of the book says what a batch costs: the plain rates, of which a batch may take half.
+    assert chat_span["gen_ai.provider.name"] == "mistral_ai"
+    assert chat_span["tokenomics.cost.status"] == "partial"
+    assert failed_span["tokenomics.cost.status"] == "not_applicable"
+    assert bench.record([chat, read, failed], provider="mistral").repeated == 3
+
+
+def test_gemini_s_embeddings_are_counted(bench: Bench) -> None:
+    line: Json = {"key": "a", "response": {"embedding": {"values": [0.1]}, "tokenCount": 1000}}
+    inline = types.InlinedEmbedContentResponse.model_validate({"response": line["response"]})
+    done = bench.record([json.dumps(line), inline], model="gemini-embedding-001")
+    assert (done.calls, done.bad_lines) == (2, 0)
+    # $0.075 per million in a batch.
+    assert done.total == 2 * 75_000_000
+    assert {found["gen_ai.operation.name"] for found in bench.attributes} == {"embeddings"}
+
+
 FAILED: list[tuple[Json, str]] = [
     ({"custom_id": "a", "result": {"type": "errored", "error": {"type": "error", "request_id": "req_1", "error": {
         "type": "invalid_request_error", "message": CANARY}}}}, "invalid_request_error"),
@@ -344,9 +432,8 @@ def test_a_time_that_cannot_be_is_now(bench: Bench, created: object) -> None:
 
 
 def test_moderations_are_free_and_no_call(bench: Bench) -> None:
-    line = openai_line()
-    line["response"]["body"] = {"id": "modr-1", "model": "omni-moderation-latest", "results": []}
-    assert bench.record([line]) == BatchSummary(free=1)
+    body = {"id": "modr-1", "model": "omni-moderation-latest", "results": []}
+    assert bench.record([{"custom_id": "a", "response": {"status_code": 200, "body": body}}]) == BatchSummary(free=1)
     assert bench.attributes == []
 
 
