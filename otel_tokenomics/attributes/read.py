@@ -262,10 +262,13 @@ def _call(
     if provider and names.READ_AS["provider"][ranks["provider"]] == "ai.model.provider":
         provider = provider.partition(".")[0]  # anthropic.messages is the provider and its API
     host, port, path = _address(values)
+    emitter = emitter_of(view.scope, view.scope_version)
+    if emitter is not None and emitter.spelling and names.READ_AS["input"][ranks.get("input", 0)] != emitter.spelling:
+        emitter = None
     tally = Tally(
         values,
         Source(
-            emitter_of(view.scope, view.scope_version), maker_of(provider), own, view.scope in VERCEL_SCOPES,
+            emitter, maker_of(provider), own, view.scope in VERCEL_SCOPES,
             "vercel_detail" in values, "vercel_operation" in values, _text(values, "accounting") == EXCLUSIVE,
             options.usage_convention,
         ),
