@@ -37,7 +37,7 @@ $(STAMPS)/clients-%: tests/clients/requirements-%.txt constraints.txt pyproject.
 	@.venvs/$*/bin/python -m pip install -q -c $(STAMPS)/constraints-$*.txt -r $< -e '.[cli]'
 	@touch $@
 
-# Agent frameworks bring hundreds of packages: two environments, resolved apart from ours.
+# Agent frameworks bring hundreds of packages: environments of their own, resolved apart from ours.
 $(STAMPS)/frameworks-%: tests/frameworks/requirements-%.txt pyproject.toml
 	@echo "==> Python environment with the frameworks of $<"
 	@test -d .venvs/frameworks-$* || $(PYTHON) -m venv .venvs/frameworks-$*
@@ -71,8 +71,8 @@ test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clie
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance; done
 	@echo "==> other instrumentations beside us"; .venvs/beside/bin/python -m pytest -q tests/beside
 
-test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews ## Agent frameworks on their real clients, alone and with neighbours.
-	@for name in agents crews; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done
+test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS)/frameworks-claude ## Agent frameworks on their real clients, alone and with neighbours.
+	@for name in agents crews claude; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done
 
 test-go: $(STAMPS)/go ## Go tests.
 	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module

@@ -13,14 +13,14 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, get_current_span
 
 from otel_tokenomics.client_api import Adapter, Operation, Request
 from otel_tokenomics.instrumentation.charged import CHARGED, Charge
 from otel_tokenomics.instrumentation.pending import Background, Pending
 from otel_tokenomics.instrumentation.reaper import REAPER
-from otel_tokenomics.instrumentation.suppression import has_cost, scope_of
+from otel_tokenomics.instrumentation.suppression import audible, has_cost, scope_of
 from otel_tokenomics.pricing import Cost
 from otel_tokenomics.tags import current_tags
 from otel_tokenomics.telemetry import failures
@@ -200,8 +200,16 @@ class Call:
         return note, self._adapter.only_usage if self.hide else None
 
     def first_chunk(self) -> None:
-        """Note that the stream's first item has come."""
+        """Note that the stream's first item has come; whose span ended before that cannot hold what it will say."""
         self._first = time.perf_counter() - self._start
+        span = self.span
+        if self.own or span is None or span.is_recording():
+            return
+        try:  # logfire ends its span where it hands the stream out, and suppresses others: the charge stands below
+            self.span = self._recorder.start_below(span, self.operation, self.request, self.choice, self._start_ns)
+            self.own = True
+        except Exception as error:  # noqa: BLE001  # our failure is never the caller's
+            failures.report("record", error)
 
     def _observe(self, item: object) -> None:
         if self._reader is not None:
@@ -278,9 +286,14 @@ class Call:
             reading, how, self._start_ns, time.perf_counter() - self._start, error_type, ambiguous, self._started,
             first, self.chunks, self.retries, self._estimate(reading, how) if self._estimator is not None else None,
         )  # fmt: skip
-        cost = self._recorder.settle(
-            span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags
-        )
+        # A response may come where logfire suppresses others, and its processors drop a span that ends there.
+        token = attach(audible(get_current()))
+        try:
+            cost = self._recorder.settle(
+                span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags
+            )
+        finally:
+            detach(token)
         if CHARGED.watchers:
             self._note(reading, cost)
 
