@@ -39,7 +39,7 @@ $(STAMPS)/clients-%: tests/clients/requirements-%.txt constraints.txt pyproject.
 	@.venvs/$*/bin/python -m pip install -q -c $(STAMPS)/constraints-$*.txt -r $< -e '.[cli]'
 	@touch $@
 
-# Agent frameworks bring hundreds of packages: two environments, resolved apart from ours.
+# Agent frameworks bring hundreds of packages: environments of their own, resolved apart from ours.
 $(STAMPS)/frameworks-%: tests/frameworks/requirements-%.txt pyproject.toml
 	@echo "==> Python environment with the frameworks of $<"
 	@test -d .venvs/frameworks-$* || $(PYTHON) -m venv .venvs/frameworks-$*
@@ -84,8 +84,8 @@ test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clie
 test-examples: $(STAMPS)/examples collector ## The examples, as their pages say, on the real packages.
 	@.venvs/examples/bin/python -m pytest -q tests/examples
 
-test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews ## Agent frameworks on their real clients, alone and with neighbours.
-	@for name in agents crews; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done
+test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS)/frameworks-claude ## Agent frameworks on their real clients, alone and with neighbours.
+	@for name in agents crews claude; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done
 
 VERDICTS := $(STAMPS)/verdicts
 conformance: $(STAMPS)/python $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## Every cell of the conformance matrix, on every generation of the clients and beside every neighbour; writes its page.

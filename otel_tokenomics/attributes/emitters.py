@@ -16,7 +16,8 @@ class Emitter(NamedTuple):
     """One row of the table; ``None`` where the numbers must decide.
 
     ``anthropic`` and ``bedrock`` are the two makers whose own APIs report input without the cache. ``since`` is the
-    first major and minor version for which the row is known to hold; older ones are undecided.
+    first major and minor version for which the row is known to hold; older ones are undecided. ``spelling`` is the one
+    key of the input for which it holds, where an emitter writes another key that counts otherwise.
     """
 
     prefix: str
@@ -25,6 +26,7 @@ class Emitter(NamedTuple):
     bedrock: str | None = None
     reasoning_outside: bool = False
     since: tuple[int, int] = (0, 0)
+    spelling: str | None = None
 
     def counts(self, maker: str | None) -> str | None:
         """Return ``inclusive``, ``exclusive``, or None where it is not known."""
@@ -57,8 +59,9 @@ EMITTERS: Final = (
     Emitter("github.copilot", _IN, _IN, _IN),
     Emitter("codex", _IN),
     Emitter("mistralai_sdk_tracer", _IN),
-    # Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic.
-    Emitter("com.anthropic.claude_code", _OUT, _OUT, _OUT),
+    # Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic. Its own key leaves the cache
+    # out; 2.1.332 also writes the standard one, which holds it.
+    Emitter("com.anthropic.claude_code", _OUT, _OUT, _OUT, spelling="input_tokens"),
     Emitter("com.anthropic.sdk.python", _IN, _IN, _IN),
     Emitter("gemini_cli", _IN, reasoning_outside=True),
     Emitter("gemini-cli", _IN, reasoning_outside=True),

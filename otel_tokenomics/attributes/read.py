@@ -245,9 +245,14 @@ def _provider(values: Mapping[str, Any], ranks: Mapping[str, int]) -> str:
     return provider
 
 
-def _source(view: SpanView, options: ReadOptions, values: Mapping[str, Any], provider: str) -> Source:
+def _source(
+    view: SpanView, options: ReadOptions, values: Mapping[str, Any], ranks: Mapping[str, int], provider: str
+) -> Source:
+    emitter = emitter_of(view.scope, view.scope_version)
+    if emitter is not None and emitter.spelling and names.READ_AS["input"][ranks.get("input", 0)] != emitter.spelling:
+        emitter = None
     return Source(
-        emitter_of(view.scope, view.scope_version), maker_of(provider), view.scope == OWN_SCOPE,
+        emitter, maker_of(provider), view.scope == OWN_SCOPE,
         view.scope in VERCEL_SCOPES, "vercel_detail" in values, "vercel_operation" in values,
         _text(values, "accounting") == EXCLUSIVE, options.usage_convention,
     )  # fmt: skip
@@ -318,7 +323,7 @@ def _call(
     own = view.scope == OWN_SCOPE
     provider = _provider(values, ranks)
     host, port, path = _address(values)
-    tally = Tally(values, _source(view, options, values, provider))
+    tally = Tally(values, _source(view, options, values, ranks, provider))
     facts, stated_tier = _facts(values)
     found = SpanReading(
         "price",

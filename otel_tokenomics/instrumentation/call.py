@@ -13,14 +13,14 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, get_current_span
 
 from otel_tokenomics.client_api import Adapter, Operation, Request
 from otel_tokenomics.instrumentation.charged import CHARGED, Charge
 from otel_tokenomics.instrumentation.pending import Background, Pending
 from otel_tokenomics.instrumentation.reaper import REAPER
-from otel_tokenomics.instrumentation.suppression import has_cost, scope_of
+from otel_tokenomics.instrumentation.suppression import audible, has_cost, scope_of
 from otel_tokenomics.tags import current_tags
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Outcome, ProviderChoice, Recorder
@@ -301,13 +301,6 @@ class Call:
             reading = reading._replace(reason=None)  # a stream that was cut: no bill will come
         if self.fetched is not None and not self._is_bill(reading):
             return
-        span = self.span
-        if span is not None and not self.own and not span.is_recording():
-            # Its owner ended it before the answer was read: one beside it holds the charge.
-            start = self._recorder.start
-            self.own, span = True, start(self.operation, self.request, self.choice, self.parent, self._start_ns)
-            self.span = span
-        self.parent = None
         first, done = self._first if self.request.stream else None, self._done
         outcome = Outcome(
             reading, how, self._start_ns, time.perf_counter() - self._start if done is None else done,
@@ -315,11 +308,26 @@ class Call:
             self._estimate(reading, how) if self._estimator is not None else None,
             None if done is None else self._start_ns + round(done * 1_000_000_000),
         )  # fmt: skip
-        cost = self._recorder.settle(
-            span, self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags
-        )
+        # A response may come where logfire suppresses others, and its processors drop a span that ends there.
+        token = attach(audible(get_current()))
+        try:
+            cost = self._recorder.settle(
+                self._on(), self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags
+            )
+        finally:
+            detach(token)
         if CHARGED.watchers:
             CHARGED.note(self._charge(reading)._replace(total=cost.total))
+
+    def _on(self) -> Span | None:
+        """Return the span that holds the charge; whose owner ended his before the answer was read cannot."""
+        span, made = self.span, self.parent
+        self.parent = None
+        if span is not None and not self.own and not span.is_recording():
+            below = self._recorder.start_below
+            self.span = span = below(span, self.operation, self.request, self.choice, self._start_ns, made)
+            self.own = True
+        return span
 
     def _charge(self, reading: Reading | None) -> Charge:
         """Return how a library above, which reports its calls when they are over, will know this one."""

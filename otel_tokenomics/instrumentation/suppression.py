@@ -57,18 +57,26 @@ NOWHERE: Final = Place(own=False, span=None)
 
 def place_of(current: Context) -> Place:
     """Return where a call in this context is written; counters run in every case, for the money is spent."""
+    span = get_current_span(current)
+    if is_open_model_span(span):
+        # Also where its maker (logfire) suppresses what is below: no span is made, and this one stands for the call.
+        return Place(own=False, span=span)
     for key in _SUPPRESS_ALL:
         if current.get(key):
             return NOWHERE
-    span = get_current_span(current)
-    if is_open_model_span(span):
-        return Place(own=False, span=span)
     for key in _GENAI_KEYS:
         if current.get(key) is not None:
             return Place(own=False, span=span) if span.is_recording() and not has_cost(span) else NOWHERE
     # SUPPRESS_MODEL_SPANS is not asked: who sets it (OpenLLMetry's frameworks) does not make the span current that it
     # stands for, so nobody else can hold the charge. What runs below a call of ours is METERED.
     return OWN
+
+
+def audible(current: Context) -> Context:
+    """Return the context without what suppresses spans."""
+    if not any(current.get(key) for key in _SUPPRESS_ALL):
+        return current
+    return Context({key: value for key, value in current.items() if key not in _SUPPRESS_ALL})
 
 
 def is_open_model_span(span: Span) -> bool:

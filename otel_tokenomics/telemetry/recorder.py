@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.client_api import Operation, Request
@@ -98,6 +98,15 @@ class Recorder:
         """Note that a call is written on somebody else's span: its ancestors' totals are partial until it settles."""
         if self.settings.price:
             rollup.adopted(span)
+
+    def start_below(
+        self, span: Span, operation: Operation, request: Request, choice: ProviderChoice, start_ns: int,
+        made: Context | None,
+    ) -> Span:  # fmt: skip
+        """Start our span below somebody else's that has ended: the call, ``made`` there, was to be written on it."""
+        ours = self.start(operation, request, choice, set_span_in_context(span, made), start_ns)
+        rollup.given_up(span)
+        return ours
 
     def start_charge(self, kind: str, attributes: Mapping[str, Any]) -> Span:
         """Start the child span that holds a charge, where the current span cannot."""

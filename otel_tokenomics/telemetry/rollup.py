@@ -43,13 +43,15 @@ def remember_parent(span: Span, parent: Span) -> None:
 
     A parent that has ended takes nothing any more, but those above it may still record.
     """
-    above: tuple[weakref.ref[Span], ...] = getattr(parent, "__dict__", {}).get(_ANCESTORS, ())
+    while (inner := getattr(parent, "__wrapped__", None)) is not None:
+        parent = inner  # a proxy of OpenInference's stands for whichever span is current, so for another one later
+    above: tuple[weakref.ref[Span], ...] = getattr(parent, _ANCESTORS, ())
     if above or parent.is_recording():
         vars(span)[_ANCESTORS] = (weakref.ref(parent), *above[:_MAX_DEPTH])
 
 
 def _ancestors(span: Span) -> Iterator[Span]:
-    for reference in getattr(span, "__dict__", {}).get(_ANCESTORS, ()):
+    for reference in getattr(span, _ANCESTORS, ()):  # of a wrapper (logfire's), those of the span that it wraps
         node = reference()
         if node is not None and node.is_recording():
             yield node
@@ -84,6 +86,14 @@ def adopted(span: Span) -> None:
 def was_adopted(span: Span) -> bool:
     """Return whether the span's ancestors were marked by ``adopted``; they are taken to be unmarked now."""
     return getattr(span, "__dict__", {}).pop(_ADOPTED, False)
+
+
+def given_up(span: Span) -> None:
+    """Unmark the ancestors of somebody else's span on which the call is not written after all."""
+    if was_adopted(span):
+        for node in ancestors_of(span):
+            with _lock:
+                _subtree(node).open -= 1
 
 
 def settled(nodes: list[Span], cost: Cost, tokens: tuple[int, int], *, was_open: bool = True) -> None:

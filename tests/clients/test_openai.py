@@ -7,7 +7,9 @@ from typing import Any
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from otel_tokenomics.attributes import names
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
@@ -356,3 +358,31 @@ def test_an_empty_stream_is_completed(watch: Any, client: Any, provider: LocalPr
     provider.expect(Scenario(report="none", chunks=0))
     assert list(client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)) == []
     assert watch.one.outcome.end == "completed"
+
+
+@pytest.mark.parametrize("suppressed", [True, False])
+def test_a_stream_whose_neighbours_span_ended_before_it_began(watch: Any, client: Any, suppressed: bool) -> None:
+    """logfire's does: what the stream says is then on a span of ours below it, and on that alone."""
+    tracer = watch.tracer_provider.get_tracer("logfire.openai")
+    asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    with tracer.start_as_current_span("theirs", attributes={names.GEN_AI_OPERATION_NAME: "chat"}):
+        if suppressed:
+            with suppress_instrumentation():
+                stream = client.chat.completions.create(model=MODEL, messages=MESSAGES, **asked)
+        else:
+            stream = client.chat.completions.create(model=MODEL, messages=MESSAGES, **asked)
+    assert len(list(stream)) > 1
+    assert watch.one.own
+    theirs, ours = watch.spans
+    assert ours.parent.span_id == theirs.context.span_id
+    assert ours.attributes[names.TOKENOMICS_COST_TOTAL] > 0
+    assert names.TOKENOMICS_COST_TOTAL not in theirs.attributes
+
+
+def test_a_stream_dropped_before_it_began_makes_no_span_beside_its_neighbours(watch: Any, client: Any) -> None:
+    tracer = watch.tracer_provider.get_tracer("logfire.openai")
+    with tracer.start_as_current_span("theirs", attributes={names.GEN_AI_OPERATION_NAME: "chat"}):
+        stream = client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
+    stream.close()
+    assert watch.one.outcome.end == "abandoned"
+    assert [span.name for span in watch.spans] == ["theirs"]

@@ -10,7 +10,9 @@ import gc
 import importlib
 import json
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,15 +24,21 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_tokenomics as tk
-from otel_tokenomics.demo.provider import LocalProvider, Scenario
+from otel_tokenomics import pricebook_source
+from otel_tokenomics.demo.provider import Billed, LocalProvider, Scenario
 from otel_tokenomics.instrumentation.reaper import REAPER
+from otel_tokenomics.pricing import price
+from otel_tokenomics.usage import Usage, pico_to_usd
 
 CANARY = "canary-7f3a"
 PROMPT = f"How warm is it in Oslo, {CANARY}?"
 CLAUDE, GPT = "claude-sonnet-5-5", "gpt-5.4"
 TOOL = ("get_weather", {"city": f"Oslo {CANARY}"})
 
-#: What a form does; None where the framework has no such form.
+_IDS = re.compile(
+    r"(lc_run|run|chatcmpl|msg|call|resp|toolu)[-_][0-9a-zA-Z_-]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+#: What a form does: what it returns, or what its coroutine does, is what the caller gets.
 Form = Callable[[], Any]
 
 
@@ -50,32 +58,24 @@ def _langchain(model: Any) -> dict[str, Form]:
 
     asked: Any = {"messages": [("user", PROMPT)]}
 
-    async def aplain() -> None:
-        await model.ainvoke(PROMPT)
+    async def astream() -> Any:
+        return [chunk async for chunk in model.astream(PROMPT)]
 
-    async def astream() -> None:
-        async for _ in model.astream(PROMPT):
-            pass
+    async def astream_tools() -> Any:
+        return [chunk async for chunk, _ in agent().astream(asked, stream_mode="messages")]
 
-    async def atools() -> None:
-        await agent().ainvoke(asked)
-
-    async def astream_tools() -> None:
-        async for _ in agent().astream(asked, stream_mode="messages"):
-            pass
-
-    async def together() -> None:
-        await asyncio.gather(*(model.ainvoke(f"{PROMPT} {number}") for number in range(4)))
+    async def together() -> Any:
+        return await asyncio.gather(*(model.ainvoke(f"{PROMPT} {number}") for number in range(4)))
 
     return {
         "plain": lambda: model.invoke(PROMPT),
         "stream": lambda: list(model.stream(PROMPT)),
         "batch": lambda: model.batch([PROMPT, PROMPT + "?", PROMPT + "??"]),
         "tools": lambda: agent().invoke(asked),
-        "stream_tools": lambda: list(agent().stream(asked, stream_mode="messages")),
-        "aplain": aplain,
+        "stream_tools": lambda: [chunk for chunk, _ in agent().stream(asked, stream_mode="messages")],
+        "aplain": lambda: model.ainvoke(PROMPT),
         "astream": astream,
-        "atools": atools,
+        "atools": lambda: agent().ainvoke(asked),
         "astream_tools": astream_tools,
         "together": together,
     }
@@ -100,35 +100,28 @@ def langchain_anthropic(provider: LocalProvider) -> dict[str, Form]:
     return _langchain(ChatAnthropic(model=CLAUDE, base_url=provider.base_url_anthropic, api_key="k", max_tokens=99))  # type: ignore[call-arg]
 
 
-def llama_index(provider: LocalProvider) -> dict[str, Form]:
+def _llama_index(model: Any) -> dict[str, Form]:
     from llama_index.core.agent.workflow import FunctionAgent
     from llama_index.core.tools import FunctionTool
-    from llama_index.llms.openai import OpenAI
 
-    model = OpenAI(model=GPT, api_base=provider.base_url_openai, api_key="k")
-
-    async def run(*, streaming: bool) -> None:
+    async def run(*, streaming: bool) -> Any:
         tool = FunctionTool.from_defaults(get_weather)
         agent = FunctionAgent(tools=[tool], llm=model, streaming=streaming)
         handler = agent.run(PROMPT)
         async for _ in handler.stream_events():
             pass
-        await handler
+        return str(await handler)
 
-    async def aplain() -> None:
-        await model.acomplete(PROMPT)
+    async def astream() -> Any:
+        return [chunk async for chunk in await model.astream_complete(PROMPT)]
 
-    async def astream() -> None:
-        async for _ in await model.astream_complete(PROMPT):
-            pass
-
-    async def together() -> None:
-        await asyncio.gather(*(model.acomplete(f"{PROMPT} {number}") for number in range(4)))
+    async def together() -> Any:
+        return await asyncio.gather(*(model.acomplete(f"{PROMPT} {number}") for number in range(4)))
 
     return {
         "plain": lambda: model.complete(PROMPT),
         "stream": lambda: list(model.stream_complete(PROMPT)),
-        "aplain": aplain,
+        "aplain": lambda: model.acomplete(PROMPT),
         "astream": astream,
         "atools": lambda: run(streaming=False),
         "astream_tools": lambda: run(streaming=True),
@@ -136,21 +129,32 @@ def llama_index(provider: LocalProvider) -> dict[str, Form]:
     }
 
 
+def llama_index(provider: LocalProvider) -> dict[str, Form]:
+    from llama_index.llms.openai import OpenAI
+
+    return _llama_index(OpenAI(model=GPT, api_base=provider.base_url_openai, api_key="k"))
+
+
+def llama_index_anthropic(provider: LocalProvider) -> dict[str, Form]:
+    from llama_index.llms.anthropic import Anthropic
+
+    return _llama_index(Anthropic(model=CLAUDE, base_url=provider.base_url_anthropic, api_key="k", max_tokens=99))
+
+
 def _pydantic_ai(model: Any) -> dict[str, Form]:
     from pydantic_ai import Agent
 
     agent: Any = Agent(model, tools=[get_weather])
 
-    async def aplain() -> None:
-        await agent.run(PROMPT)
+    async def aplain() -> Any:
+        return await agent.run(PROMPT)
 
-    async def astream() -> None:
+    async def astream() -> Any:
         async with agent.run_stream(PROMPT) as answer:
-            async for _ in answer.stream_text():
-                pass
+            return [text async for text in answer.stream_text()]
 
-    async def together() -> None:
-        await asyncio.gather(*(agent.run(f"{PROMPT} {number}") for number in range(4)))
+    async def together() -> Any:
+        return await asyncio.gather(*(agent.run(f"{PROMPT} {number}") for number in range(4)))
 
     return {
         "plain": lambda: agent.run_sync(PROMPT),
@@ -188,19 +192,19 @@ def _openai_agents(provider: LocalProvider, kind: str) -> dict[str, Form]:
     agent = agents.Agent(name="weather", model=model, tools=[agents.function_tool(get_weather)])
     planner = agents.Agent(name="planner", model=model, handoffs=[agent])
 
-    async def aplain() -> None:
-        await agents.Runner.run(agent, PROMPT)
+    async def aplain() -> Any:
+        return await agents.Runner.run(agent, PROMPT)
 
-    async def astream() -> None:
-        async for _ in agents.Runner.run_streamed(agent, PROMPT).stream_events():
-            pass
+    async def astream() -> Any:
+        running = agents.Runner.run_streamed(agent, PROMPT)
+        return [type(event).__name__ async for event in running.stream_events()], running.final_output
 
-    async def handoff_tools() -> None:
+    async def handoff_tools() -> Any:
         provider.expect(Scenario(tool=("transfer_to_weather", {})), Scenario(tool=TOOL))
-        await agents.Runner.run(planner, PROMPT)
+        return await agents.Runner.run(planner, PROMPT)
 
-    async def together() -> None:
-        await asyncio.gather(*(agents.Runner.run(agent, f"{PROMPT} {number}") for number in range(4)))
+    async def together() -> Any:
+        return await asyncio.gather(*(agents.Runner.run(agent, f"{PROMPT} {number}") for number in range(4)))
 
     return {
         "plain": lambda: agents.Runner.run_sync(agent, PROMPT),
@@ -222,29 +226,34 @@ def openai_agents_chat(provider: LocalProvider) -> dict[str, Form]:
     return _openai_agents(provider, "OpenAIChatCompletionsModel")
 
 
-def crewai(provider: LocalProvider) -> dict[str, Form]:
+def _crewai(name: str, base_url: str) -> dict[str, Form]:
     from crewai import LLM, Agent, Crew, Task
     from crewai.tools import tool
 
     weather = tool("get_weather")(get_weather)
 
     def crew(*, stream: bool = False) -> Any:
-        model = LLM(model=f"openai/{GPT}", base_url=provider.base_url_openai, api_key="k", stream=stream)
+        model = LLM(model=name, base_url=base_url, api_key="k", stream=stream)
         agent: Any = Agent(role="weather", goal="weather", backstory="weather", llm=model, tools=[weather])
         task = Task(description=PROMPT, expected_output="a sentence", agent=agent)
         return Crew(agents=[agent], tasks=[task], verbose=False)
-
-    async def aplain() -> None:
-        await crew().kickoff_async()
 
     return {
         "plain": lambda: crew().kickoff(),
         "stream": lambda: crew(stream=True).kickoff(),
         "tools": lambda: crew().kickoff(),
         "stream_tools": lambda: crew(stream=True).kickoff(),
-        "aplain": aplain,
-        "atools": aplain,
+        "aplain": lambda: crew().kickoff_async(),
+        "atools": lambda: crew().kickoff_async(),
     }
+
+
+def crewai(provider: LocalProvider) -> dict[str, Form]:
+    return _crewai(f"openai/{GPT}", provider.base_url_openai)
+
+
+def crewai_anthropic(provider: LocalProvider) -> dict[str, Form]:
+    return _crewai(f"anthropic/{CLAUDE}", provider.base_url_anthropic)
 
 
 # --- the neighbours --------------------------------------------------------------------------------
@@ -270,6 +279,15 @@ def _pydantic_openinference(tracers: TracerProvider) -> None:
     _pydantic_own(tracers)
 
 
+def _logfire(kind: str) -> Callable[[TracerProvider], None]:
+    def install(_tracers: TracerProvider) -> None:
+        import logfire
+
+        getattr(logfire, f"instrument_{kind}")()
+
+    return install
+
+
 NEIGHBOURS: Mapping[str, Callable[[TracerProvider], None]] = {
     "alone": lambda _: None,
     "official-openai": _instrumentor("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
@@ -286,13 +304,17 @@ NEIGHBOURS: Mapping[str, Callable[[TracerProvider], None]] = {
     "openinference-crewai": _instrumentor("openinference.instrumentation.crewai", "CrewAIInstrumentor"),
     "openllmetry-crewai": _instrumentor("opentelemetry.instrumentation.crewai", "CrewAIInstrumentor"),
     "own": _pydantic_own,
+    "logfire": _logfire("pydantic_ai"),
+    "logfire-openai": _logfire("openai"),
+    "logfire-anthropic": _logfire("anthropic"),
+    "logfire-agents": _logfire("openai_agents"),
     "openinference-pydantic": _pydantic_openinference,
 }
 FRAMEWORKS: Mapping[str, Callable[[LocalProvider], dict[str, Form]]] = {
     made.__name__: made
     for made in (
-        langchain_openai, langchain_openai_responses, langchain_anthropic, llama_index, pydantic_ai_openai,
-        pydantic_ai_anthropic, openai_agents, openai_agents_chat, crewai,
+        langchain_openai, langchain_openai_responses, langchain_anthropic, llama_index, llama_index_anthropic,
+        pydantic_ai_openai, pydantic_ai_anthropic, openai_agents, openai_agents_chat, crewai, crewai_anthropic,
     )
 }  # fmt: skip
 
@@ -302,6 +324,35 @@ FRAMEWORKS: Mapping[str, Callable[[LocalProvider], dict[str, Form]]] = {
 
 def billed_tokens(usage: Mapping[str, Any]) -> int:
     return usage.get("total_tokens") or usage["input_tokens"] + usage["output_tokens"]
+
+
+def bill_of(billed: Sequence[Billed]) -> float:
+    """Return the ledger in USD: what the server counted (plain input and output alone), at the book's prices."""
+    total = 0
+    for line in billed:
+        usage, counts = line.usage, {}
+        for unit, keys in (
+            ("input", ("input_tokens", "prompt_tokens")),
+            ("output", ("output_tokens", "completion_tokens")),
+        ):
+            counts[unit] = next(usage[key] for key in keys if key in usage)
+        maker = "anthropic" if line.model == CLAUDE else "openai"
+        cost = price(pricebook_source.current(), maker, line.model, Usage(counts), {}, time.time_ns() // 1_000_000)
+        assert cost.total, line.model
+        total += cost.total
+    return pico_to_usd(total)
+
+
+def answer_of(value: Any) -> Any:
+    """Return the types and the text of what a caller got, without the ids that its framework draws."""
+    if isinstance(value, (list, tuple)):
+        return [answer_of(item) for item in value]
+    if isinstance(value, str):
+        return _IDS.sub("", value)
+    if isinstance(value, dict):
+        return {key: answer_of(item) for key, item in value.items()}
+    texts = (getattr(value, name, None) for name in ("content", "text", "output", "final_output", "raw"))
+    return [type(value).__name__, answer_of(next((text for text in texts if isinstance(text, (str, list))), ""))]
 
 
 def ours_of(span: ReadableSpan) -> Iterator[str]:
@@ -337,6 +388,7 @@ def describe(span: ReadableSpan) -> dict[str, Any]:
     return {
         "scope": span.instrumentation_scope.name if span.instrumentation_scope else "",
         "name": span.name,
+        "agent": attributes.get("gen_ai.agent.name"),
         "kind": kind,
         "cost": attributes.get("tokenomics.cost.total"),
         "end": attributes.get("tokenomics.call.end"),
@@ -360,8 +412,18 @@ def priced_at_export(spans: Sequence[ReadableSpan]) -> tuple[ReadableSpan, ...]:
 
 def main(framework: str, neighbour: str, order: str, *only: str) -> None:
     exporter, reader, tracers = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
-    trace.set_tracer_provider(tracers)
-    metrics.set_meter_provider(MeterProvider([reader]))
+    if neighbour.startswith("logfire"):
+        import logfire
+
+        # It brings its own providers, and makes them the global ones.
+        exporting: Any = SimpleSpanProcessor(exporter)
+        measuring = logfire.MetricsOptions(additional_readers=[reader])
+        logfire.configure(
+            send_to_logfire=False, console=False, metrics=measuring, additional_span_processors=[exporting]
+        )
+    else:
+        trace.set_tracer_provider(tracers)
+        metrics.set_meter_provider(MeterProvider([reader]))
     result: dict[str, Any] = {}
     with LocalProvider() as provider:
         # OpenInference's processor for pydantic-ai rewrites spans at their end, so the exporter comes after it.
@@ -396,14 +458,16 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
             provider.ledger.billed.clear()
             provider.ledger.requests.clear()
             if name.endswith("tools"):
-                provider.expect(Scenario(tool=TOOL))
+                counts_first = [Scenario()] if framework == "crewai_anthropic" else []  # tokens, before it asks
+                provider.expect(*counts_first, Scenario(tool=TOOL))
             # What another service of ours may have sent along.
             token = context.attach(baggage.set_baggage("tokenomics.tag.team", "search"))
             with tracer.start_as_current_span("request"), tk.tags(team=name):
                 done = form()
                 if asyncio.iscoroutine(done):
-                    loop.run_until_complete(done)
+                    done = loop.run_until_complete(done)
             context.detach(token)
+            answer = answer_of(done)
             del done
             gc.collect()
             REAPER.drain()
@@ -412,6 +476,8 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
             written = text + "".join(part for span in spans for part in ours_of(span))
             result[name] = {
                 "billed": [billed_tokens(line.usage) for line in provider.ledger.billed],
+                "bill": bill_of(provider.ledger.billed),
+                "answer": answer,
                 "metrics": {key: value - before.get(key, 0) for key, value in sums.items()},
                 "spans": [describe(span) for span in spans],
                 "content": CANARY in written or "Oslo" in written,

@@ -27,6 +27,8 @@ type emitter struct {
 	reasoningOutside            bool
 	// since is the first major.minor version for which the row is known to hold; older ones are undecided.
 	sinceMajor, sinceMinor int
+	// spelling is the one key of the input for which the row holds, where an emitter writes another that counts otherwise.
+	spelling string
 }
 
 // emitters stand in the order in which they are tried.
@@ -52,8 +54,9 @@ var emitters = []emitter{
 	{prefix: "github.copilot", general: inclusive, anthropic: inclusive, bedrock: inclusive},
 	{prefix: "codex", general: inclusive},
 	{prefix: "mistralai_sdk_tracer", general: inclusive},
-	// Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic.
-	{prefix: "com.anthropic.claude_code", general: exclusive, anthropic: exclusive, bedrock: exclusive},
+	// Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic. Its own key leaves the cache
+	// out; 2.1.332 also writes the standard one, which holds it.
+	{prefix: "com.anthropic.claude_code", general: exclusive, anthropic: exclusive, bedrock: exclusive, spelling: "input_tokens"},
 	{prefix: "com.anthropic.sdk.python", general: inclusive, anthropic: inclusive, bedrock: inclusive},
 	{prefix: "gemini_cli", general: inclusive, reasoningOutside: true},
 	{prefix: "gemini-cli", general: inclusive, reasoningOutside: true},
@@ -90,6 +93,11 @@ func emitterOf(scope Scope) *emitter {
 		}
 	}
 	return nil
+}
+
+// holds says whether the row is about the key under which a span's input was read.
+func (e *emitter) holds(s *Span) bool {
+	return e.spelling == "" || (s.has(slotInput) && ReadAsInput[s.ranks[slotInput]] == e.spelling)
 }
 
 func (e *emitter) counts(who maker) accounting {

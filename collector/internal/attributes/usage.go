@@ -78,7 +78,7 @@ func (t *tally) decide(s *Span, who maker, setting Convention) {
 		how = exclusive
 	case s.vercel:
 		how = vercelCounts(s, who)
-	case s.emitter != nil:
+	case s.emitter != nil && s.emitter.holds(s):
 		how = s.emitter.counts(who)
 	}
 	if how == undecided {

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span, set_span_in_context
 
 from otel_tokenomics.attributes import names
-from otel_tokenomics.instrumentation.suppression import NOWHERE, OWN, SUPPRESS_MODEL_SPANS, Place, place_of
+from otel_tokenomics.instrumentation.suppression import NOWHERE, OWN, SUPPRESS_MODEL_SPANS, Place, audible, place_of
 
 
 def span_of(scope: str, kind: str) -> Span:
@@ -41,3 +41,16 @@ def test_a_span_that_is_not_current_does_not_swallow_the_charge() -> None:
 
 def test_where_spans_are_suppressed_there_is_none() -> None:
     assert place_of(Context({"suppress_instrumentation": True})) is NOWHERE
+
+
+def test_an_open_leaf_holds_the_charge_also_where_its_maker_suppresses_others() -> None:
+    """logfire does that inside its own span: the cost of such calls was on no span at all."""
+    span = span_of("logfire.openai", "chat")
+    within = set_span_in_context(span, Context({"suppress_instrumentation": True}))
+    assert place_of(within) == Place(own=False, span=span)
+
+
+def test_what_suppresses_spans_is_taken_out_and_nothing_else() -> None:
+    assert audible(Context({"suppress_instrumentation": True, "suppress_tracing": True, "team": "search"})) == {
+        "team": "search"
+    }

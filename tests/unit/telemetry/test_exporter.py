@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -115,6 +116,59 @@ def test_equal_calls_side_by_side_are_two_charges(batch: Batch, tracer_of: Any) 
             tracer_of(OFFICIAL, "1.3b0").start_span(name, attributes=CALL).end()
     spans = sent(batch)
     assert [(spans[name].attributes or {}).get("tokenomics.cost.total") for name in ("first", "second")] == [COST] * 2
+
+
+#: Scope, kind, attributes, and whether CALL's are among them; nested from the outside in.
+LAYERS: dict[str, list[tuple[str, trace.SpanKind, dict[str, Any], bool]]] = {
+    # AI SDK 6: https://ai-sdk.dev/docs/ai-sdk-core/telemetry (ai.generateText repeats the sum of its steps).
+    "vercel": [
+        ("ai", trace.SpanKind.INTERNAL, {"ai.operationId": "ai.streamText", "ai.model.id": "gpt-5.4",
+         "ai.model.provider": "openai.responses", "ai.usage.inputTokens": 1000, "ai.usage.outputTokens": 100}, False),
+        ("ai", trace.SpanKind.INTERNAL, {"ai.operationId": "ai.streamText.doStream", "ai.model.id": "gpt-5.4",
+         "ai.model.provider": "openai.responses", "ai.response.model": "gpt-5.4", "ai.response.id": "resp_1",
+         "ai.usage.inputTokens": 1000, "ai.usage.outputTokens": 100,
+         "ai.usage.inputTokenDetails.cacheReadTokens": 0, "openai.response.service_tier": "default"}, False),
+    ],
+    # LiteLLM's proxy: https://docs.litellm.ai/docs/observability/opentelemetry_integration (the request it received,
+    # its own span of the call, and the raw request below that).
+    "litellm proxy": [
+        ("litellm", trace.SpanKind.SERVER, {"gen_ai.operation.name": "chat"}, True),
+        ("litellm", trace.SpanKind.INTERNAL, {"litellm.cost.total": 0.0041, "gen_ai.response.id": "chatcmpl-1"}, True),
+        ("litellm", trace.SpanKind.INTERNAL, {"llm.openai.model": "gpt-5.4", "llm.openai.usage": "{}"}, False),
+    ],
+    # Envoy AI Gateway: https://aigateway.envoyproxy.io/docs/capabilities/observability/tracing (OpenInference's names).
+    "envoy": [
+        ("envoyproxy/ai-gateway", trace.SpanKind.INTERNAL, {"openinference.span.kind": "LLM", "llm.system": "openai",
+         "llm.model_name": "gpt-5.4", "llm.token_count.prompt": 1000, "llm.token_count.completion": 100,
+         "llm.token_count.total": 1100, "openai.response.service_tier": "default"}, False),
+    ],
+    # A gateway that answers as a server, after the standard names.
+    "gateway as a server": [
+        (OFFICIAL, trace.SpanKind.CLIENT, {}, True),
+        ("kong", trace.SpanKind.SERVER, {}, True),
+    ],
+    # Langfuse: https://langfuse.com/integrations/native/opentelemetry#property-mapping (an agent around a generation).
+    "langfuse": [
+        ("langfuse-sdk", trace.SpanKind.INTERNAL, {"langfuse.observation.type": "agent"}, False),
+        ("langfuse-sdk", trace.SpanKind.INTERNAL, {"langfuse.observation.type": "generation",
+         "langfuse.observation.model.name": "gpt-5.4", "gen_ai.system": "openai", "gen_ai.usage.input_tokens": 1000,
+         "gen_ai.usage.output_tokens": 100, "openai.response.service_tier": "default"}, False),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
+def test_layers_that_arrive_from_outside_bear_one_charge(
+    batch: Batch, tracer_of: Any, layers: list[tuple[str, trace.SpanKind, dict[str, Any], bool]]
+) -> None:
+    with contextlib.ExitStack() as open_spans:
+        for number, (scope, kind, own, standard) in enumerate(layers):
+            attributes = {**(CALL if standard else {}), **own}
+            start = tracer_of(scope, "1.109.1").start_as_current_span
+            open_spans.enter_context(start(f"layer {number}", kind=kind, attributes=attributes))
+    costs = [(span.attributes or {}).get("tokenomics.cost.total") for span in sent(batch).values()]
+    assert len(costs) == len(layers)
+    assert [cost for cost in costs if cost is not None] == [COST]
 
 
 def test_totals_of_the_sdk_above_a_foreign_span_are_partial(batch: Batch, tracer_of: Any) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import wrapt
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import Span
@@ -58,6 +59,31 @@ def test_an_ancestor_that_ended_and_was_collected_hides_nothing_from_those_above
     rollup.settled(rollup.ancestors_of(span), cost(MICRO), (10, 1))
     assert found(root)["subtree.partial"] is False
     assert found(root)["subtree.cost.total"] == found(root)["trace.cost.total"] == 1e-06
+
+
+def test_a_proxy_counts_as_the_span_that_it_stood_for() -> None:
+    """OpenInference's stands for whichever span is current: the root's total was counted twice."""
+    root, other = child(None), child(None)
+    middle = child(root)
+    proxy = wrapt.ObjectProxy(middle)
+    span = child(proxy)
+    proxy.__wrapped__ = other
+    rollup.opened(rollup.ancestors_of(span))
+    rollup.settled(rollup.ancestors_of(span), cost(MICRO), (10, 1))
+    assert found(root)["subtree.cost.total"] == found(middle)["subtree.cost.total"] == 1e-06
+    assert found(other) == {}
+
+
+def test_a_span_on_which_the_call_is_not_written_after_all_leaves_nothing_open() -> None:
+    root = child(None)
+    theirs = child(root)
+    rollup.adopted(theirs)
+    theirs.end()
+    call(theirs)
+    rollup.given_up(theirs)
+    call(theirs)
+    assert found(root)["subtree.partial"] is False
+    assert found(root)["trace.llm_calls"] == 2
 
 
 @pytest.fixture

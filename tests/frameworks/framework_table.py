@@ -1,0 +1,58 @@
+"""What the tests of frameworks and the option that writes their verdicts share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+#: Kinds that make no model call themselves, by what the neighbours call them.
+CONTAINERS = frozenset(
+    {
+        "CHAIN", "TOOL", "AGENT", "invoke_agent", "create_agent", "execute_tool", "execute_task", "invoke_workflow",
+        "workflow", "task", "agent", "tool",
+    }
+)  # fmt: skip
+
+
+class Row(NamedTuple):
+    """A framework beside a neighbour, and whose span then holds the charge (of several: by order and form)."""
+
+    framework: str
+    neighbour: str
+    holder: str | tuple[str, ...]
+    #: What must be installed, the framework first.
+    needs: tuple[str, ...]
+
+
+#: The package and the client of each framework, as the matrix names them.
+CLIENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "langchain_openai": ("langchain", "openai chat"),
+        "langchain_openai_responses": ("langchain", "openai responses"),
+        "langchain_anthropic": ("langchain", "anthropic messages"),
+        "llama_index": ("llama-index-core", "openai chat"),
+        "llama_index_anthropic": ("llama-index-core", "anthropic messages"),
+        "openai_agents": ("openai-agents", "openai responses"),
+        "openai_agents_chat": ("openai-agents", "openai chat"),
+        "pydantic_ai_openai": ("pydantic-ai-slim", "openai chat"),
+        "pydantic_ai_anthropic": ("pydantic-ai-slim", "anthropic messages"),
+        "crewai": ("crewai", "openai chat"),
+        "crewai_anthropic": ("crewai", "anthropic messages"),
+        "claude_agent_sdk": ("claude-agent-sdk", "its own program"),
+    }
+)
+#: Cells that are not run: framework, neighbour and ending, and why.
+LEFT_OUT: Mapping[tuple[str, str, str], str] = MappingProxyType(
+    {
+        ("langchain_openai", "openlit", "completed"): "the newest release of openlit that installs beside this client "
+        "needs an older OpenTelemetry and anthropic before 1.0",
+        ("langchain_anthropic", "logfire-anthropic", "completed"): "logfire drops the span that the client makes "
+        "inside its own, and that span holds our charge: the metrics count it, no span does",
+        ("llama_index_anthropic", "official-anthropic", "completed"): "llama-index calls a type that is a union from "
+        "the client's second major on, which the official package needs",
+        ("pydantic_ai_anthropic", "official-anthropic", "completed"): "pydantic-ai calls a type that is a union in "
+        "the client's second major, which the official package needs",
+        ("claude_agent_sdk", "alone", "cancelled"): "its program exports no span of a call that was interrupted",
+    }
+)
