@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import socket
+import warnings
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ def pytest_collection_finish() -> None:
     pricebook_source.current()
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Collect what was frozen in the middle of a test, which had its own filters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.unfreeze()
+        gc.collect()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -226,7 +226,7 @@ def identity_of(view: SpanView, options: ReadOptions) -> CallIdentity | None:
         return None
     if own and role != "call" and "cost_total" not in values:
         return None
-    tally = Tally(values, _source(view, options, values, _provider(values, ranks)))
+    tally = Tally(values, _source(view, options, values, ranks, _provider(values, ranks)))
     found = (_text(values, word) for word in ("response_model", "request_model", "price_model"))
     return CallIdentity(
         own,

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cells import CORE, Cell, Seen, assert_one_charge, cells, difference, observe
-from client_table import ROWS, Row
+from client_table import ROWS
 from client_watch import Watch
 from opentelemetry.sdk.metrics import MeterProvider
+from styles import Row
 
 from otel_tokenomics.demo.provider import LocalProvider
 from otel_tokenomics.demo.scenario import Ledger

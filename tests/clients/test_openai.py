@@ -379,10 +379,12 @@ def test_a_stream_whose_neighbours_span_ended_before_it_began(watch: Any, client
     assert names.TOKENOMICS_COST_TOTAL not in theirs.attributes
 
 
-def test_a_stream_dropped_before_it_began_makes_no_span_beside_its_neighbours(watch: Any, client: Any) -> None:
+def test_a_stream_dropped_after_its_neighbours_span_ended_has_a_span_below_it(watch: Any, client: Any) -> None:
     tracer = watch.tracer_provider.get_tracer("logfire.openai")
     with tracer.start_as_current_span("theirs", attributes={names.GEN_AI_OPERATION_NAME: "chat"}):
         stream = client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
     stream.close()
     assert watch.one.outcome.end == "abandoned"
-    assert [span.name for span in watch.spans] == ["theirs"]
+    theirs, ours = watch.spans
+    assert (theirs.name, ours.parent) == ("theirs", theirs.context)
+    assert (ours.attributes[names.TOKENOMICS_CALL_END], watch.one.cost.total) == ("abandoned", None)

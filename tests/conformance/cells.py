@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from client_table import CANARY, Row, Style
 from client_watch import Watch
 from endings import ENDINGS, Ending, aperform, no_warnings, perform
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import sampling
+from styles import CANARY, Row, Style
 
 from otel_tokenomics import tags
 from otel_tokenomics.attributes import names

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from client_table import Limits, Row, Style
+from styles import Limits, Row, Style
 
 from otel_tokenomics.demo.provider import Scenario
 

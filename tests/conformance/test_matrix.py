@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from cells import CORE, SURROUNDINGS, Cell, cells, reason, run, version_of
-from client_table import ROWS, Row
+from client_table import ROWS
 from endings import ENDINGS
+from styles import Row
 
 from otel_tokenomics import clients
 from otel_tokenomics.instrumentation.engine import allowed_libraries
