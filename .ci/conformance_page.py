@@ -31,7 +31,7 @@ def main(files: Iterable[str]) -> str:
     """Return the page."""
     cells = [json.loads(line) for name in files for line in Path(name).read_text().splitlines()]
     own = [cell for cell in cells if "suite" not in cell]
-    endings = list(dict.fromkeys(cell["ending"] for cell in own))
+    endings = sorted({cell["ending"] for cell in own})
     parts = [HEAD, _summary(cells), "\n## Endings\n\n"]
     parts += [f"{number}. {ending}\n" for number, ending in enumerate(endings, 1)]
     parts.append(LEGEND)
@@ -54,7 +54,7 @@ def _summary(cells: list[Cell]) -> str:
 
 def _client(client: str, cells: list[Cell], endings: list[str]) -> str:
     versions = sorted({cell["version"] for cell in cells}, key=_release, reverse=True)
-    surroundings = list(dict.fromkeys(cell["surrounding"] for cell in cells))
+    surroundings = sorted({cell["surrounding"] for cell in cells})
     lines = [
         f"\n## {client}\n\n",
         f"Versions {', '.join(versions)}; {', '.join(surroundings)}.\n",
@@ -66,7 +66,7 @@ def _client(client: str, cells: list[Cell], endings: list[str]) -> str:
     table: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         table[cell["style"], cell["ending"]].append(cell)
-    for style in dict.fromkeys(cell["style"] for cell in cells):
+    for style in sorted({cell["style"] for cell in cells}):
         marks = [_mark(table.get((style, ending), []), notes) for ending in endings]
         lines.append(f"| {style} | {' | '.join(marks)} |\n")
     lines += [f"\n{letter}: {reason}\n" for reason, letter in notes.items()]
@@ -94,7 +94,7 @@ def _suite(suite: str, cells: list[Cell]) -> str:
         name = f"{cell['client']} {cell['version']}, {cell['style']}, {cell['ending']}"
         table[name, f"{cell['neighbour']}|{cell['order']}"].append(cell)
     notes: dict[str, str] = {}
-    for name in dict.fromkeys(name for name, _ in table):
+    for name in sorted({name for name, _ in table}):
         marks = [_mark(table.get((name, f"{who}|{order}"), []), notes) for who, order in places]
         lines.append(f"| {name} | {' | '.join(marks)} |\n")
     lines += [f"\n{letter}: {reason}\n" for reason, letter in notes.items()]

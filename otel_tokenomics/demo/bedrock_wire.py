@@ -110,7 +110,7 @@ def _converse(usage: Mapping[str, Any], scenario: Scenario) -> Json:
     message = {"role": "assistant", "content": [{"text": "Done."}]}
     found: Json = {
         "output": {"message": message},
-        "stopReason": "guardrail_intervened" if scenario.filtered else "end_turn",
+        "stopReason": "content_filtered" if scenario.filtered else "end_turn",
         "metrics": {"latencyMs": 551},
     }
     reported: Json = {"usage": dict(usage)} if usage else {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import version_of
+from cells import release_of
 from cells_beside import NEIGHBOURS, ORDERS
 
 
@@ -32,7 +32,7 @@ def test_every_core_cell_holds(name: str, order: str, record_property: Any) -> N
     assert done.returncode == 0, done.stderr[-2000:]
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert said
-    known = {"suite": "neighbours", "client": neighbour.client, "version": version_of(neighbour.client)}
+    known = {"suite": "neighbours", "client": neighbour.client, "version": release_of(neighbour.client)}
     for verdict in said:
         place = {"neighbour": name.partition(" ")[0], "order": order}
         held = "excluded" if verdict["reason"] else "fail" if verdict["wrong"] else "pass"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import importlib
-import importlib.metadata
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +20,7 @@ from styles import CANARY, Row, Style
 from otel_tokenomics import tags
 from otel_tokenomics.attributes import names
 from otel_tokenomics.demo.provider import LocalProvider
+from otel_tokenomics.instrumentation.engine import version_of
 from otel_tokenomics.telemetry.metrics import COST, REQUESTS
 
 #: Surroundings in which no other package is needed.
@@ -40,21 +41,23 @@ class Cell(NamedTuple):
     surrounding: str = "alone"
 
 
-#: What is not made, and why, by client, style and ending; None is every one.
-EXCLUDED: Mapping[tuple[str, str | None, str | None], str] = {
-    ("cohere", "chat stream", "read elsewhere"): (
-        "the client's own generator sends the request where it is read: the call belongs there"
-    ),
+#: What is not made, and why, by client, style and ending.
+_BY_ITS_OWN = "the client's own generator sends the request where it is read: the call belongs there"
+_ABOVE = "the client fails above the lines that are seen, and drops them: the end is `abandoned`"
+EXCLUDED: Mapping[tuple[str, str, str], str] = {
+    ("cohere", "chat stream", "read elsewhere"): _BY_ITS_OWN,
+    ("google_genai", "chat stream", "read elsewhere"): _BY_ITS_OWN,
+    ("google_genai", "generate stream", "read elsewhere"): _BY_ITS_OWN,
+    ("huggingface", "chat stream", "truncated chunk"): _ABOVE,
+    ("huggingface", "async chat stream", "truncated chunk"): _ABOVE,
+    ("huggingface", "chat stream, usage asked", "truncated chunk"): _ABOVE,
+    ("huggingface", "async chat stream, usage asked", "truncated chunk"): _ABOVE,
 }
 
 
 def reason(cell: Cell) -> str | None:
     """Return why a cell is not made; None where it is."""
-    for style in (cell.style, None):
-        for ending in (cell.ending, None):
-            if (cell.client, style, ending) in EXCLUDED:
-                return EXCLUDED[cell.client, style, ending]
-    return None
+    return EXCLUDED.get(cell[:3])
 
 
 class Seen(NamedTuple):
@@ -67,13 +70,10 @@ class Seen(NamedTuple):
     requests: tuple[tuple[str, str, tuple[str, ...], str | None], ...]
 
 
-def version_of(client: str) -> str:
+@functools.cache
+def release_of(client: str) -> str:
     """Return the installed version of a client library."""
-    library = importlib.import_module(f"otel_tokenomics.clients.{client}").ADAPTER.library
-    package = library.partition(".")[0]
-    names = importlib.metadata.packages_distributions().get(package, [package])
-    known = {"google.genai": "google-genai"}
-    return importlib.metadata.version(known.get(library, names[0]))
+    return version_of(importlib.import_module(f"otel_tokenomics.clients.{client}").ADAPTER.library) or ""
 
 
 def cells(client: str, row: Row, surrounding: str = "alone") -> Iterator[Cell]:

@@ -44,7 +44,7 @@ def _openai() -> Row:
     ask: dict[str, Any] = {"model": "gpt-5.4", "messages": MESSAGES}
     respond: dict[str, Any] = {"model": "gpt-5.4", "input": MESSAGES[0]["content"]}
     asked: dict[str, Any] = {**ask, "stream": True, "stream_options": {"include_usage": True}}
-    read = Style(helper(lambda c: c.responses.stream(**respond)), responses, stream=True, lazy=True)
+    read = Style(helper(lambda c: c.responses.stream(**respond)), responses, stream=True, lazy=True, travels=False)
     return Row(
         closing(lambda p, o: openai.OpenAI(**options(p, o)), lambda c: c.close()),
         aclosing(lambda p, o: openai.AsyncOpenAI(**options(p, o)), lambda c: c.close()),
@@ -82,7 +82,14 @@ def _anthropic() -> Row:
     ask: dict[str, Any] = {"model": "claude-sonnet-5-5", "max_tokens": 64, "messages": MESSAGES}
     # https://claude.com/pricing
     bill = Bill("input_tokens", "output_tokens", ("2", "10"))
-    read = Style(helper(lambda c: c.messages.stream(**ask)), bill, stream=True, lazy=True, may_leave_usage_out=False)
+    read = Style(
+        helper(lambda c: c.messages.stream(**ask)),
+        bill,
+        stream=True,
+        lazy=True,
+        travels=False,
+        may_leave_usage_out=False,
+    )
     return Row(
         closing(lambda p, o: anthropic.Anthropic(**options(p, o)), lambda c: c.close()),
         aclosing(lambda p, o: anthropic.AsyncAnthropic(**options(p, o)), lambda c: c.close()),

@@ -162,6 +162,10 @@ def _streams(_row: Row, style: Style) -> bool:
     return style.stream
 
 
+def _travels(_row: Row, style: Style) -> bool:
+    return style.stream and style.travels
+
+
 def _streams_and_closes(_row: Row, style: Style) -> bool:
     return style.stream and style.closes
 
@@ -197,8 +201,8 @@ _EITHER = _ends("completed", "error")
 
 ENDINGS: dict[str, Ending] = {
     "completed": Ending((), finish, afinish, "exact", _DONE),
-    "stopped by a filter": Ending((Scenario(filtered=True),), finish, afinish, "exact", _DONE, _filters),
-    "read elsewhere": Ending((), elsewhere, aelsewhere, "exact", _DONE, _streams),
+    "stopped by a filter": Ending((Scenario(filtered=True),), finish, afinish, "exact", _EITHER, _filters),
+    "read elsewhere": Ending((), elsewhere, aelsewhere, "exact", _DONE, _travels),
     "unknown fields": Ending((Scenario(report="more"),), finish, afinish, "exact", _EITHER),
     "unknown event": Ending((Scenario(unknown_after=1),), finish, afinish, "at most", _EITHER, _streams),
     "429, then success": Ending(

@@ -58,6 +58,8 @@ class Style(NamedTuple):
     nulls: bool = True
     #: Whether a filter's verdict stands in the answer.
     filters: bool = True
+    #: Whether the call can be made in one place and its stream be read in another.
+    travels: bool = True
     #: Whether a stream can be closed.
     closes: bool = True
 

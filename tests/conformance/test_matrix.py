@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import CORE, SURROUNDINGS, Cell, cells, reason, run, version_of
+from cells import CORE, SURROUNDINGS, Cell, cells, reason, release_of, run
 from client_table import ROWS
 from endings import ENDINGS
 from styles import Row
@@ -44,9 +44,9 @@ def _all() -> Iterator[Any]:
                 yield pytest.param(cell, marks=marks, id="-".join(cell))
 
 
-@pytest.mark.parametrize("cell", _all())
+@pytest.mark.parametrize("cell", list(_all()))
 def test_cell(cell: Cell, record_property: Any) -> None:
-    record_property("cell", cell._asdict() | {"version": version_of(cell.client)})
+    record_property("cell", cell._asdict() | {"version": release_of(cell.client)})
     if (why := reason(cell)) is not None:
         pytest.skip(why)
     run(row_of(cell.client), cell)
