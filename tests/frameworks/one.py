@@ -412,15 +412,14 @@ def priced_at_export(spans: Sequence[ReadableSpan]) -> tuple[ReadableSpan, ...]:
 
 def main(framework: str, neighbour: str, order: str, *only: str) -> None:
     exporter, reader, tracers = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
+    one_by_one = InMemorySpanExporter()
+    leaving: list[Any] = [SimpleSpanProcessor(to) for to in (exporter, tk.PricingSpanExporter(one_by_one))]
     if neighbour.startswith("logfire"):
         import logfire
 
         # It brings its own providers, and makes them the global ones.
-        exporting: Any = SimpleSpanProcessor(exporter)
         measuring = logfire.MetricsOptions(additional_readers=[reader])
-        logfire.configure(
-            send_to_logfire=False, console=False, metrics=measuring, additional_span_processors=[exporting]
-        )
+        logfire.configure(send_to_logfire=False, console=False, metrics=measuring, additional_span_processors=leaving)
     else:
         trace.set_tracer_provider(tracers)
         metrics.set_meter_provider(MeterProvider([reader]))
@@ -433,9 +432,8 @@ def main(framework: str, neighbour: str, order: str, *only: str) -> None:
         ]
         for step in {"ours first": steps, "theirs first": steps[::-1], "without ours": steps[1:]}[order]:
             step()
-        one_by_one = InMemorySpanExporter()
-        tracers.add_span_processor(SimpleSpanProcessor(exporter))
-        tracers.add_span_processor(SimpleSpanProcessor(tk.PricingSpanExporter(one_by_one)))
+        for processor in leaving:
+            tracers.add_span_processor(processor)
         if framework.startswith("openai_agents"):
             agents = importlib.import_module("agents")
             kept = [
