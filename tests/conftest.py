@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import socket
 import warnings
 from collections.abc import Generator
@@ -28,6 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Remember where verdicts go: a report does not know the options."""
     global _file
     _file = config.getoption("--verdicts")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A shell makes what it starts in the background ignore interrupts, and so what is started from here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
