@@ -72,7 +72,12 @@ def core(client: str, row: Row) -> list[Cell]:
 def reason(name: str, row: Row, cell: Cell) -> str:
     """Return why a cell is not made beside a neighbour; empty where it is."""
     unread = any(maker in cell.style for maker in ("meta", "mistral"))
-    if name == "official botocore" and row.styles[cell.style].stream and (unread or cell.ending != "completed"):
+    stream = row.styles[cell.style].stream
+    never_ended = {
+        "official botocore": stream and (unread or cell.ending != "completed"),
+        "OpenInference bedrock": cell.style == "converse stream" and cell.ending == "refused",
+    }
+    if never_ended.get(name):
         return "it never ends its span of such a stream, so nobody gets it: the metrics alone hold the charge"
     return ""
 
