@@ -24,7 +24,6 @@ from otel_tokenomics.instrumentation.suppression import audible, has_cost, scope
 from otel_tokenomics.tags import current_tags
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Outcome, ProviderChoice, Recorder
-from otel_tokenomics.telemetry.settled_call import token_totals
 from otel_tokenomics.usage import Reading, Usage
 
 #: Where a call hangs on its HTTP response.
@@ -161,7 +160,7 @@ class Call:
         else:
             _carried[http_response] = self
         if CHARGED.watchers:
-            CHARGED.opened(self, self._charge(None))
+            CHARGED.opened(self, Charge.of(self.request, None, self._start_ns))
         REAPER.watch(http_response, self)
 
     def opened(self, result: object) -> None:
@@ -317,7 +316,7 @@ class Call:
         finally:
             detach(token)
         if CHARGED.watchers:
-            CHARGED.note(self._charge(reading)._replace(total=cost.total))
+            CHARGED.note(Charge.of(self.request, reading, self._start_ns)._replace(total=cost.total))
 
     def _on(self) -> Span | None:
         """Return the span that holds the charge; whose owner ended his before the answer was read cannot."""
@@ -328,18 +327,6 @@ class Call:
             self.span = span = below(span, self.operation, self.request, self.choice, self._start_ns, made)
             self.own = True
         return span
-
-    def _charge(self, reading: Reading | None) -> Charge:
-        """Return how a library above, which reports its calls when they are over, will know this one."""
-        usage = reading.usage if reading is not None else None
-        return Charge(
-            reading.response_id if reading is not None else None,
-            (self.request.host, self.request.port),
-            self.request.model,
-            token_totals(usage) if usage is not None else None,
-            self._start_ns,
-            time.time_ns(),
-        )
 
     def _await_bill(self, reading: Reading | None) -> Reading | None:
         """Remember a background response that has no usage yet: whoever fetches its end settles it."""
@@ -382,6 +369,11 @@ def estimate_of(
     if operation.name != "embeddings":
         counts["output"] = estimator(request.model, output)
     return Usage(counts, "estimated")
+
+
+def may_begin(metered: object, client: object, payload: object) -> bool:
+    """Return whether a call may begin: not below what is ``metered`` already, nor as that very call met again."""
+    return metered is None or (isinstance(metered, Call) and not metered.covers(client, payload))
 
 
 def _error_type(error: BaseException) -> str:

@@ -6,9 +6,14 @@ A response id tells; a response without one (embeddings, failures) is known by a
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
+
+from otel_tokenomics.client_api import Request
+from otel_tokenomics.telemetry.settled_call import token_totals
+from otel_tokenomics.usage import Reading
 
 _REMEMBERED: Final = 4096
 
@@ -23,6 +28,19 @@ class Charge(NamedTuple):
     started_at_ns: int
     ended_at_ns: int
     total: int | None = None
+
+    @classmethod
+    def of(cls, request: Request, reading: Reading | None, started_at_ns: int) -> Self:
+        """Return what a call that ends now is known by."""
+        usage = reading.usage if reading is not None else None
+        return cls(
+            reading.response_id if reading is not None else None,
+            (request.host, request.port),
+            request.model,
+            token_totals(usage) if usage is not None else None,
+            started_at_ns,
+            time.time_ns(),
+        )
 
     def is_of(self, report: Charge) -> bool:
         """Return whether a report is of this very call."""

@@ -21,7 +21,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from otel_tokenomics.client_api import Adapter, Dialogue, Operation, Request, Step
-from otel_tokenomics.instrumentation.call import Call
+from otel_tokenomics.instrumentation.call import Call, may_begin
 from otel_tokenomics.instrumentation.reaper import REAPER
 from otel_tokenomics.instrumentation.streams import detach
 from otel_tokenomics.instrumentation.suppression import METERED, inside
@@ -228,7 +228,7 @@ class Connections:
     def _watch(self, opened: Any, instance: Any, args: Any, kwargs: Any) -> Connection | None:
         """Observe a connection that was opened just now, and what was queued for it."""
         current = current_context()
-        if not self.active or not _open_to(current.get(METERED), instance):
+        if not self.active or not may_begin(current.get(METERED), instance, None):
             return None
         try:
             dialogue = self._adapter.dialogue(instance, args, kwargs)
@@ -304,7 +304,7 @@ class Connections:
             if step is None:
                 return None
             current = current_context()
-            if not _open_to(current.get(METERED), instance):
+            if not may_begin(current.get(METERED), instance, None):
                 return None
             call = connection.ask(step, current)
             if call is None:
@@ -343,8 +343,3 @@ class Connections:
             raise
         connection.received(message)
         return message
-
-
-def _open_to(metered: object, instance: object) -> bool:
-    """Return whether a call may begin here: not below what is metered already, nor in the sending of itself."""
-    return metered is None or (isinstance(metered, Call) and not metered.covers(instance, None))

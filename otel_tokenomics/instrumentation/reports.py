@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +19,6 @@ from otel_tokenomics.instrumentation.suppression import METERED, OWN, place_of
 from otel_tokenomics.tags import current_context, current_tags
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.recorder import Outcome, Recorder
-from otel_tokenomics.telemetry.settled_call import token_totals
 from otel_tokenomics.usage import Reading, Usage, parse_usd
 
 _REMEMBERED: Final = 4096
@@ -107,7 +105,8 @@ class Reports:
             return
         self._known.add(key, value=True)
         opinion = _money(ended.opinion) if reading is not None else None
-        reported = _as_charge(ended, request, reading)
+        # The library's clock shows microseconds.
+        reported = Charge.of(request, reading, round(ended.started_s * _NS) - _NS // 1000)
         charge = CHARGED.take(reported)
         if charge is not None:
             self._compare(opinion, charge.total)
@@ -182,16 +181,3 @@ def _money(value: object) -> int | None:
         return parse_usd(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
     except ValueError:
         return None
-
-
-def _as_charge(ended: Ended, request: Request, reading: Reading | None) -> Charge:
-    usage = reading.usage if reading is not None else None
-    return Charge(
-        reading.response_id if reading is not None else None,
-        (request.host, request.port),
-        request.model,
-        token_totals(usage) if usage is not None else None,
-        # The library's clock shows microseconds.
-        round(ended.started_s * _NS) - _NS // 1000,
-        time.time_ns(),
-    )

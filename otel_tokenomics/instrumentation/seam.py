@@ -16,7 +16,7 @@ from opentelemetry.trace import Span
 
 from otel_tokenomics.client_api import Adapter, Operation, Request, Target
 from otel_tokenomics.config import Settings
-from otel_tokenomics.instrumentation.call import Call, Estimator, call_of
+from otel_tokenomics.instrumentation.call import Call, Estimator, call_of, may_begin
 from otel_tokenomics.instrumentation.connections import Begin, Connections
 from otel_tokenomics.instrumentation.pending import Background, Bounded
 from otel_tokenomics.instrumentation.streams import detach, inside_asteps, inside_steps, observed, observed_async
@@ -219,9 +219,7 @@ class Seam:
                 return None
             current = current_context() if made is None else made
             metered = current.get(METERED)
-            if metered is not None and (
-                not isinstance(metered, Call) or metered.covers(instance, self.adapter.payload(args, kwargs))
-            ):
+            if metered is not None and not may_begin(metered, instance, self.adapter.payload(args, kwargs)):
                 return None
             return self._begun(operation, current, instance, args, kwargs)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's

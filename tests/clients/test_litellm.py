@@ -24,7 +24,7 @@ from otel_tokenomics.tags import tags
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    litellm: Any = pytest.importorskip("litellm")
+    import litellm
 
 # Its connections, tasks, models and warnings are its own.
 pytestmark = pytest.mark.filterwarnings("ignore")

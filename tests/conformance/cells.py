@@ -7,7 +7,6 @@ import functools
 import gc
 import importlib
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -141,7 +140,6 @@ def run(row: Row, cell: Cell) -> None:
             before = watch.totals()
             seen = observe(provider, row, cell, watch.engine.instrument)
             assert seen == bare, difference(bare, seen)
-            _wait(watch, row, expected_of(row, cell))
             assert_one_charge(watch, provider, row, cell, seen, before)
         finally:
             watch.engine.uninstrument()
@@ -160,15 +158,6 @@ def difference(bare: Seen, seen: Seen) -> str:
         for name, without, with_us in zip(Seen._fields, bare, seen, strict=True)
         if without != with_us
     )
-
-
-def _wait(watch: Watch, row: Row, expected: int) -> None:
-    """Wait for what is reported from another thread, and a little longer: a second charge would come late."""
-    if row.late:
-        until = time.monotonic() + 3
-        while len(watch.settled) < expected and time.monotonic() < until:
-            time.sleep(0.01)
-        time.sleep(0.1)
 
 
 def assert_one_charge(

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import inspect
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -264,8 +265,6 @@ async def aperform(
 @contextlib.contextmanager
 def no_warnings() -> Any:
     """Let libraries warn as they like: their streams are dropped here with their connections open."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

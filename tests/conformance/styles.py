@@ -75,8 +75,6 @@ class Row(NamedTuple):
     styles: dict[str, Style]
     #: Whether the library can be told to send a request again.
     retries: bool = True
-    #: Whether calls are reported after they have ended, from another thread.
-    late: bool = False
 
 
 def closing(make: Callable[[LocalProvider, Limits], Any], close: Callable[[Any], Any]) -> Open:
