@@ -14,6 +14,11 @@ from framework_table import CLIENTS, LEFT_OUT
 _seen: dict[tuple[str, str, str], list[str]] = {}
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any]:
     outcome = yield

@@ -1,10 +1,14 @@
-"""What the tests of frameworks and the option that writes their verdicts share."""
+"""What the tests of frameworks and the option that writes their verdicts share: the table, and how a program is run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: Kinds that make no model call themselves, by what the neighbours call them.
 CONTAINERS = frozenset(
@@ -56,3 +60,13 @@ LEFT_OUT: Mapping[tuple[str, str, str], str] = MappingProxyType(
         ("claude_agent_sdk", "alone", "cancelled"): "its program exports no span of a call that was interrupted",
     }
 )
+
+
+def said_by(program: Path, words: Sequence[str], environment: Mapping[str, str], home: str) -> dict[str, Any]:
+    """Run a program in a process of its own; return what its last line says."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(program), *words],
+        env=dict(environment), capture_output=True, text=True, timeout=300, check=False, cwd=home,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])

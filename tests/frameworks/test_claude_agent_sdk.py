@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from framework_table import CONTAINERS, Row
+from framework_table import CONTAINERS, Row, said_by
 
 PROGRAM = "com.anthropic.claude_code.tracing"
 TABLE = tuple(
@@ -40,17 +37,7 @@ def run(neighbour: str, order: str, home: str) -> dict[str, Any]:
     environment = {
         **kept, "PYTHONPATH": str(here.parents[1]), "HOME": home, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(here / "claude.py"), neighbour, order],
-        env=environment, capture_output=True, text=True, timeout=300, check=False, cwd=home,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("home"))
+    return said_by(here / "claude.py", (neighbour, order), environment, home)
 
 
 def _forms(row: Row, order: str, home: str) -> list[tuple[str, Any]]:

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from framework_table import CONTAINERS, LEFT_OUT, Row
+from framework_table import CONTAINERS, LEFT_OUT, Row, said_by
 
 from otel_tokenomics.attributes import names
 
@@ -100,17 +97,7 @@ def run(framework: str, neighbour: str, order: str, home: str) -> dict[str, Any]
         "CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_TRACING_ENABLED": "false", "LANGSMITH_TRACING": "false",
         "TRACELOOP_TELEMETRY": "false", "OPENAI_API_KEY": "k", "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(here / "one.py"), framework, neighbour, order],
-        env=environment, capture_output=True, text=True, timeout=300, check=False, cwd=home,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("home"))
+    return said_by(here / "one.py", (framework, neighbour, order), environment, home)
 
 
 def _installed(row: Row) -> None:
