@@ -178,8 +178,8 @@ def _botocore(session: Any, recorded: Recorded) -> None:
 # --- one set-up in a process of its own -------------------------------------------------------
 
 
-def calls_of(family: str, provider: Any) -> tuple[Work, Work]:
-    """Return the plain call and the streamed one."""
+def calls_of(family: str, provider: Any, stay: contextlib.ExitStack) -> tuple[Work, Work]:
+    """Return the plain call and the streamed one of a client that is open as long as ``stay``."""
     if family == "litellm":
         import litellm
 
@@ -191,8 +191,11 @@ def calls_of(family: str, provider: Any) -> tuple[Work, Work]:
         )
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "conformance"))
     row = importlib.import_module("client_table").ROWS[family]()
-    client = row.make(provider)
-    return lambda: row.plain(client), lambda: collections.deque(row.stream(client), maxlen=0)
+    client = stay.enter_context(row.open(provider, importlib.import_module("styles").Limits()))
+    styles = [style for style in row.styles.values() if not style.asynchronous]
+    plain = next(style.call for style in styles if not style.stream)
+    stream = next(style.call for style in styles if style.stream)
+    return lambda: plain(client), lambda: collections.deque(stream(client), maxlen=0)
 
 
 def serve(family: str, setup: str) -> None:
@@ -221,7 +224,7 @@ def serve(family: str, setup: str) -> None:
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(metrics.NoOpMeterProvider())
     answer_in_process()
-    with LocalProvider() as provider:
+    with LocalProvider() as provider, contextlib.ExitStack() as stay:
         if setup in ("ours", "sampled out"):
             import otel_tokenomics as tk
 
@@ -230,7 +233,7 @@ def serve(family: str, setup: str) -> None:
             (_, module, name) = next(peer for peer in PEERS[family] if peer[0] == setup)
             peer = getattr(importlib.import_module(module), f"{name}Instrumentor")()
             peer.instrument(tracer_provider=tracers, meter_provider=MeterProvider())
-        plain, stream = calls_of(family, provider)
+        plain, stream = calls_of(family, provider, stay)
         work = {"plain": (plain, CALLS), "stream": (stream, STREAMS)}
         for kind, (call, _) in work.items():
             call()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -29,11 +31,14 @@ print(imported - begin, time.perf_counter() - imported, time.process_time() - cp
 
 
 def main() -> None:
-    runs = [
-        subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-        for _ in range(RUNS + 1)
-    ]
-    # The first may have to compile what it imports.
+    with tempfile.TemporaryDirectory() as compiled:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        runs = [
+            subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=environment)
+            for _ in range(RUNS + 1)
+        ]
+    # The first compiles what it imports.
     times = [[float(word) * 1000 for word in run.stdout.split()] for run in runs[1:]]
     imports, wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
     low, high = min(row[1] for row in times), max(row[1] for row in times)

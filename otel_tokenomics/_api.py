@@ -29,10 +29,11 @@ from otel_tokenomics.pricing import Cost, price
 from otel_tokenomics.tags import attributes_of, before_use, not_before_use
 from otel_tokenomics.telemetry import batches, charges, failures
 from otel_tokenomics.telemetry.batches import BatchSummary
-from otel_tokenomics.telemetry.metrics import Instruments, package_version
+from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Recorder
 from otel_tokenomics.telemetry.recorder import last_cost as _last_cost
 from otel_tokenomics.usage import Usage
+from otel_tokenomics.version import __version__
 
 if TYPE_CHECKING:
     from otel_tokenomics.telemetry.sdk_setup import Providers
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @functools.cache
 def _instruments() -> Instruments:
     """Return the instruments of this process: they outlive ``uninstrument()``, for a counter never falls."""
-    return Instruments(package_version(), _book_age)
+    return Instruments(__version__, _book_age)
 
 
 def _book_age() -> tuple[str, float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from otel_tokenomics.errors import TokenomicsError
+from otel_tokenomics.version import __version__
 
 #: command -> what it is for; its module is ``otel_tokenomics.cli.<command>``.
 COMMANDS: Final = {
@@ -61,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Path(given[1]).write_text(reference(), encoding="utf-8")
         return 0
     if given[:1] == ["--version"]:
-        from importlib.metadata import version
-
-        print(f"otel-tokenomics {version('otel-tokenomics')}")
+        print(f"otel-tokenomics {__version__}")
         return 0
     top = parser()
     if not given:

@@ -216,7 +216,8 @@ def load_embedded() -> PriceBook:
         models[head["p"], head["id"]] = line
         for name in head.get("ids", ()):
             models[head["p"], name] = line
-        prefixes += _prefixes(head)
+        if "prefixes" in head:
+            prefixes += _prefixes(head)
     return PriceBook(header, _Source(models, prefixes))
 
 

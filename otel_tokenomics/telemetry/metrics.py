@@ -6,7 +6,6 @@ handed over at collection; pico-USD become a double there.
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 import time
@@ -167,17 +166,6 @@ class Instruments:
         if mine is self.accumulator:
             book, generated = self._book_age()
             yield Observation(time.time() - generated, {names.TOKENOMICS_PRICE_BOOK: book})
-
-
-@functools.cache
-def package_version() -> str:
-    """Return the version of the package, which is the version of the scope of our spans and metrics."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("otel-tokenomics")
-    except PackageNotFoundError:
-        return "0"
 
 
 _OPTION_OF: Final = {

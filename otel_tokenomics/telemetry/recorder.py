@@ -21,6 +21,7 @@ from otel_tokenomics.telemetry.call_attributes import CallAttributes, absent_onl
 from otel_tokenomics.telemetry.call_metrics import CallMetrics
 from otel_tokenomics.telemetry.settled_call import Outcome, ProviderChoice, SettledCall
 from otel_tokenomics.usage import Reading, Usage
+from otel_tokenomics.version import __version__
 
 __all__ = ["Outcome", "ProviderChoice", "Recorder", "last_cost", "remember"]
 
@@ -44,7 +45,7 @@ class Recorder:
         self._attributes = CallAttributes(settings)
         self.metrics = CallMetrics(settings, instruments)
         schema = None if settings.semconv == "latest" else "https://opentelemetry.io/schemas/1.41.1"
-        self._tracer = trace.get_tracer(metrics.SCOPE, metrics.package_version(), schema_url=schema)
+        self._tracer = trace.get_tracer(metrics.SCOPE, __version__, schema_url=schema)
 
     def provider(self, request: Request) -> ProviderChoice:
         """Return who bills a request: by the setting ``endpoints``, then by host, then by client."""
