@@ -77,17 +77,17 @@ async def observed_async(inner: AsyncGenerator[Any], find: Callable[[], Call | N
 
 
 def inside_steps(inner: Generator[Any], within: Context) -> Generator[Any]:
-    """Run each step of a generator in our context, which is never held across a ``yield``."""
+    """Run the first step of a generator, which sends the request, in our context."""
     try:
-        while True:
-            token = context.attach(within)
-            try:
-                item = next(inner)
-            except StopIteration:
-                return
-            finally:
-                detach(token, within)
-            yield item
+        token = context.attach(within)
+        try:
+            item = next(inner)
+        except StopIteration:
+            return
+        finally:
+            detach(token, within)
+        yield item
+        yield from inner
     finally:
         inner.close()
 
@@ -95,14 +95,15 @@ def inside_steps(inner: Generator[Any], within: Context) -> Generator[Any]:
 async def inside_asteps(inner: AsyncGenerator[Any], within: Context) -> AsyncGenerator[Any]:
     """Twin of ``inside_steps`` for an asynchronous generator."""
     try:
-        while True:
-            token = context.attach(within)
-            try:
-                item = await anext(inner)
-            except StopAsyncIteration:
-                return
-            finally:
-                detach(token, within)
+        token = context.attach(within)
+        try:
+            item = await anext(inner)
+        except StopAsyncIteration:
+            return
+        finally:
+            detach(token, within)
+        yield item
+        async for item in inner:
             yield item
     finally:
         await inner.aclose()

@@ -7,6 +7,7 @@ last chunk of a stream bears it inside ``x_groq``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from otel_tokenomics.usage import OtherCharge, Reading, Usage
 from otel_tokenomics.usage.dialects.counts import field, fields_of, items, word
@@ -52,10 +53,12 @@ def _tokens(usage: Usage) -> int:
     return sum(usage.counts.values())
 
 
-def ran_tools(item: object) -> bool:
+def ran_tools(item: Any) -> bool:
     """Return whether an answer or a chunk tells of tools that ran: they are billed, and never counted."""
-    for choice in items(item, "choices"):
-        for place in ("message", "delta"):
-            if any(True for _ in items(field(choice, place), "executed_tools")):
-                return True
+    choices: Any = getattr(item, "choices", None)  # of every chunk of a stream, and nearly all are objects
+    known: list[Any] = choices if choices.__class__ is list else [*items(item, "choices")]
+    for choice in known:
+        told = getattr(choice, "delta", None) or field(choice, "delta") or field(choice, "message")
+        if field(told, "executed_tools"):
+            return True
     return False

@@ -27,6 +27,8 @@ def read_usage(raw: object, _provider: str | None = None) -> Reading:
 def read_response(response: object) -> Reading | None:
     """Return the reading of an answer or a chunk; None where it is neither."""
     model = word(response, "model")
+    if field(response, "done") is False and model is not None:
+        return Reading(response_model=model)  # most of a stream
     if model is None and field(response, "eval_count") is None:
         return None
     stop = word(response, "done_reason")

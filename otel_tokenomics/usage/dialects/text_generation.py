@@ -7,11 +7,14 @@ how many tokens it made; how many it was given, only a stream says, and an answe
 from __future__ import annotations
 
 import json
-from typing import cast
+from typing import Final, cast
 
 from otel_tokenomics.usage import Reading, Usage
 from otel_tokenomics.usage.dialects import openai_like
 from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, count, field, reason_of, word
+
+#: What stands in a line that says more than text: counts, in either format; the end of a choice; the end.
+_TELLING: Final = ("_tokens", '"finish_reason":"', '"finish_reason": "', "[DONE]")
 
 
 def read_usage(raw: object, _provider: str | None = None) -> Reading:
@@ -67,7 +70,9 @@ class LineReader(openai_like.OpenAIStreamReader):
         self._done = False
 
     def observe(self, item: object) -> None:
-        """Take note of one line."""
+        """Take note of one line. Most bear a piece of text and nothing else: they are not decoded."""
+        if self._reading is not None and isinstance(item, str) and not any(mark in item for mark in _TELLING):
+            return
         said = decoded(item)
         seen = read_response(said)
         if seen is not None:
