@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
 from otel_tokenomics.usage.dialects.counts import (
@@ -216,9 +216,9 @@ class GenerateContentStreamReader:
         self._finish: tuple[str, ...] = ()
         self._searches = _Searches()
 
-    def observe(self, item: object) -> None:
+    def observe(self, item: Any) -> None:
         """Take note of one chunk."""
-        look = _field if type(item) is dict else _declared
+        look = _field if item.__class__ is dict else _declared
         usage = look(item, "usage_metadata")
         if usage is not None and _says_something(usage):
             self._usage = usage
