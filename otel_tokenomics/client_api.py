@@ -7,9 +7,9 @@ settings or the names of attributes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading
@@ -34,6 +34,10 @@ Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 _NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+def _nothing(*_: object) -> None:
+    return None
 
 
 class Operation(NamedTuple):
@@ -172,10 +176,14 @@ class UnderWay(NamedTuple):
     """A call of a library that reports its calls, before it is over."""
 
     call_id: str
-    #: What lives until the call is reported: dropped before, it was left, or cancelled.
+    #: What lives until the call is reported: dropped before, it was left (a stream), or cancelled.
     carrier: object
-    #: Says how a call stands that was left; it must not hold the carrier.
-    so_far: Callable[[], Ended]
+    #: The library's description of the call, as ``Ended`` has it; neither it nor what follows may hold the carrier.
+    details: Kwargs
+    started_s: float
+    #: Of a stream, the list that it fills, and what makes one response of what came.
+    items: Sequence[object] | None = None
+    assembled: Callable[[Sequence[object]], object] = _nothing
 
 
 class Watcher(Protocol):
@@ -188,10 +196,6 @@ class Watcher(Protocol):
     def ended(self, report: Callable[[], Ended]) -> None:
         """Charge a call, unless an observed client below it was charged."""
         ...
-
-
-def _nothing(*_: object) -> None:
-    return None
 
 
 def _none_again(_: object) -> int:
@@ -241,13 +245,15 @@ class Adapter:
     request: Callable[[Any, Operation, Args, Kwargs], Request]
     #: Reads a whole response: a parsed object, or the decoded body.
     usage: Callable[[Operation, object, str], Reading | None]
-    stream_reader: Callable[[Operation, str], StreamReader]
+    #: Reads one stream; a library that reports its calls has none that is observed.
+    stream_reader: Callable[[Operation, str], StreamReader | None] = _nothing
     #: The billable operation of a call; None passes it through untouched. Targets may name theirs instead.
     route: Callable[[Any, Args, Kwargs], Operation | None] = _nothing
-    #: For a library that reports its calls to callbacks: registers the watcher when the library is imported and returns
-    #: what takes it back. ``route`` and ``request`` get no client, the response as ``args``, and the library's
-    #: description of the call as ``kwargs``.
-    register: Callable[[ModuleType, Watcher], Callable[[], None]] | None = None
+    #: For a library that reports its calls to callbacks: makes the one that tells the watcher, when the library is
+    #: imported; it is put in each of the library's lists. ``route`` and ``request`` get no client, the response as
+    #: ``args``, and the library's description of the call as ``kwargs``.
+    callback: Callable[[Watcher], object] | None = None
+    callback_lists: tuple[str, ...] = ()
     #: Of such a library, the call that an object stands for at a target of the kind ``under_way``.
     under_way: Callable[[Any], UnderWay | None] = _nothing
     #: What one request is known by, where a call is met again in a wrapper further in; None: by its client.

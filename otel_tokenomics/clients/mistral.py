@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
-from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
-from otel_tokenomics.usage import NO_FACTS, Reading
+from otel_tokenomics.clients._addresses import model_of, request_to
+from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import documents, openai_like
 from otel_tokenomics.usage.dialects.counts import field
 
@@ -51,21 +51,11 @@ _WORDS: Final = MappingProxyType(
 def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for; ``client`` is one of the library's groups of methods."""
     details: Any = client.sdk_configuration.get_server_details()
-    address = address_of(kwargs.get("server_url") or details[0])
-    module = type(client).__module__
-    parameters = parameters_of(kwargs, _WORDS)
-    tier = kwargs.get("service_tier")
-    return Request(
-        model=model_of(kwargs) or _agent(kwargs),
-        provider=next((provider for word, provider in _CLOUDS if word in module), "mistral_ai"),
-        host=address.host,
-        port=address.port,
-        path=address.path,
-        stream=operation.stream,
-        max_output=limit_of(parameters),
-        facts={"service_tier": tier} if isinstance(tier, str) else NO_FACTS,
-        parameters=parameters,
-    )
+    module, url = type(client).__module__, kwargs.get("server_url") or details[0]
+    provider = next((provider for word, provider in _CLOUDS if word in module), "mistral_ai")
+    model, tier = model_of(kwargs) or _agent(kwargs), kwargs.get("service_tier")
+    made = request_to(url, provider, model, kwargs, _WORDS, stream=operation.stream)
+    return made._replace(facts={"service_tier": tier}) if isinstance(tier, str) else made
 
 
 def _agent(kwargs: Kwargs) -> str | None:
