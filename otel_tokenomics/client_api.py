@@ -302,5 +302,5 @@ class Adapter:
     #: Prefix of the scope of the spans that the library makes itself, and whether a client will make one now.
     native_scope: str | None = None
     traces_itself: Callable[[Any], bool] | None = None
-    #: Switches a client's own spans off and returns what switches them on again.
-    silence: Callable[[Any], Callable[[], None]] | None = None
+    #: Switches a client's own spans off and returns what switches them on again, given the client: it must not hold it.
+    silence: Callable[[Any], Callable[[Any], None]] | None = None
