@@ -297,7 +297,8 @@ class Adapter:
     #: Providers (keys) that are known to accept the option that asks for usage in a stream.
     asks_usage: frozenset[str] = frozenset()
     #: How the messages of a connection are read that ``enter`` or ``acontext`` has opened (``args`` and ``kwargs`` are
-    #: theirs, ``instance`` is what they are methods of); None where nothing on it is billed.
+    #: theirs, ``instance`` is what they are methods of; where it was opened before us, the connection itself, without
+    #: arguments); None where nothing on it is billed.
     dialogue: Callable[[Any, Args, Kwargs], Dialogue | None] = _nothing
     #: Prefix of the scope of the spans that the library makes itself, and whether a client will make one now.
     native_scope: str | None = None

@@ -77,7 +77,13 @@ _OUTPUT_KEYS: Final = frozenset(
 def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs, provider: str) -> Request:
     """Return what a call asks for; ``provider`` is the one that the client class stands for."""
     body = base.body_of(base.options_of(args, kwargs))
-    endpoint = base.endpoint_of(client)
+    return request_of(operation, body, provider, base.endpoint_of(client), stream=base.is_stream(kwargs))
+
+
+def request_of(
+    operation: Operation, body: Mapping[str, Any], provider: str, endpoint: base.Endpoint, *, stream: bool
+) -> Request:
+    """Return what a body asks for that is sent to an endpoint."""
     parameters = base.parameters(body, WORDS)
     if level := base.text_of(base.part_of(body, "reasoning"), "effort"):
         parameters["reasoning_level"] = level
@@ -89,7 +95,7 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs, provi
         host=endpoint.host,
         port=endpoint.port,
         path=endpoint.path,
-        stream=base.is_stream(kwargs),
+        stream=stream,
         max_output=limit if isinstance(limit, int) else None,
         facts=_facts(body),
         usage_asked=asked if isinstance(asked, bool) else None,
