@@ -24,11 +24,12 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: is where a library that reports its calls begins one, or its stream.
 #: Of connections that carry many responses: ``enter`` and ``aenter`` open one and return it, ``acontext`` returns an
 #: asynchronous context manager around one; ``send`` and ``asend`` send a message on it, ``receive`` and ``areceive``
-#: return the next that came, ``leave`` (sync or async) closes it; ``queue`` puts a message aside until it is open.
+#: return the next that came (``told`` is handed each of them, on its way to the caller), ``leave`` (sync or async)
+#: closes it; ``queue`` puts a message aside until it is open.
 Kind = Literal[
     "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream",
     "parse", "read", "aread", "close", "under_way",
-    "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "leave", "queue",
+    "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "told", "leave", "queue",
 ]  # fmt: skip
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]

@@ -354,3 +354,10 @@ class Connections:
             raise
         connection.received(message)
         return message
+
+    def told(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap what a client hands each message that came to, as an argument."""
+        connection = self._known(instance)
+        if connection is not None:
+            connection.received(next(iter((*args, *kwargs.values())), None))
+        return wrapped(*args, **kwargs)
