@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, StreamReader, Target
-from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
+from otel_tokenomics.clients._addresses import model_of, request_to
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import openai_like as dialect
 
@@ -37,18 +37,8 @@ _WORDS: Final = MappingProxyType({{"max_tokens": "max_tokens", "temperature": "t
 
 def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for."""
-    address = address_of(getattr(client, "base_url", None))  # TODO where the client keeps its address
-    parameters = parameters_of(kwargs, _WORDS)
-    return Request(
-        model=model_of(kwargs),
-        provider="{name}",
-        host=address.host,
-        port=address.port,
-        path=address.path,
-        stream=operation.stream,
-        max_output=limit_of(parameters),
-        parameters=parameters,
-    )
+    url = getattr(client, "base_url", None)  # TODO where the client keeps its address
+    return request_to(url, "{name}", model_of(kwargs), kwargs, _WORDS, stream=operation.stream)
 
 
 def usage(operation: Operation, response: object, provider: str) -> Reading | None:

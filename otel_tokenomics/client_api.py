@@ -7,9 +7,9 @@ settings or the names of attributes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading
@@ -24,16 +24,21 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: is where a library that reports its calls begins one, or its stream.
 #: Of connections that carry many responses: ``enter`` and ``aenter`` open one and return it, ``acontext`` returns an
 #: asynchronous context manager around one; ``send`` and ``asend`` send a message on it, ``receive`` and ``areceive``
-#: return the next that came, ``leave`` (sync or async) closes it; ``queue`` puts a message aside until it is open.
+#: return the next that came (``told`` is handed each of them, on its way to the caller), ``leave`` (sync or async)
+#: closes it; ``queue`` puts a message aside until it is open.
 Kind = Literal[
     "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream",
     "parse", "read", "aread", "close", "under_way",
-    "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "leave", "queue",
+    "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "told", "leave", "queue",
 ]  # fmt: skip
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 _NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+def _nothing(*_: object) -> None:
+    return None
 
 
 class Operation(NamedTuple):
@@ -172,10 +177,14 @@ class UnderWay(NamedTuple):
     """A call of a library that reports its calls, before it is over."""
 
     call_id: str
-    #: What lives until the call is reported: dropped before, it was left, or cancelled.
+    #: What lives until the call is reported: dropped before, it was left (a stream), or cancelled.
     carrier: object
-    #: Says how a call stands that was left; it must not hold the carrier.
-    so_far: Callable[[], Ended]
+    #: The library's description of the call, as ``Ended`` has it; neither it nor what follows may hold the carrier.
+    details: Kwargs
+    started_s: float
+    #: Of a stream, the list that it fills, and what makes one response of what came.
+    items: Sequence[object] | None = None
+    assembled: Callable[[Sequence[object]], object] = _nothing
 
 
 class Watcher(Protocol):
@@ -188,10 +197,6 @@ class Watcher(Protocol):
     def ended(self, report: Callable[[], Ended]) -> None:
         """Charge a call, unless an observed client below it was charged."""
         ...
-
-
-def _nothing(*_: object) -> None:
-    return None
 
 
 def _none_again(_: object) -> int:
@@ -241,13 +246,15 @@ class Adapter:
     request: Callable[[Any, Operation, Args, Kwargs], Request]
     #: Reads a whole response: a parsed object, or the decoded body.
     usage: Callable[[Operation, object, str], Reading | None]
-    stream_reader: Callable[[Operation, str], StreamReader]
+    #: Reads one stream; a library that reports its calls has none that is observed.
+    stream_reader: Callable[[Operation, str], StreamReader | None] = _nothing
     #: The billable operation of a call; None passes it through untouched. Targets may name theirs instead.
     route: Callable[[Any, Args, Kwargs], Operation | None] = _nothing
-    #: For a library that reports its calls to callbacks: registers the watcher when the library is imported and returns
-    #: what takes it back. ``route`` and ``request`` get no client, the response as ``args``, and the library's
-    #: description of the call as ``kwargs``.
-    register: Callable[[ModuleType, Watcher], Callable[[], None]] | None = None
+    #: For a library that reports its calls to callbacks: makes the one that tells the watcher, when the library is
+    #: imported; it is put in each of the library's lists. ``route`` and ``request`` get no client, the response as
+    #: ``args``, and the library's description of the call as ``kwargs``.
+    callback: Callable[[Watcher], object] | None = None
+    callback_lists: tuple[str, ...] = ()
     #: Of such a library, the call that an object stands for at a target of the kind ``under_way``.
     under_way: Callable[[Any], UnderWay | None] = _nothing
     #: What one request is known by, where a call is met again in a wrapper further in; None: by its client.
@@ -291,10 +298,11 @@ class Adapter:
     #: Providers (keys) that are known to accept the option that asks for usage in a stream.
     asks_usage: frozenset[str] = frozenset()
     #: How the messages of a connection are read that ``enter`` or ``acontext`` has opened (``args`` and ``kwargs`` are
-    #: theirs, ``instance`` is what they are methods of); None where nothing on it is billed.
+    #: theirs, ``instance`` is what they are methods of; where it was opened before us, the connection itself, without
+    #: arguments); None where nothing on it is billed.
     dialogue: Callable[[Any, Args, Kwargs], Dialogue | None] = _nothing
     #: Prefix of the scope of the spans that the library makes itself, and whether a client will make one now.
     native_scope: str | None = None
     traces_itself: Callable[[Any], bool] | None = None
-    #: Switches a client's own spans off and returns what switches them on again.
-    silence: Callable[[Any], Callable[[], None]] | None = None
+    #: Switches a client's own spans off and returns what switches them on again, given the client: it must not hold it.
+    silence: Callable[[Any], Callable[[Any], None]] | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from otel_tokenomics.client_api import Kwargs
+from otel_tokenomics.client_api import Kwargs, Request
 
 _PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 
@@ -57,3 +57,20 @@ def model_of(kwargs: Kwargs) -> str | None:
     """Return the model that a request names."""
     model = kwargs.get("model")
     return model if isinstance(model, str) and model else None
+
+
+def request_to(
+    url: object, provider: str, model: str | None, asked: Mapping[str, Any], words: Mapping[str, str], *, stream: bool
+) -> Request:
+    """Return a request to a base URL; ``asked`` holds its plain parameters, ``words`` the neutral words for them."""
+    address, parameters = address_of(url), parameters_of(asked, words)
+    return Request(
+        model=model,
+        provider=provider,
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        stream=stream,
+        max_output=limit_of(parameters),
+        parameters=parameters,
+    )

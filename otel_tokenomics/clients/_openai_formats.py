@@ -39,6 +39,8 @@ WORDS: Final = MappingProxyType(
         "service_tier": "service_tier",
     }
 )
+_SPOKEN_AS: Final = ("input", "inputs", "text")
+_IMAGES_AS: Final = ("n", "num_images", "num_images_per_prompt", "num_outputs")
 _INPUT_KEYS: Final = frozenset(
     {
         "messages",
@@ -75,7 +77,13 @@ _OUTPUT_KEYS: Final = frozenset(
 def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs, provider: str) -> Request:
     """Return what a call asks for; ``provider`` is the one that the client class stands for."""
     body = base.body_of(base.options_of(args, kwargs))
-    endpoint = base.endpoint_of(client)
+    return request_of(operation, body, provider, base.endpoint_of(client), stream=base.is_stream(kwargs))
+
+
+def request_of(
+    operation: Operation, body: Mapping[str, Any], provider: str, endpoint: base.Endpoint, *, stream: bool
+) -> Request:
+    """Return what a body asks for that is sent to an endpoint."""
     parameters = base.parameters(body, WORDS)
     if level := base.text_of(base.part_of(body, "reasoning"), "effort"):
         parameters["reasoning_level"] = level
@@ -87,11 +95,11 @@ def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs, provi
         host=endpoint.host,
         port=endpoint.port,
         path=endpoint.path,
-        stream=base.is_stream(kwargs),
+        stream=stream,
         max_output=limit if isinstance(limit, int) else None,
         facts=_facts(body),
         usage_asked=asked if isinstance(asked, bool) else None,
-        units=_units(operation, body),
+        units=units_of(operation, body),
         parameters=parameters,
         background=body.get("background") is True,
     )
@@ -106,14 +114,19 @@ def _facts(body: Mapping[str, Any]) -> Facts:
     return {**facts, "search_context_size": size} if size else facts
 
 
-def _units(operation: Operation, body: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return what only the request knows: characters to speak, images or seconds of video to make."""
+def units_of(operation: Operation, *parts: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return what only the request knows: characters to speak, images or seconds of video to make.
+
+    ``parts`` are the body and what is nested in it; hosts have words of their own.
+    """
     if operation.api == "speech":
-        return {"character": len(base.text_of(body, "input") or "")}
+        said = (base.text_of(part, name) for part in parts for name in _SPOKEN_AS)
+        return {"character": len(next(filter(None, said), ""))}
     if operation.api == "images":
-        return {"image": base.count_of(body, "n") or 1}
+        asked = (base.count_of(part, *_IMAGES_AS) for part in parts)
+        return {"image": next((count for count in asked if count and count > 0), 1)}
     if operation.api == "videos":
-        seconds = str(body.get("seconds") or "")
+        seconds = str(parts[0].get("seconds") or "")
         return {"video_out_second": int(seconds)} if seconds.isdigit() else {}
     return NO_UNITS
 

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
+from urllib.parse import parse_qs
 
 from otel_tokenomics.client_api import Args, Kind, Kwargs, Operation, Request, Step, Target, lost
 from otel_tokenomics.clients import _openai_formats as formats
@@ -30,13 +31,6 @@ _SESSION: Final = frozenset(
 #: What is refused under this code is always a question, whether or not the error names it.
 _BUSY: Final = "conversation_already_has_active_response"
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-class _Message(NamedTuple):
-    """A question in the shape of a request's options, as far as its body goes."""
-
-    json_data: Mapping[str, Any]
-    extra_json: None = None
 
 
 #: A piece of an answer, which may be large, says so at its head; within a text the quotes would be escaped.
@@ -78,18 +72,12 @@ def _question(args: Args, kwargs: Kwargs) -> Mapping[str, Any] | None:
 class _Dialogue:
     """What both have in common: who is asked, where, and when it ends."""
 
-    def __init__(self, client: Any, provider: str, model: str | None) -> None:
-        self._client, self._provider, self._model = client, provider, model
-        address = getattr(client, "websocket_base_url", None)
-        self._endpoint = address_of(address) if address is not None else None
+    def __init__(self, endpoint: base.Endpoint, provider: str, model: str | None) -> None:
+        self._endpoint, self._provider, self._model = endpoint, provider, model
 
     def _request(self, operation: Operation, body: Mapping[str, Any], *, stream: bool = True) -> Request:
-        asked: Kwargs = {"options": _Message(body), "stream": stream}
-        made = formats.request(self._client, operation, (), asked, self._provider)
-        made = made._replace(model=made.model or self._model)
-        if self._endpoint is None:
-            return made
-        return made._replace(host=self._endpoint.host, port=self._endpoint.port, path=self._endpoint.path)
+        made = formats.request_of(operation, body, self._provider, self._endpoint, stream=stream)
+        return made._replace(model=made.model or self._model)
 
     def ends(self, error: Exception) -> bool:
         """Return whether the connection is closed or lost."""
@@ -177,7 +165,7 @@ def _error_type(error: Mapping[str, Any], event: Mapping[str, Any]) -> str:
 
 
 def client_of(manager: Any) -> Any:
-    """Return the client that opens a connection, which a connection manager keeps to itself."""
+    """Return the client that opens a connection, which a connection manager keeps to itself; a connection has none."""
     return _kept(manager, "client")
 
 
@@ -187,11 +175,27 @@ def _kept(manager: Any, name: str) -> Any:
     return next((value for value in kept if value is not None), None)
 
 
-def dialogue(manager: Any, provider: str) -> ResponsesDialogue | RealtimeDialogue:
-    """Return the dialogue of a connection that a manager opens; ``provider`` is what its client stands for."""
-    model = _kept(manager, "model")
-    kind = ResponsesDialogue if "Responses" in type(manager).__name__ else RealtimeDialogue
-    return kind(client_of(manager), provider, model if isinstance(model, str) else None)
+def dialogue(opener: Any, provider: str) -> ResponsesDialogue | RealtimeDialogue:
+    """Return the dialogue of a connection; ``provider`` is what its client stands for.
+
+    ``opener`` is the manager that opens it, or a connection that was opened before: that knows its address alone.
+    """
+    kind = ResponsesDialogue if "Responses" in type(opener).__name__ else RealtimeDialogue
+    client = client_of(opener)
+    if client is None:
+        endpoint, model = _called(opener)
+        return kind(endpoint, provider, model)
+    address, model = getattr(client, "websocket_base_url", None), _kept(opener, "model")
+    endpoint = base.endpoint_of(client) if address is None else base.Endpoint(*address_of(address))
+    return kind(endpoint, provider, model if isinstance(model, str) else None)
+
+
+def _called(connection: Any) -> tuple[base.Endpoint, str | None]:
+    """Return where a connection was opened to (its last word is the API's), and the model that its query names."""
+    uri = connection._connection.protocol.uri  # noqa: SLF001  # the websocket, which is shown nowhere else
+    asked = parse_qs(uri.query)
+    model = next(iter(asked.get("model") or asked.get("deployment") or ()), None)
+    return base.Endpoint(uri.host, uri.port, uri.path.rpartition("/")[0]), model
 
 
 _MODULES: Final = (

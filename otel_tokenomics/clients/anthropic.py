@@ -6,7 +6,6 @@ See the API reference, https://docs.anthropic.com/en/api/messages. From 1.14 on 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -96,19 +95,13 @@ def traces_itself(client: Any) -> bool:
     return getattr(client, "_tracer", None) is not None
 
 
-def silence(client: Any) -> Callable[[], None]:
-    """Switch the client's own spans off; the answer switches them on again."""
+def silence(client: Any) -> Callable[[Any], None]:
+    """Switch the client's own spans off; the answer switches them on again, and does not hold the client."""
     if not hasattr(client, "_lazy_tracer"):
-        return lambda: None
+        return lambda _client: None
     before = client._lazy_tracer  # noqa: SLF001  # the library has no public switch after construction
     client._lazy_tracer = None  # noqa: SLF001
-    held = weakref.ref(client)
-
-    def restore() -> None:
-        if (still := held()) is not None:
-            still._lazy_tracer = before  # noqa: SLF001
-
-    return restore
+    return lambda still: setattr(still, "_lazy_tracer", before)
 
 
 def input_texts(args: Args, kwargs: Kwargs) -> Iterable[str]:

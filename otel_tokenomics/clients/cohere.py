@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.client_api import Adapter, Args, Kind, Kwargs, Operation, Request, Target
-from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
+from otel_tokenomics.clients._addresses import model_of, request_to
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import cohere as dialect
 from otel_tokenomics.usage.dialects.last_event import LastEventReader
@@ -41,18 +41,8 @@ _WORDS: Final = MappingProxyType(
 
 def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for."""
-    address = address_of(client._client_wrapper.get_base_url())  # noqa: SLF001  # its address stands nowhere else
-    parameters = parameters_of(kwargs, _WORDS)
-    return Request(
-        model=model_of(kwargs),
-        provider="cohere",
-        host=address.host,
-        port=address.port,
-        path=address.path,
-        stream=operation.stream,
-        max_output=limit_of(parameters),
-        parameters=parameters,
-    )
+    url = client._client_wrapper.get_base_url()  # noqa: SLF001  # its address stands nowhere else
+    return request_to(url, "cohere", model_of(kwargs), kwargs, _WORDS, stream=operation.stream)
 
 
 def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:

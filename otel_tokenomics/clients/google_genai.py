@@ -4,7 +4,7 @@ The methods below the public ones are observed, one per request: automatic funct
 continuation send several, each billed, and the public methods report their last one or their sum. See
 https://ai.google.dev/api/generate-content (``UsageMetadata``): thoughts are extra output, tool results extra input.
 Interactions likewise: each continuation is an interaction with a usage of its own
-(https://ai.google.dev/api/interactions-api, ``Usage``). Of the first major they are not observed.
+(https://ai.google.dev/api/interactions-api, ``Usage``).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from otel_tokenomics.client_api import (
     StreamReader,
     Target,
 )
+from otel_tokenomics.clients import _google_interactions as first_major
+from otel_tokenomics.clients import _stainless as base
 from otel_tokenomics.clients._addresses import address_of
 from otel_tokenomics.usage import NO_FACTS, Reading, Usage
 from otel_tokenomics.usage.dialects import google
@@ -36,7 +38,6 @@ _STREAM: Final = _CHAT._replace(stream=True)
 _EMBEDDINGS: Final = Operation("embeddings", "embeddings")
 _IMAGES: Final = Operation("generate_content", "images", "image")
 _VIDEOS: Final = Operation("generate_content", "videos", "video")
-_INTERACTION: Final = Operation("chat", "interactions")
 _MODULE: Final = "google.genai.models"
 _METHODS: Final[tuple[tuple[str, Operation], ...]] = (
     ("_generate_content", _CHAT),
@@ -61,16 +62,24 @@ _WORDS: Final = MappingProxyType(
 )
 
 
-def route(_client: Any, _args: Args, kwargs: Kwargs) -> Operation | None:
+def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
     """Return the operation of ``interactions.get``: it may bring the bill of a background interaction."""
+    options = first_major.options_of(args, kwargs)
+    if options is not None:
+        return first_major.route(options)
     identity = kwargs.get("id")
     return Operation("fetch_response", "interactions", response_id=identity) if isinstance(identity, str) else None
 
 
-def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
+def request(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for; ``client`` is the library's ``Models``, or its ``Interactions``."""
+    options = first_major.options_of(args, kwargs)
+    if options is not None:
+        return _interaction(base.body_of(options), client.base_url)._replace(stream=base.is_stream(kwargs))
     if operation.api == "interactions":
-        return _interaction(client, kwargs)
+        given = kwargs.get("request")
+        body = kwargs if given is None else _setting(given, "body") or given
+        return _interaction(body, client.sdk_configuration.server_url)
     api = client._api_client  # noqa: SLF001  # the library shows neither its address nor its platform elsewhere
     options = getattr(api, "_http_options", None)
     address = address_of(getattr(options, "base_url", None))
@@ -97,13 +106,11 @@ def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> R
     )
 
 
-def _interaction(client: Any, kwargs: Kwargs) -> Request:
-    given = kwargs.get("request")
-    body: Any = kwargs if given is None else _setting(given, "body") or given
+def _interaction(body: Any, url: object) -> Request:
     config = _setting(body, "generation_config")
     parameters = {word: value for name, word in _WORDS.items() if (value := _setting(config, name)) is not None}
     limit, tier = parameters.get("max_tokens"), _text(_setting(body, "service_tier"))
-    address = address_of(client.sdk_configuration.server_url)
+    address = address_of(url)
     return Request(
         model=_model(_text(_setting(body, "model")) or _text(_setting(body, "agent"))),
         provider="gcp.gemini",
@@ -275,19 +282,23 @@ def _targets() -> tuple[Target, ...]:
     return models + tuple(
         Target("google.genai._gaos.interactions", f"{owner}.{method}", kind, operation)
         for owner, kind in owners
-        for method, operation in (("create", _INTERACTION), ("get", None))
+        for method, operation in (("create", first_major.INTERACTION), ("get", None))
     )
 
 
 ADAPTER: Final = Adapter(
     library="google.genai",
     tested=("1.75", "4"),
-    targets=(*_targets(), *(Target("google.genai.live", name, kind) for name, kind in _LIVE)),
+    targets=(*_targets(), *first_major.TARGETS, *(Target("google.genai.live", name, kind) for name, kind in _LIVE)),
     dialogue=dialogue,
     route=route,
     request=request,
     usage=usage,
     stream_reader=stream_reader,
+    payload=first_major.payload,
+    http_response=first_major.http_response,
+    is_raw=base.is_raw,
+    body=base.body,
     iterator="generator",
     input_texts=input_texts,
 )

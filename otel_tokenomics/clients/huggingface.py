@@ -7,18 +7,16 @@ the router's path. See https://huggingface.co/docs/inference-providers (chat is 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import NO_UNITS, Adapter, Args, Kwargs, Operation, Request, Target
+from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
 from otel_tokenomics.clients import _openai_formats as formats
 from otel_tokenomics.clients import _stainless as base
-from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
+from otel_tokenomics.clients._addresses import address_of, mapping_of, model_of, request_to
 from otel_tokenomics.usage import Reading
-from otel_tokenomics.usage.dialects import openai_like
-from otel_tokenomics.usage.dialects.counts import word
-from otel_tokenomics.usage.dialects.text_generation import LineReader, decoded, read_response
+from otel_tokenomics.usage.dialects import openai_like, text_generation
+from otel_tokenomics.usage.dialects.text_generation import LineReader, decoded
 
 #: Everything else (classification and the like) is done by small models, by the second of a machine.
 _TASKS: Final = MappingProxyType(
@@ -70,34 +68,15 @@ def request(_client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> R
         provider = _PROVIDER if suffix in _POLICIES else f"{_PROVIDER}_{suffix}"
     elif address.host == _ROUTER and place != "hf-inference":
         provider = place
-    parameters = parameters_of({**mapping_of(body.get("parameters")), **body}, _WORDS)
-    wanted = mapping_of(body.get("stream_options")).get("include_usage")
-    return Request(
-        model=model or None,
-        provider=provider.replace("-", "_"),
-        host=address.host,
-        port=address.port,
-        path=address.path,
+    parameters = mapping_of(body.get("parameters"))
+    stream, wanted = kwargs.get("stream") is True, mapping_of(body.get("stream_options")).get("include_usage")
+    provider = provider.replace("-", "_")
+    made = request_to(asked.url, provider, model or None, {**parameters, **body}, _WORDS, stream=stream)
+    return made._replace(
         named=address.host == _ROUTER,
-        stream=kwargs.get("stream") is True,
-        max_output=limit_of(parameters),
         usage_asked=wanted if isinstance(wanted, bool) else None,
-        units=_units(operation, body),
-        parameters=parameters,
+        units=formats.units_of(operation, body, parameters, mapping_of(body.get("input"))),
     )
-
-
-def _units(operation: Operation, body: Kwargs) -> Mapping[str, int]:
-    """Return what only the request knows: images to make, characters to speak; each provider has its own words."""
-    parts = (body, mapping_of(body.get("parameters")), mapping_of(body.get("input")))
-    if operation.api == "images":
-        words = ("num_images", "num_images_per_prompt", "num_outputs", "n")
-        asked = [part.get(word) for part in parts for word in words]
-        return {"image": next((count for count in asked if isinstance(count, int) and count > 0), 1)}
-    if operation.api == "speech":
-        said = [part.get(word) for part in parts for word in ("inputs", "text", "input")]
-        return {"character": len(next((text for text in said if isinstance(text, str)), ""))}
-    return NO_UNITS
 
 
 def usage(operation: Operation, response: object, provider: str) -> Reading | None:
@@ -105,12 +84,7 @@ def usage(operation: Operation, response: object, provider: str) -> Reading | No
     if operation.api in _MEDIA:
         return Reading()
     said = decoded(response)
-    return read_response(said) or openai_like.read_response(operation.api, said, provider)
-
-
-def stream_reader(operation: Operation, provider: str) -> LineReader:
-    """Return the reader of one stream."""
-    return LineReader(operation.api, provider)
+    return text_generation.read_response(said) or openai_like.read_response(operation.api, said, provider)
 
 
 def ask_usage(operation: Operation, asked: Request, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs] | None:
@@ -123,19 +97,6 @@ def ask_usage(operation: Operation, asked: Request, args: Args, kwargs: Kwargs) 
     return ((changed, *args[1:]), kwargs) if args else ((), {**kwargs, "request_parameters": changed})
 
 
-def only_usage(item: object) -> bool:
-    """Return whether a line exists only because usage was asked for."""
-    said = mapping_of(decoded(item) if isinstance(item, str) and '"usage"' in item else None)
-    return said.get("choices") == [] and "usage" in said  # a host may leave it null
-
-
-def failure(item: object) -> str | None:
-    """Return the word for an error that a line of a stream tells: the client raises it outside of the lines."""
-    said = mapping_of(decoded(item) if isinstance(item, str) and '"error"' in item else None)
-    error = said.get("error")
-    return None if error is None else word(said, "error_type") or word(error, "type") or "error"
-
-
 ADAPTER: Final = Adapter(
     library="huggingface_hub",
     tested=("1.33", "3"),
@@ -146,12 +107,12 @@ ADAPTER: Final = Adapter(
     route=route,
     request=request,
     usage=usage,
-    stream_reader=stream_reader,
+    stream_reader=lambda operation, provider: LineReader(operation.api, provider),
     credential=lambda client: client.token,
     stops_at_last=True,
     ask_usage=ask_usage,
-    only_usage=only_usage,
-    failure=failure,
+    only_usage=text_generation.is_only_usage,
+    failure=text_generation.error_of,
     refused=lambda error: base.refused_option(error, "stream_options"),
     input_texts=lambda args, kwargs: base.texts(_asked(args, kwargs).json, _TEXTS),
     output_texts=lambda item: base.texts(decoded(item), _MADE if isinstance(item, str) else _MADE | {"generated_text"}),

@@ -8,21 +8,15 @@ compared, never adopted. See https://docs.litellm.ai/docs/observability/custom_c
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-import time
-from collections.abc import Callable
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.client_api import Adapter, Args, Ended, Kwargs, Operation, Request, Target, UnderWay, Watcher
 from otel_tokenomics.clients import _openai_formats as formats
 from otel_tokenomics.clients import _stainless as base
-from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
-from otel_tokenomics.usage import Reading
+from otel_tokenomics.clients._addresses import mapping_of, model_of, request_to
 from otel_tokenomics.usage.dialects import litellm as dialect
-from otel_tokenomics.usage.dialects.counts import field
-from otel_tokenomics.usage.dialects.openai_like import OpenAIStreamReader
 
 _CALLS: Final = MappingProxyType(
     {
@@ -37,7 +31,7 @@ _CALLS: Final = MappingProxyType(
 #: What is kept of the library's description of a call that is under way.
 _KEPT: Final = ("litellm_call_id", "call_type", "cache_hit", "custom_llm_provider", "model", "messages", "input",
                 "optional_params", "stream")  # fmt: skip
-#: Where the library keeps who is called back; a program may set any of them anew.
+#: Where the library keeps who is called back.
 _LISTS: Final = ("callbacks", "input_callback", "success_callback", "failure_callback", "_async_success_callback",
                  "_async_failure_callback")  # fmt: skip
 
@@ -53,41 +47,11 @@ def request(_client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> 
     said, asked = mapping_of(kwargs.get("standard_logging_object")), mapping_of(kwargs.get("optional_params"))
     given = mapping_of(kwargs.get("litellm_params"))
     sent_to = said.get("api_base") or given.get("api_base") or mapping_of(kwargs.get("additional_args")).get("api_base")
-    address = address_of(sent_to)
-    parameters = parameters_of(asked, formats.WORDS)
     stream = kwargs.get("stream") is True
     provider = str(kwargs.get("custom_llm_provider") or "litellm")
-    return Request(
-        model=model_of(kwargs),
-        provider=provider.removeprefix("text-completion-").removesuffix("_chat").removesuffix("_beta"),
-        host=address.host,
-        port=address.port,
-        path=address.path,
-        stream=stream,
-        max_output=limit_of(parameters),
-        usage_asked=False if stream and not _reported(args[0], kwargs) else None,
-        parameters=parameters,
-    )
-
-
-def _reported(response: object, kwargs: Kwargs) -> bool:
-    """Return whether a stream's counts are the provider's: unasked, some report none, and the library counts."""
-    if "responses" in str(kwargs.get("call_type")):
-        return True  # the last event of such a stream always bears them
-    sent = mapping_of(mapping_of(kwargs.get("additional_args")).get("complete_input_dict"))
-    asked = mapping_of(sent.get("stream_options") or mapping_of(kwargs.get("optional_params")).get("stream_options"))
-    details = field(field(response, "usage"), "prompt_tokens_details")
-    return details is not None or asked.get("include_usage") is True
-
-
-def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:
-    """Return the reading of a response in the library's own form."""
-    return dialect.read_response(response)
-
-
-def stream_reader(operation: Operation, provider: str) -> OpenAIStreamReader:
-    """Return the reader of one stream; none is observed here."""
-    return OpenAIStreamReader(operation.api, provider)
+    provider = provider.removeprefix("text-completion-").removesuffix("_chat").removesuffix("_beta")
+    made = request_to(sent_to, provider, model_of(kwargs), asked, formats.WORDS, stream=stream)
+    return made._replace(usage_asked=False) if stream and not dialect.is_reported(args[0], kwargs) else made
 
 
 def _ended(details: Any, response: object, start: Any, end: Any) -> Ended:
@@ -106,18 +70,13 @@ def under_way(thing: Any) -> UnderWay | None:
     # Not the description itself: the library puts the stream in it, and with that the carrier.
     details = {name: known.get(name) for name in _KEPT}
     details["additional_args"] = {"api_base": mapping_of(known.get("additional_args")).get("api_base")}
-    started, stream = carrier.start_time.timestamp(), thing is not carrier
-    chunks: list[object] = getattr(thing, "chunks", [])  # empty still, and the very list that it fills
-    return UnderWay(str(known["litellm_call_id"]), carrier, lambda: _left(details, started, chunks, stream=stream))
+    chunks = getattr(thing, "chunks", []) if thing is not carrier else None  # empty still: the very list that it fills
+    call_id, started = str(known["litellm_call_id"]), carrier.start_time.timestamp()
+    return UnderWay(call_id, carrier, details, started, chunks, dialect.left)
 
 
-def _left(details: Kwargs, started: float, chunks: list[object], *, stream: bool) -> Ended:
-    response, how = (dialect.left(chunks), GeneratorExit()) if stream else (None, asyncio.CancelledError())
-    return Ended(str(details["litellm_call_id"]), details, response, started, time.time(), how, items=chunks)
-
-
-def register(module: ModuleType, watcher: Watcher) -> Callable[[], None]:
-    """Have the library report its calls; return what takes that back."""
+def callback(watcher: Watcher) -> object:
+    """Return what the library is to call back."""
     base: Any = importlib.import_module("litellm.integrations.custom_logger").CustomLogger
 
     class Tokenomics(base):
@@ -138,15 +97,7 @@ def register(module: ModuleType, watcher: Watcher) -> Callable[[], None]:
         async def async_log_failure_event(self, *args: Any, **kwargs: Any) -> None:
             self.log_failure_event(*args, **kwargs)
 
-    logger = Tokenomics()
-    for name in _LISTS:
-        getattr(module, name).append(logger)
-
-    def take_back() -> None:
-        for listed in (getattr(module, name) for name in _LISTS):
-            listed[:] = [one for one in listed if one is not logger]
-
-    return take_back
+    return Tokenomics()
 
 
 ADAPTER: Final = Adapter(
@@ -159,9 +110,9 @@ ADAPTER: Final = Adapter(
     ),
     route=route,
     request=request,
-    usage=usage,
-    stream_reader=stream_reader,
-    register=register,
+    usage=lambda _operation, response, _provider: dialect.read_response(response),
+    callback=callback,
+    callback_lists=_LISTS,
     under_way=under_way,
     input_texts=lambda _args, kwargs: base.texts(kwargs, frozenset({"messages", "content", "input", "text"})),
     output_texts=formats.output_texts,

@@ -6,18 +6,20 @@ a stream's last chunk unasked. See https://docs.mistral.ai/api (``UsageInfo``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
-from otel_tokenomics.clients._addresses import address_of, limit_of, model_of, parameters_of
-from otel_tokenomics.usage import NO_FACTS, Reading
+from otel_tokenomics.client_api import Adapter, Args, Dialogue, Kind, Kwargs, Operation, Request, Step, Target
+from otel_tokenomics.clients._addresses import model_of, request_to
+from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import documents, openai_like
-from otel_tokenomics.usage.dialects.counts import field
+from otel_tokenomics.usage.dialects.counts import field, word
 
 _CHAT: Final = Operation("chat", "chat")
 _FIM: Final = Operation("text_completion", "completions")
 _EMBEDDINGS: Final = Operation("embeddings", "embeddings")
+_HEARD: Final = Operation("generate_content", "transcription", "text")
 _OCR: Final = Operation("generate_content", "ocr", "text")
 #: Roots of the package: two majors have ``client`` below it, the first has not; clouds have roots of their own.
 _ROOTS: Final = ("mistralai.client", "mistralai", "mistralai.azure.client", "mistralai.gcp.client", "mistralai_azure",
@@ -51,21 +53,11 @@ _WORDS: Final = MappingProxyType(
 def request(client: Any, operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for; ``client`` is one of the library's groups of methods."""
     details: Any = client.sdk_configuration.get_server_details()
-    address = address_of(kwargs.get("server_url") or details[0])
-    module = type(client).__module__
-    parameters = parameters_of(kwargs, _WORDS)
-    tier = kwargs.get("service_tier")
-    return Request(
-        model=model_of(kwargs) or _agent(kwargs),
-        provider=next((provider for word, provider in _CLOUDS if word in module), "mistral_ai"),
-        host=address.host,
-        port=address.port,
-        path=address.path,
-        stream=operation.stream,
-        max_output=limit_of(parameters),
-        facts={"service_tier": tier} if isinstance(tier, str) else NO_FACTS,
-        parameters=parameters,
-    )
+    module, url = type(client).__module__, kwargs.get("server_url") or details[0]
+    provider = next((provider for word, provider in _CLOUDS if word in module), "mistral_ai")
+    model, tier = model_of(kwargs) or _agent(kwargs), kwargs.get("service_tier")
+    made = request_to(url, provider, model, kwargs, _WORDS, stream=operation.stream)
+    return made._replace(facts={"service_tier": tier}) if isinstance(tier, str) else made
 
 
 def _agent(kwargs: Kwargs) -> str | None:
@@ -102,6 +94,62 @@ def http_response(result: Any) -> Any | None:
     return getattr(result, "response", None)
 
 
+class TranscriptionDialogue:
+    """A connection that transcribes what it hears: one request, from the first sound to its end.
+
+    See https://docs.mistral.ai/studio-api/audio/speech_to_text/realtime_transcription: the last event bears the usage.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._asked = False
+
+    def sent(self, args: Args, kwargs: Kwargs) -> Step | None:  # noqa: ARG002  # the protocol's
+        """Return what a piece of sound asks for: the first, a transcript of all that follows."""
+        if self._asked:
+            return None
+        self._asked = True
+        return Step("asked", operation=_HEARD, request=self._request)
+
+    def received(self, message: object) -> Iterator[Step]:
+        """Yield what an event says."""
+        kind = word(message, "type")
+        if kind == "error":
+            code = field(field(message, "error"), "code")
+            yield Step("failed", error_type="error" if code is None else str(code))
+        elif kind == "transcription.done":
+            yield Step("over", _LAST, operation=_HEARD, request=self._request, item=message)
+        elif kind is not None and kind.startswith("transcription."):
+            yield Step("says", _LAST, operation=_HEARD, request=self._request)
+
+    def ends(self, error: Exception) -> bool:  # noqa: ARG002
+        """Return whether nothing more comes after an error: so it is, for the client closes the connection."""
+        return True
+
+
+def dialogue(opener: Any, args: Args, kwargs: Kwargs) -> Dialogue:
+    """Return the dialogue of a connection that is opened, or was before: that knows its model and its address."""
+    websocket = getattr(opener, "_websocket", None)
+    if websocket is None:
+        model, server = next(iter(args), None) or kwargs.get("model"), kwargs.get("server_url")
+        url: object = server or opener._sdk_config.get_server_details()[0]  # noqa: SLF001  # it is shown nowhere else
+    else:
+        uri = websocket.protocol.uri
+        model, path = opener.session.model, uri.path.removesuffix(_REALTIME)
+        url = f"{'wss' if uri.secure else 'ws'}://{uri.host}:{uri.port}{path}"
+    return TranscriptionDialogue(request_to(url, "mistral_ai", model, {}, {}, stream=True))
+
+
+_LAST: Final = "transcript"
+_REALTIME: Final = "/v1/audio/transcriptions/realtime"
+_CONNECTION: Final[tuple[tuple[str, str, Kind], ...]] = (
+    ("transcription", "RealtimeTranscription.connect", "aenter"),
+    ("connection", "RealtimeConnection.send_audio", "asend"),
+    ("connection", "RealtimeConnection._apply_session_updates", "told"),
+    ("connection", "RealtimeConnection.close", "leave"),
+)
+
+
 def _targets() -> tuple[Target, ...]:
     found: list[Target] = []
     for root in _ROOTS:
@@ -112,6 +160,7 @@ def _targets() -> tuple[Target, ...]:
             ]
         streams = f"{root}.utils.eventstreaming"
         found += [Target(streams, f"{owner}.{name}", "close") for owner, name in _CLOSES]
+    found += [Target(f"mistralai.extra.realtime.{module}", method, kind) for module, method, kind in _CONNECTION]
     return tuple(found)
 
 
@@ -130,5 +179,6 @@ ADAPTER: Final = Adapter(
     stream_reader=stream_reader,
     http_response=http_response,
     iterator="generator",
+    dialogue=dialogue,
     native_scope=None,
 )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from otel_tokenomics.client_api import Adapter, Args, Kwargs, Operation, Request, Target
-from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
+from otel_tokenomics.clients._addresses import mapping_of, model_of, request_to
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import ollama as dialect
 from otel_tokenomics.usage.dialects.last_event import LastEventReader
@@ -42,18 +42,8 @@ def route(_client: Any, args: Args, _kwargs: Kwargs) -> Operation | None:
 def request(client: Any, _operation: Operation, _args: Args, kwargs: Kwargs) -> Request:
     """Return what a call asks for."""
     body = mapping_of(kwargs.get("json"))
-    parameters = parameters_of(mapping_of(body.get("options")), _WORDS)
-    address = address_of(getattr(getattr(client, "_client", None), "base_url", None))
-    return Request(
-        model=model_of(body),
-        provider="ollama",
-        host=address.host,
-        port=address.port,
-        path=address.path,
-        stream=kwargs.get("stream") is True,
-        max_output=limit_of(parameters),
-        parameters=parameters,
-    )
+    url, stream = getattr(getattr(client, "_client", None), "base_url", None), kwargs.get("stream") is True
+    return request_to(url, "ollama", model_of(body), mapping_of(body.get("options")), _WORDS, stream=stream)
 
 
 def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:

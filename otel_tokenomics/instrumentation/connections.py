@@ -3,7 +3,7 @@
 Each response on a connection is a call of its own, the connection is none. A question that is sent starts a call; a
 response that nobody asked for (the server heard the end of a turn) belongs to the context that opened the connection.
 The client's object keeps our ``Connection`` alive, never the other way round: when it is dropped, a finaliser ends the
-calls that are open.
+calls that are open. A connection that was opened before us is observed from its next message on.
 """
 
 from __future__ import annotations
@@ -186,14 +186,16 @@ class Connections:
     def __init__(self, adapter: Adapter, begin: Callable[[object], Begin], strip_baggage: str) -> None:
         self.active = True
         self._adapter, self._begin, self._strip_baggage = adapter, begin, strip_baggage
-        self._of: weakref.WeakKeyDictionary[Any, Connection] = weakref.WeakKeyDictionary()
+        #: None for one on which nothing of ours is to be charged.
+        self._of: weakref.WeakKeyDictionary[Any, Connection | None] = weakref.WeakKeyDictionary()
         self._queued: weakref.WeakKeyDictionary[Any, list[tuple[Context, Step]]] = weakref.WeakKeyDictionary()
 
     def stop(self) -> None:
         """Let everything through from now on; what is open ends here, for nobody will hear of it."""
         self.active = False
         for connection in list(self._of.values()):
-            connection.abandon()
+            if connection is not None:
+                connection.abandon()
         self._of.clear()
         self._queued.clear()
 
@@ -227,10 +229,13 @@ class Connections:
 
     def _watch(self, opened: Any, instance: Any, args: Any, kwargs: Any) -> Connection | None:
         """Observe a connection that was opened just now, and what was queued for it."""
-        current = current_context()
-        if not self.active or not may_begin(current.get(METERED), instance, None):
+        if not self.active:
             return None
         try:
+            self._of[opened] = None
+            current = current_context()
+            if not may_begin(current.get(METERED), instance, None):
+                return None
             dialogue = self._adapter.dialogue(instance, args, kwargs)
             if dialogue is None:
                 return None
@@ -242,6 +247,12 @@ class Connections:
             failures.report("request", error)
             return None
         return connection
+
+    def _known(self, instance: Any) -> Connection | None:
+        """Return what observes a connection; one that was opened before us is observed from its next message on."""
+        if instance in self._of or not self.active:
+            return self._of.get(instance)
+        return self._watch(instance, instance, (), {})
 
     def leave(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap what closes a connection, synchronous or not: its calls end before."""
@@ -296,7 +307,7 @@ class Connections:
 
     def _sending(self, instance: Any, args: Any, kwargs: Any) -> _Sending | None:
         """Return the question of a message; None where it asks for nothing, or is met again further in."""
-        connection = self._of.get(instance) if self.active else None
+        connection = self._known(instance) if self.active else None
         if connection is None:
             return None
         try:
@@ -320,7 +331,7 @@ class Connections:
 
     def receive(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap what returns the next message."""
-        connection = self._of.get(instance)
+        connection = self._known(instance)
         if connection is None:
             return wrapped(*args, **kwargs)
         try:
@@ -333,7 +344,7 @@ class Connections:
 
     async def areceive(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap the asynchronous twin of ``receive``."""
-        connection = self._of.get(instance)
+        connection = self._known(instance)
         if connection is None:
             return await wrapped(*args, **kwargs)
         try:
@@ -343,3 +354,10 @@ class Connections:
             raise
         connection.received(message)
         return message
+
+    def told(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap what a client hands each message that came to, as an argument."""
+        connection = self._known(instance)
+        if connection is not None:
+            connection.received(next(iter((*args, *kwargs.values())), None))
+        return wrapped(*args, **kwargs)

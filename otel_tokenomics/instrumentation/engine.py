@@ -61,7 +61,7 @@ class Engine:
                 adapter: Adapter = importlib.import_module(f"{clients.__name__}.{name}").ADAPTER
                 estimator = _estimator() if self._settings.estimate else None
                 self._seams[name] = Seam(adapter, self._recorder, self._settings, self._prepare, estimator)
-                if adapter.register is not None:
+                if adapter.callback is not None:
                     reports = Reports(adapter, self._recorder, self._settings, self._prepare, estimator)
                     self._reports[adapter.library] = reports
                 self._hook(self._seams[name])
@@ -166,11 +166,14 @@ class Engine:
 
     def _register(self, adapter: Adapter, module: ModuleType) -> None:
         """Have a library report its calls, where it does."""
-        if adapter.register is None:
+        if adapter.callback is None:
             return
         reports = self._reports[adapter.library]
         try:
-            self._registered.append(adapter.register(module, reports))
+            callback = adapter.callback(reports)
+            self._registered.append(_taking_back(module, adapter.callback_lists, callback))
+            for name in adapter.callback_lists:
+                getattr(module, name).append(callback)
         except Exception as error:  # noqa: BLE001  # a client must be importable in any case
             failures.report("patch", error)
             self._verdicts[adapter.library, CALLBACK] = _failed(error)
@@ -252,6 +255,16 @@ def _when_imported(engine: Engine, seam: Seam, targets: Iterable[Target]) -> Cal
         engine.patch(seam, targets, module)
 
     return patch
+
+
+def _taking_back(module: ModuleType, names: Iterable[str], callback: object) -> Callable[[], None]:
+    """Return what takes a callback out of a library's lists: those of then, for a program may set any of them anew."""
+
+    def take_back() -> None:
+        for listed in (getattr(module, name, []) for name in names):
+            listed[:] = [one for one in listed if one is not callback]
+
+    return take_back
 
 
 def _restore(patch: Patch) -> None:

@@ -114,7 +114,7 @@ def _native(name: str, adapter: Adapter, native_spans: str) -> str | None:
         if native_spans == "replace":
             return "a client's own spans are switched off (native_spans=replace)"
         return "cost on the client's own span where it makes one, none of ours (native_spans=adopt)"
-    if adapter.register is not None:
+    if adapter.callback is not None:
         return _REPORTED
     return BESIDE if name == "mistral" else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from typing import Any, Final
 
 from opentelemetry.context import Context
 
-from otel_tokenomics.client_api import Adapter, Ended, Operation, Request
+from otel_tokenomics.client_api import Adapter, Ended, Operation, Request, UnderWay
 from otel_tokenomics.config import Settings
 from otel_tokenomics.instrumentation.call import Estimator, estimate_of
 from otel_tokenomics.instrumentation.charged import CHARGED, Charge
@@ -28,7 +30,7 @@ _LEFT: Final = ""
 
 
 class Reports:
-    """What one adapter's ``register`` is given. Nothing here raises; a call is charged once, however often reported."""
+    """What one adapter's ``callback`` tells. Nothing here raises; a call is charged once, however often reported."""
 
     def __init__(
         self, adapter: Adapter, recorder: Recorder, settings: Settings, prepare: Callable[[], None],
@@ -71,9 +73,9 @@ class Reports:
         try:
             found = self.adapter.under_way(instance) if self.active else None
             if found is not None and (left := self._under_way.get(found.call_id)) is not None:
-                left.so_far = found.so_far
+                left.stands(found)
             elif found is not None:
-                self._under_way[found.call_id] = left = Left(self, found.so_far)
+                self._under_way[found.call_id] = left = Left(self, found)
                 REAPER.watch(found.carrier, left)
         except Exception as error:  # noqa: BLE001  # our failure is never the caller's
             failures.report("request", error)
@@ -153,16 +155,26 @@ class Reports:
 class Left:
     """A call that its library has not reported; where what carries it is dropped, it never will."""
 
-    def __init__(self, reports: Reports, so_far: Callable[[], Ended]) -> None:
+    def __init__(self, reports: Reports, known: UnderWay) -> None:
         self._reports = reports
-        self.so_far = so_far
+        self.stands(known)
         self.ended = False
+
+    def stands(self, known: UnderWay) -> None:
+        """Take what is known of the call: its carrier stays out, for whoever drops it ends the call."""
+        self._known = known._replace(carrier=None)
 
     def abandon(self) -> None:
         """End the call as it stands."""
         if not self.ended:
             self.ended = True
-            self._reports.ended(self.so_far)
+            self._reports.ended(self._so_far)
+
+    def _so_far(self) -> Ended:
+        call_id, _, details, started_s, items, assembled = self._known
+        if items is None:
+            return Ended(call_id, details, None, started_s, time.time(), asyncio.CancelledError())
+        return Ended(call_id, details, assembled(items), started_s, time.time(), GeneratorExit(), items=items)
 
 
 def unreported(error: BaseException | None) -> bool:

@@ -57,7 +57,7 @@ class Seam:
         self._recorder, self._settings, self._prepare, self._estimator = recorder, settings, prepare, estimator
         self._pending: Bounded[str, Background] = Bounded(_PENDING_REMEMBERED)
         self._refusing: Bounded[tuple[str | None, int | None], bool] = Bounded(_HOSTS_REMEMBERED)
-        self._silenced: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
+        self._silenced: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
         self._salt = settings.credential_salt.encode() if settings.credential_salt else None
         self._connections = Connections(adapter, self._begins_on, settings.strip_baggage)
 
@@ -65,8 +65,8 @@ class Seam:
         """Let every call through from now on (a client may have kept a wrapped method), and undo what was set."""
         self.active = False
         self._connections.stop()
-        for restore in list(self._silenced.values()):
-            restore()
+        for client, restore in list(self._silenced.items()):
+            restore(client)
         self._silenced.clear()
 
     # --- the choke point ------------------------------------------------------------------------

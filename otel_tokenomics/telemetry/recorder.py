@@ -59,10 +59,8 @@ class Recorder:
         ruled = self._endpoints.lookup(host, port, path)
         if ruled:
             return ProviderChoice(book.provider_by_name(ruled) or ruled, None, elsewhere)
-        listed = book.provider_by_host(host)
-        if listed:
-            return ProviderChoice(listed, None, elsewhere)
-        known = book.provider_by_name(name) if named else None
+        # Who is named in a router's path sells there, whoever the router is.
+        known = book.provider_by_name(name) if named else book.provider_by_host(host)
         if known:
             return ProviderChoice(known, None, elsewhere)
         return ProviderChoice(book.provider_by_name(name) or name, host, elsewhere)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import Any
 
 import anthropic
@@ -227,6 +228,48 @@ def test_a_native_span_is_replaced(watching: Any, provider: LocalProvider) -> No
     watch.engine.uninstrument()
     client.messages.create(**ASK)
     assert [span.instrumentation_scope.name for span in watch.spans][1:] == ["com.anthropic.sdk.python"]
+
+
+@needs_native
+@pytest.mark.parametrize("form", ["plain", "raw", "read", "left", "never read"])
+@pytest.mark.parametrize("native_spans", ["replace", "adopt"])
+def test_no_client_is_kept_alive(watching: Any, provider: LocalProvider, form: str, native_spans: str) -> None:
+    """What switches its spans on again at the end must not hold it until then."""
+    watch = watching(native_spans=native_spans)
+    client = native_client(provider, watch)
+    if form == "plain":
+        client.messages.create(**ASK)
+    elif form == "raw":
+        client.messages.with_raw_response.create(**ASK)
+    else:
+        stream = client.messages.create(**ASK, stream=True)
+        if form != "never read":
+            next(stream)
+        if form == "read":
+            list(stream)
+        del stream
+    gone = weakref.ref(client)
+    del client
+    gc.collect()
+    assert gone() is None
+    assert len(watch.settled) == 1
+
+
+@needs_native
+@pytest.mark.parametrize("native_spans", ["replace", "adopt"])
+async def test_no_asynchronous_client_is_kept_alive(watching: Any, provider: LocalProvider, native_spans: str) -> None:
+    watch = watching(native_spans=native_spans)
+    client = anthropic.AsyncAnthropic(
+        api_key="k", base_url=provider.base_url_anthropic, open_telemetry={"tracer_provider": watch.tracer_provider}
+    )
+    async with client:
+        await client.messages.create(**ASK)
+        [event async for event in await client.messages.create(**ASK, stream=True)]
+    gone = weakref.ref(client)
+    del client
+    gc.collect()
+    assert gone() is None
+    assert len(watch.settled) == 2
 
 
 def test_no_baggage_of_ours_reaches_the_provider(watch: Any, provider: LocalProvider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from google import genai
 
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
-# The client, not the test, owns its connections.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+# The client, not the test, owns its connections; of the first major, interactions warn that they are new.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:(Async i|I)nteractions (usage|client):UserWarning"),
+]
 
 MODEL = "gemini-2.5-flash"
 
@@ -136,12 +140,12 @@ def test_pictures_and_films_are_told_by_name(watch: Any, provider: LocalProvider
 # --- interactions -----------------------------------------------------------------------------
 
 NEW = "gemini-3-flash-preview"
+FIRST = genai.__version__.startswith("1.")
+first_major = pytest.mark.skipif(not FIRST, reason="the later majors have another client for interactions")
 
 
 @pytest.fixture
 def interactions(client: Any) -> Any:
-    if genai.__version__.startswith("1."):
-        pytest.skip("the first major has the interactions API on yet another transport")
     return client.interactions
 
 
@@ -182,6 +186,7 @@ def test_an_interaction_that_is_left_is_abandoned(watch: Any, interactions: Any)
     assert (watch.one.outcome.end, watch.one.cost.reason) == ("abandoned", "no_usage")
 
 
+@pytest.mark.skipif(FIRST, reason="the first major does not continue by itself")
 def test_each_continuation_is_charged(watch: Any, interactions: Any, provider: LocalProvider) -> None:
     first = {"total_input_tokens": 100, "total_output_tokens": 10, "total_tokens": 110}
     second = {"total_input_tokens": 110, "total_output_tokens": 20, "total_tokens": 130}
@@ -203,3 +208,54 @@ def test_an_interaction_in_the_background_is_charged_when_it_is_fetched(
     _, bill = watch.settled
     assert bill.tokens == provider.ledger.billed[0].usage["total_tokens"]
     assert bill.cost.status == "priced"
+
+
+#: The events of the first major: https://ai.google.dev/api/interactions-api, before its steps.
+EVENTS = """event: interaction.start
+data: {"event_type": "interaction.start", "interaction": {"id": "v1_1", "model": "gemini-3-flash-preview", \
+"status": "in_progress", "created": "2026-11-18T10:00:00Z", "updated": "2026-11-18T10:00:00Z"}}
+
+event: content.delta
+data: {"event_type": "content.delta", "index": 0, "delta": {"type": "text", "text": "word "}}
+
+event: interaction.complete
+data: {"event_type": "interaction.complete", "interaction": {"id": "v1_1", "model": "gemini-3-flash-preview", \
+"status": "completed", "created": "2026-11-18T10:00:00Z", "updated": "2026-11-18T10:00:02Z", \
+"usage": {"total_input_tokens": 100, "total_output_tokens": 20, "total_tokens": 120}}}
+
+"""
+
+
+@first_major
+def test_the_first_major_s_events_are_read(watch: Any, interactions: Any, provider: LocalProvider) -> None:
+    provider.expect(Scenario(raw=(200, "text/event-stream", EVENTS)))
+    events = list(interactions.create(model=NEW, input="Hello", stream=True))
+    assert [type(event).__name__ for event in events] == [
+        "InteractionStartEvent", "ContentDelta", "InteractionCompleteEvent",
+    ]  # fmt: skip
+    assert watch.one.outcome.reading.usage.counts == {"input": 100, "output": 20}
+    assert watch.one.outcome.reading.response_id == "v1_1"
+    assert (watch.one.outcome.end, watch.one.cost.status) == ("completed", "priced")
+
+
+@first_major
+@pytest.mark.parametrize("read", ["raw", "parsed", "streamed"])
+def test_a_raw_interaction_is_charged(watch: Any, interactions: Any, provider: LocalProvider, read: str) -> None:
+    if read == "streamed":
+        with interactions.with_streaming_response.create(model=NEW, input="Hello") as raw:
+            raw.parse()
+    else:
+        raw = interactions.with_raw_response.create(model=NEW, input="Hello")
+        if read == "parsed":
+            assert raw.parse().status == "completed"
+    assert watch.one.tokens == provider.ledger.billed[0].usage["total_tokens"]
+    assert watch.one.cost.status == "priced"
+
+
+@first_major
+def test_what_is_no_interaction_passes_untouched(watch: Any, interactions: Any, provider: LocalProvider) -> None:
+    made = interactions.create(model=NEW, input="Hello")
+    for call in (interactions.cancel, interactions.delete, interactions.get):
+        with contextlib.suppress(Exception):  # the local provider knows none of them
+            call(made.id)
+    assert len(watch.settled) == 1

@@ -14,6 +14,7 @@ from otel_tokenomics.attributes import names
 from otel_tokenomics.clients import huggingface
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
 from otel_tokenomics.telemetry.recorder import Outcome
+from otel_tokenomics.usage import Reading, Usage
 
 # The client, not the test, owns its connections, and the way in which it sends them.
 pytestmark = [
@@ -43,9 +44,13 @@ def asked(url: str, model: str) -> Any:
         ("https://router.huggingface.co/groq/openai/v1/chat/completions", "openai/gpt-oss-120b", ("groq", None)),
         ("https://router.huggingface.co/fireworks-ai/v1/chat/completions", "glm-5", ("fireworks", None)),
         ("https://router.huggingface.co/v1/chat/completions", f"{MODEL}:groq", ("huggingface_groq", None)),
-        # Whom the router chose is not known: the maker's price, flagged, or none.
-        (f"https://{ROUTER}/v1/chat/completions", MODEL, ("huggingface", ROUTER)),
-        (f"https://{ROUTER}/v1/chat/completions", f"{MODEL}:cheapest", ("huggingface", ROUTER)),
+        # The router adds nothing to a seller's price: one that the book knows by himself is that one.
+        (f"https://{ROUTER}/v1/chat/completions", f"{MODEL}:scaleway", ("scaleway", None)),
+        # Whom the router chose, or whom the book does not know, has no price.
+        (f"https://{ROUTER}/v1/chat/completions", MODEL, ("huggingface", None)),
+        (f"https://{ROUTER}/v1/chat/completions", f"{MODEL}:cheapest", ("huggingface", None)),
+        (f"https://{ROUTER}/v1/chat/completions", f"{MODEL}:nobody-ai", ("huggingface_nobody_ai", ROUTER)),
+        (f"https://{ROUTER}/nobody-ai/v1/chat/completions", MODEL, ("nobody_ai", ROUTER)),
         ("https://api.together.xyz/v1/chat/completions", MODEL, ("together", None)),
         ("https://abc.endpoints.huggingface.cloud/v1/chat/completions", MODEL,
          ("huggingface", "abc.endpoints.huggingface.cloud")),
@@ -56,6 +61,35 @@ def test_who_serves_stands_in_the_address(watch: Any, url: str, model: str, expe
     choice = watch.recorder.provider(request)
     assert (choice.name, choice.price_host) == expected
     assert request.model == model.partition(":")[0]
+
+
+def priced(watch: Any, url: str, model: str) -> Any:
+    """Settle a call of a million tokens each way."""
+    request, answer = asked(url, model), Reading(Usage({"input": 10**6, "output": 10**6}))
+    outcome = Outcome(answer, "completed", time.time_ns(), 1.0)
+    choice = watch.recorder.provider(request)
+    return watch.recorder.settle(None, CHAT, request, choice, outcome, own=False, tags={})
+
+
+@pytest.mark.parametrize("place", ["/v1", "/nobody-ai/v1"])
+@pytest.mark.parametrize("suffix", ["", ":cheapest", ":nobody-ai"])
+def test_no_other_seller_gives_his_price(watch: Any, place: str, suffix: str) -> None:
+    """A dozen hosts sell this model, each at a price of his own; so does its maker, who does not serve here."""
+    cost = priced(watch, f"https://{ROUTER}{place}/chat/completions", MODEL + suffix)
+    assert (cost.status, cost.reason, cost.total) == ("unpriced", "unknown_model", None)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dollars"),
+    [
+        # The rates of 2026-11, input and output.
+        (":groq", "0.15 0.75"),
+        (":novita", "0.05 0.25"),
+    ],
+)
+def test_a_seller_that_is_named_gives_his_price(watch: Any, suffix: str, dollars: str) -> None:
+    cost = priced(watch, f"https://{ROUTER}/v1/chat/completions", MODEL + suffix)
+    assert (cost.status, cost.total) == ("priced", sum(round(float(rate) * 10**12) for rate in dollars.split()))
 
 
 def test_a_routed_call_is_priced(watching: Any, provider: LocalProvider) -> None:

@@ -1,8 +1,9 @@
 """A local provider of websockets on loopback, with a ledger of what it billed.
 
-It speaks OpenAI's Realtime API and the websocket mode of its Responses API, and Google's Live API. Events follow, field
-by field, https://platform.openai.com/docs/api-reference/realtime-server-events,
-https://developers.openai.com/api/docs/guides/websocket-mode and https://ai.google.dev/api/live; numbers are made up.
+It speaks OpenAI's Realtime API and the websocket mode of its Responses API, Google's Live API and Mistral's realtime
+transcription. Events follow, field by field, https://platform.openai.com/docs/api-reference/realtime-server-events,
+https://developers.openai.com/api/docs/guides/websocket-mode, https://ai.google.dev/api/live and
+https://docs.mistral.ai/studio-api/audio/speech_to_text/realtime_transcription; numbers are made up.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ HEARD_USAGE: Json = {
 }
 
 
+MISTRAL_USAGE: Json = {"prompt_audio_seconds": 7, "prompt_tokens": 4, "completion_tokens": 12, "total_tokens": 103}
+
+
 class Turn(NamedTuple):
     """How one response goes.
 
@@ -94,7 +98,8 @@ class SocketProvider:
 
     @property
     def endpoints(self) -> list[str]:
-        return [f"{self.host}/openai-api=openai", f"{self.host}/google-api=gcp.gemini"]
+        places = {"openai-api": "openai", "google-api": "gcp.gemini", "mistral-api": "mistral_ai"}
+        return [f"{self.host}/{place}={provider}" for place, provider in places.items()]
 
     def base_url(self, place: str) -> str:
         return f"http://{self.host}/{place}"
@@ -131,6 +136,8 @@ class SocketProvider:
         try:
             if address.path.startswith("/google-api/"):
                 _Live(self, connection).run()
+            elif address.path.endswith("/transcriptions/realtime"):
+                _Transcription(self, connection, parse_qs(address.query)["model"][0]).run()
             elif address.path.endswith("/responses"):
                 _Responses(self, connection).run()
             else:
@@ -304,6 +311,37 @@ class _Live(_Session):
         elif turn.stops is None:
             self.tell({"serverContent": {"generationComplete": True}})
             self.tell({"serverContent": {"turnComplete": True}, "usageMetadata": dict(usage)})
+
+
+class _Transcription(_Session):
+    def __init__(self, provider: SocketProvider, connection: ServerConnection, model: str) -> None:
+        super().__init__(provider, connection)
+        sound = {"encoding": "pcm_s16le", "sample_rate": 16000}
+        self.session: Json = {"request_id": provider.next_id("req"), "model": model, "audio_format": sound}
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        self.connection.send(json.dumps({"type": kind, **fields}))
+
+    def run(self) -> None:
+        self.tell("session.created", session=self.session)
+        turn = self.provider.turn()
+        for event in self.events():
+            if event["type"] == "session.update":
+                self.session |= event["session"]
+                self.tell("session.updated", session=self.session)
+            elif event["type"] == "input_audio.append" and turn.error is not None:
+                self.tell("error", error=turn.error)
+                return
+            elif event["type"] == "input_audio.append":
+                self.tell("transcription.text.delta", text="word ")
+            elif event["type"] == "input_audio.end":
+                self.finish(turn)
+
+    def finish(self, turn: Turn) -> None:
+        usage, model = turn.usage or MISTRAL_USAGE, self.session["model"]
+        self.provider.bill(self.session["request_id"], "transcription", model, usage)
+        if turn.stops is None:
+            self.tell("transcription.done", model=model, text="word word ", usage=usage, language="en", segments=[])
 
 
 def spoken() -> Json:

@@ -71,3 +71,16 @@ def left(chunks: Sequence[object]) -> dict[str, object]:
         fields = cast("dict[str, object]", fields_of(given))
         response["usage"] = {**fields, "completion_tokens": made, "total_tokens": None}
     return response
+
+
+def is_reported(response: object, call: object) -> bool:
+    """Return whether a stream's counts are the provider's: unasked, some report none, and the library counts.
+
+    ``call`` is the library's description of the call.
+    """
+    if "responses" in (word(call, "call_type") or ""):
+        return True  # the last event of such a stream always bears them
+    sent = field(field(call, "additional_args"), "complete_input_dict")
+    asked = field(sent, "stream_options") or field(field(call, "optional_params"), "stream_options")
+    details = field(field(response, "usage"), "prompt_tokens_details")
+    return details is not None or field(asked, "include_usage") is True

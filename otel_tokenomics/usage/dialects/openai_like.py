@@ -143,11 +143,13 @@ def read_images(raw: object, _provider: str | None = None) -> Reading:
 def read_transcription(raw: object, _provider: str | None = None) -> Reading:
     """Return the reading of a transcription usage: of type ``tokens``, or of type ``duration`` in seconds.
 
-    A fraction of a second is billed as a whole one.
+    A fraction of a second is billed as a whole one. Mistral bills the seconds alone, and counts tokens beside them
+    (API reference, ``UsageInfo``).
     """
-    if word(raw, "type") == "duration" or field(raw, "seconds") is not None:
-        value = field(raw, "seconds")
-        seconds = count(raw, "seconds")
+    name = "seconds" if count(raw, "prompt_audio_seconds") is None else "prompt_audio_seconds"
+    if word(raw, "type") == "duration" or field(raw, name) is not None:
+        value = field(raw, name)
+        seconds = count(raw, name)
         if seconds is not None and seconds >= 0 and isinstance(value, (float, str)) and float(value) > seconds:
             seconds += 1
         counts = {"audio_in_second": seconds} if seconds is not None and seconds >= 0 else {}

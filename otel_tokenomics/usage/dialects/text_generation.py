@@ -62,6 +62,19 @@ def decoded(text: object) -> object:
         return None
 
 
+def is_only_usage(item: object) -> bool:
+    """Return whether a line, in OpenAI's format, exists only because usage was asked for."""
+    said = decoded(item) if isinstance(item, str) and '"usage"' in item else None
+    return field(said, "choices") == [] and "usage" in cast("dict[str, object]", said)  # a host may leave it null
+
+
+def error_of(item: object) -> str | None:
+    """Return the word for an error that a line tells: the client raises it outside of the lines."""
+    said = decoded(item) if isinstance(item, str) and '"error"' in item else None
+    error = field(said, "error")
+    return None if error is None else word(said, "error_type") or word(error, "type") or "error"
+
+
 class LineReader(openai_like.OpenAIStreamReader):
     """Reads the lines of an event stream, in this format or in OpenAI's."""
 
