@@ -1,7 +1,7 @@
-"""OpenAI's websockets: the Responses API's websocket mode and the Realtime API, one dialogue per connection.
+"""OpenAI's websockets: the Responses API's websocket mode, the Realtime and the Live API, one dialogue per connection.
 
 Sources: https://developers.openai.com/api/docs/guides/websocket-mode, the API reference's client and server events of
-both, and https://developers.openai.com/api/docs/guides/realtime-costs (what is billed, and that input transcription is
+each, and https://developers.openai.com/api/docs/guides/realtime-costs (what is billed, and that input transcription is
 billed by itself, at the rates of its own model).
 """
 
@@ -9,22 +9,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
-from otel_tokenomics.client_api import Args, Kind, Kwargs, Operation, Request, Step, Target, lost
+from otel_tokenomics.client_api import Args, Dialogue, Kind, Kwargs, Operation, Request, Step, Target, lost
 from otel_tokenomics.clients import _openai_formats as formats
 from otel_tokenomics.clients import _stainless as base
 from otel_tokenomics.clients._addresses import address_of
 
 RESPONSES: Final = Operation("chat", "responses")
 REALTIME: Final = Operation("chat", "realtime")
+#: A session that is billed by its seconds.
+LIVE: Final = Operation("chat", "live")
+TRANSLATION: Final = Operation("generate_content", "live", "speech")
 _CREATE: Final = "response.create"
+_APPEND: Final = "session.input_audio_buffer.append"
+_CLOSED: Final = "session.closed"
 _BEGUN: Final = "response.created"
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
+#: What the one charge of a session is known by, on its connection.
+_SESSION_KEY: Final = "session"
 _SESSION: Final = frozenset(
     {"session.created", "session.updated", "transcription_session.created", "transcription_session.updated"}
 )
@@ -43,8 +50,14 @@ def _words(*types: str) -> tuple[bytes, ...]:
     return tuple(json.dumps(kind).encode() for kind in types)
 
 
-_RESPONSES_WORDS: Final = _words(_BEGUN, "response.completed", "response.incomplete", "response.failed", "error")
+_OF_RESPONSE: Final = (_BEGUN, "response.completed", "response.incomplete", "response.failed")
+_RESPONSES_WORDS: Final = _words(*_OF_RESPONSE, "error")
 _REALTIME_WORDS: Final = _words(_BEGUN, "response.done", "error", _TRANSCRIBED, *sorted(_SESSION))
+_LIVE_WORDS: Final = (
+    *_words("session.started", "session.usage.updated", _CLOSED, "decision.event"),
+    *_RESPONSES_WORDS[:-1],
+)
+_TRANSLATION_WORDS: Final = _words(_CLOSED)
 
 
 def _decoded(message: object, words: tuple[bytes, ...]) -> Mapping[str, Any]:
@@ -58,15 +71,15 @@ def _decoded(message: object, words: tuple[bytes, ...]) -> Mapping[str, Any]:
         return _EMPTY  # what a provider calls JSON is not our failure
 
 
-def _question(args: Args, kwargs: Kwargs) -> Mapping[str, Any] | None:
-    """Return the event that is sent, as an object, a mapping or text, where it asks for a response."""
+def _question(args: Args, kwargs: Kwargs, kind: str = _CREATE) -> Mapping[str, Any] | None:
+    """Return the event that is sent, as an object, a mapping or text, where it is of the kind that asks."""
     event: Any = next(iter((*args, *kwargs.values())), None)
     if isinstance(event, (str, bytes)):
-        event = _decoded(event, _words(_CREATE))
+        event = _decoded(event, _words(kind))
     elif not isinstance(event, Mapping):
-        event = event.to_dict() if getattr(event, "type", None) == _CREATE else _EMPTY
+        event = event.to_dict() if getattr(event, "type", None) == kind else _EMPTY
     found = base.mapping(cast("object", event))
-    return found if found.get("type") == _CREATE else None
+    return found if found.get("type") == kind else None
 
 
 class _Dialogue:
@@ -78,6 +91,16 @@ class _Dialogue:
     def _request(self, operation: Operation, body: Mapping[str, Any], *, stream: bool = True) -> Request:
         made = formats.request_of(operation, body, self._provider, self._endpoint, stream=stream)
         return made._replace(model=made.model or self._model)
+
+    def _response(self, event: Mapping[str, Any], lane: str | None = None) -> Iterable[Step]:
+        """Return what an event of the Responses API says; only those that begin or end a response are read."""
+        response, kind = base.part_of(event, "response"), base.text_of(event, "type")
+        key = base.text_of(response, "id")
+        if key is None or kind not in _OF_RESPONSE:
+            return ()
+        request = self._request(RESPONSES, {"model": response.get("model")})
+        what = "begun" if kind == _BEGUN else "over"
+        return (Step(what, key, lane, operation=RESPONSES, request=request, item=event),)
 
     def ends(self, error: Exception) -> bool:
         """Return whether the connection is closed or lost."""
@@ -98,17 +121,10 @@ class ResponsesDialogue(_Dialogue):
     def received(self, message: Any) -> Iterable[Step]:
         """Return what an event says; only those that begin or end a response are read."""
         event = _decoded(message, _RESPONSES_WORDS)
-        kind, lane = base.text_of(event, "type"), base.text_of(event, "stream_id")
-        if kind == "error":
+        lane = base.text_of(event, "stream_id")
+        if base.text_of(event, "type") == "error":
             return (Step("failed", lane=lane, error_type=_error_type(base.part_of(event, "error") or event, event)),)
-        response = base.part_of(event, "response")
-        key = base.text_of(response, "id")
-        if key is None or kind is None:
-            return ()
-        request = self._request(RESPONSES, {"model": response.get("model")})
-        return (
-            Step("begun" if kind == _BEGUN else "over", key, lane, operation=RESPONSES, request=request, item=event),
-        )
+        return self._response(event, lane)
 
 
 class RealtimeDialogue(_Dialogue):
@@ -150,6 +166,61 @@ class RealtimeDialogue(_Dialogue):
         self._transcriber = base.text_of(heard, "model") or self._transcriber
 
 
+class LiveDialogue(_Dialogue):
+    """The Live API: a session is billed by its seconds, and what it delegates to other models by their tokens.
+
+    The seconds are a running total. Sources: the API reference's Live server events (``SessionUsage``,
+    ``session.usage.updated``, ``session.closed``, ``response.event``, ``decision.event``).
+    """
+
+    def sent(self, args: Args, kwargs: Kwargs) -> Step | None:  # noqa: ARG002  # the protocol's
+        """Return None: a session is billed once it has started, and nobody asks for a response."""
+        return None
+
+    def received(self, message: object) -> Iterable[Step]:
+        """Return what an event says."""
+        event = _decoded(message, _LIVE_WORDS)
+        kind = base.text_of(event, "type")
+        if kind == "response.event":
+            return self._response(base.part_of(event, "event"))
+        if kind == "decision.event":
+            decision = base.part_of(base.part_of(event, "event"), "decision")
+            request = self._request(RESPONSES, {"model": decision.get("model")}, stream=False)
+            return (Step("apart", operation=RESPONSES, request=request, item=decision),)
+        if kind not in ("session.started", "session.usage.updated", _CLOSED):
+            return ()
+        session = base.part_of(event, "session")
+        self._model = base.text_of(session, "model") or self._model
+        said = {"id": session.get("id"), "model": self._model, "usage": event.get("usage")}
+        what = "over" if kind == _CLOSED else "says"
+        return (Step(what, _SESSION_KEY, operation=LIVE, request=self._request(LIVE, _EMPTY), item=said),)
+
+
+class TranslationDialogue(_Dialogue):
+    """A translation: it goes on as long as the session, is billed by the sound that is sent, and reports no usage."""
+
+    _asked = _begun = False
+
+    def sent(self, args: Args, kwargs: Kwargs) -> Step | None:
+        """Return what a piece of sound asks for: the first, a translation of all that follows."""
+        if self._asked or _question(args, kwargs, _APPEND) is None:
+            return None
+        self._asked = True
+        return Step("asked", joins=True, operation=TRANSLATION, request=self._request(TRANSLATION, _EMPTY))
+
+    def received(self, message: object) -> Iterator[Step]:
+        """Yield what an event says."""
+        data = message.encode() if isinstance(message, str) else message
+        closed = base.text_of(_decoded(data, _TRANSLATION_WORDS), "type") == _CLOSED
+        made = not self._begun and isinstance(data, bytes) and _DELTA.search(data, 0, _HEAD) is not None
+        request = self._request(TRANSLATION, _EMPTY)
+        if made or (closed and self._asked and not self._begun):
+            self._begun = True
+            yield Step("begun", _SESSION_KEY, operation=TRANSLATION, request=request)
+        if closed:
+            yield Step("over", _SESSION_KEY, operation=TRANSLATION, request=request)
+
+
 def _refused(error: Mapping[str, Any]) -> Iterable[Step]:
     """Return what an error says of a question: by its id, by its code, or by the parameter that was wrong."""
     question = base.text_of(error, "event_id")
@@ -175,12 +246,13 @@ def _kept(manager: Any, name: str) -> Any:
     return next((value for value in kept if value is not None), None)
 
 
-def dialogue(opener: Any, provider: str) -> ResponsesDialogue | RealtimeDialogue:
+def dialogue(opener: Any, provider: str) -> Dialogue:
     """Return the dialogue of a connection; ``provider`` is what its client stands for.
 
     ``opener`` is the manager that opens it, or a connection that was opened before: that knows its address alone.
     """
-    kind = ResponsesDialogue if "Responses" in type(opener).__name__ else RealtimeDialogue
+    name = type(opener).__name__
+    kind = next((kind for word, kind in _KINDS if word in name), RealtimeDialogue)
     client = client_of(opener)
     if client is None:
         endpoint, model = _called(opener)
@@ -198,11 +270,23 @@ def _called(connection: Any) -> tuple[base.Endpoint, str | None]:
     return base.Endpoint(uri.host, uri.port, uri.path.rpartition("/")[0]), model
 
 
+#: By a word in the name of a connection's class.
+_KINDS: Final[tuple[tuple[str, type[Any]], ...]] = (
+    ("Responses", ResponsesDialogue),
+    ("Translations", TranslationDialogue),
+    ("Live", LiveDialogue),
+    ("Sideband", LiveDialogue),
+    ("Forks", LiveDialogue),
+)
 _MODULES: Final = (
     ("openai.resources.responses.responses", "Responses"),
     ("openai.resources.beta.responses.responses", "Responses"),
     ("openai.resources.realtime.realtime", "Realtime"),
     ("openai.resources.beta.realtime.realtime", "Realtime"),
+    ("openai.resources.realtime.translations.translations", "Translations"),
+    ("openai.resources.live.live", "Live"),
+    ("openai.resources.live.sideband", "Sideband"),
+    ("openai.resources.live.forks", "Forks"),
 )
 _OF_CONNECTION: Final[tuple[tuple[str, Kind, Kind], ...]] = (
     ("send", "send", "asend"),

@@ -14,7 +14,7 @@ from otel_tokenomics.client_api import Adapter, Args, Dialogue, Kwargs, Operatio
 from otel_tokenomics.clients import _openai_formats as formats
 from otel_tokenomics.clients import _openai_sockets as sockets
 from otel_tokenomics.clients import _stainless as base
-from otel_tokenomics.usage.dialects import openai_realtime
+from otel_tokenomics.usage.dialects import openai_like, openai_realtime
 
 #: Every route that is billed; what is not here passes untouched.
 ROUTES: Final[Mapping[str, Operation]] = MappingProxyType(
@@ -111,6 +111,8 @@ def stream_reader(operation: Operation, provider: str) -> StreamReader:
     """Return the reader of one stream, or of one response on a connection."""
     if operation.api == "realtime":
         return openai_realtime.RealtimeStreamReader()
+    if operation.api == "live":
+        return openai_like.stream_reader("transcription", provider)
     return formats.stream_reader(operation, provider)
 
 

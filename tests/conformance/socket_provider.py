@@ -138,6 +138,10 @@ class SocketProvider:
                 _Live(self, connection).run()
             elif address.path.endswith("/transcriptions/realtime"):
                 _Transcription(self, connection, parse_qs(address.query)["model"][0]).run()
+            elif "/live/sessions" in address.path:
+                _LiveSession(self, connection).run()
+            elif address.path.endswith("/translations"):
+                _Translation(self, connection).run()
             elif address.path.endswith("/responses"):
                 _Responses(self, connection).run()
             else:
@@ -275,6 +279,60 @@ class _Responses(_Session):
                     self.cut()
                 return
             self.connection.send(json.dumps({"type": kind, "sequence_number": number, **fields, **lane}))
+
+
+class _LiveSession(_Session):
+    """The Live API, after the API reference's Live server events; its seconds are a running total."""
+
+    def run(self) -> None:
+        session: Json = {}
+        for event in self.events():
+            if event["type"] == "session.start":
+                model = event["session"].get("model", "gpt-live-1")
+                session = {"id": self.provider.next_id("sess"), "model": model, "status": "active", "expires_at": 2}
+                self.say("session.started", session=session)
+            elif event["type"] == "session.input_audio.append":
+                self.say("session.output_audio.delta", delta="AAAA" * 64)
+                self.say("session.usage.updated", usage={"seconds": 5}, context=None)
+            elif event["type"] == "response.create":
+                self.delegate()
+            elif event["type"] == "session.close":
+                self.finish(session)
+                return
+
+    def delegate(self) -> None:
+        response: Json = {"id": self.provider.next_id("resp"), "object": "response", "created_at": 1, "usage": None,
+                          "status": "in_progress", "model": "gpt-5.4", "service_tier": "default"}  # fmt: skip
+        self.provider.bill(response["id"], "responses", "gpt-5.4", RESPONSES_USAGE)
+        done = {**response, "status": "completed", "usage": RESPONSES_USAGE}
+        for kind, fields in (
+            ("response.created", {"response": response}),
+            ("response.output_text.delta", {"delta": 'say "response.completed" ', "item_id": "msg_1"}),
+            ("response.completed", {"response": done}),
+        ):
+            self.say("response.event", delegation_id="del_1", event={"type": kind, "sequence_number": 0, **fields})
+        usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+        decision = {"id": self.provider.next_id("dec"), "model": "gpt-5.4", "answers": [], "usage": usage}
+        self.provider.bill(decision["id"], "decisions", "gpt-5.4", usage)
+        self.say("decision.event", delegation_id=None, event={"type": "decision.completed", "decision": decision})
+
+    def finish(self, session: Json) -> None:
+        usage = {"seconds": 12}
+        self.provider.bill(session["id"], "live", session["model"], usage)
+        if self.provider.turn().stops is None:
+            self.say("session.closed", reason="close_requested", session=session, usage=usage)
+
+
+class _Translation(_Session):
+    """Realtime translations, after the API reference's translation server events: they bear no usage."""
+
+    def run(self) -> None:
+        for event in self.events():
+            if event["type"] == "session.input_audio_buffer.append":
+                self.say("session.output_audio.delta", delta="AAAA" * 64, elapsed_ms=200)
+            elif event["type"] == "session.close":
+                self.say("session.closed")
+                return
 
 
 class _Live(_Session):
