@@ -106,7 +106,7 @@ def dialogue(transport: Any, _args: Args, _kwargs: Kwargs) -> Session | None:
 
 ADAPTER: Final = Adapter(
     library="claude_agent_sdk",
-    tested=("0.1.33", "1"),
+    tested=("0.1.81", "1"),
     targets=(
         Target(_TRANSPORT, "SubprocessCLITransport.connect", "aenter"),
         Target(_TRANSPORT, "SubprocessCLITransport.write", "asend"),

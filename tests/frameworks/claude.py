@@ -159,7 +159,7 @@ def forms(provider: LocalProvider, environment: Mapping[str, str]) -> dict[str, 
             asked = False
             async for message in client.receive_response():
                 seen.append(message)
-                if not asked and isinstance(message, sdk.StreamEvent):
+                if not asked and type(message).__name__ == "StreamEvent":
                     asked = message.event["type"] == "content_block_delta"
                     if asked:
                         await client.interrupt()
@@ -220,7 +220,10 @@ def results_of(messages: list[Any]) -> list[dict[str, Any]]:
     return [
         {
             "query": result.usage["input_tokens"] + result.usage["output_tokens"],
-            "session": sum(used["inputTokens"] + used["outputTokens"] for used in result.model_usage.values()),
+            "session": sum(
+                used["inputTokens"] + used["outputTokens"]
+                for used in (getattr(result, "model_usage", None) or {}).values()
+            ),
             "cost": result.total_cost_usd,
             "subtype": result.subtype,
         }

@@ -63,15 +63,16 @@ class SessionCount:
     def new(self, result: object, main: str | None) -> list[Used]:
         """Return what each model used since the result before; ``main``, the conversation's own, comes first."""
         total, query, session = tally(field(result, "modelUsage")), field(result, "usage"), word(result, "session_id")
-        before: Tally | None = {} if self.results and session != self._session else self.before  # it was cleared
-        self._session, new = session, None
+        new, before = None, self.before
         if total is not None:
             new = _growth(total, before) if before is not None else None
-            if self._resumed and not self.results and not (new is not None and _holds(new, query)):
+            first, plausible = not self.results, new is not None and _holds(new, query)
+            if self._resumed and first and not plausible:
                 new = total if _holds(total, query, no_more=True) else None
-            elif new is None:
-                new = total  # it began anew
+            elif new is None or (session != self._session and not first and not plausible):
+                new = total  # it was cleared, and began anew; some programs go on counting under another id
             self.before = total
+        self._session = session
         self.results += 1
         if new is None:
             return [Used(main, _usage({name: believed(count(query, theirs)) for name, theirs in _WORDS}, query), True)]

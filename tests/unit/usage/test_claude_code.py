@@ -50,12 +50,29 @@ def test_only_what_is_new_is_told_of_each_model() -> None:
     assert session.new(result({HELPER: counts(9, 1), MAIN: counts(130, 12, 50, searched=2)}), MAIN) == []
 
 
-def test_a_session_that_was_cleared_begins_at_zero() -> None:
+@pytest.mark.parametrize("given", [20, 120])
+def test_a_session_that_was_cleared_begins_anew(given: int) -> None:
+    """Claude Code 2.1.332: zero under another id. Its next query may be larger than all before."""
     session = SessionCount(resumed=False)
-    session.new(result({MAIN: counts(100, 10)}), MAIN)
-    # More than before, so that no count falls: another id of the session alone tells.
-    found = session.new(result({MAIN: counts(120, 11)}, session_id="t"), MAIN)
-    assert readings(found) == [(MAIN, {"input": 120, "output": 11}, None, ())]
+    session.new(result({MAIN: counts(100, 10)}, query(100, 10)), MAIN)
+    found = session.new(result({MAIN: counts(given, 11)}, query(given, 11), session_id="t"), MAIN)
+    assert readings(found) == [(MAIN, {"input": given, "output": 11}, None, ())]
+
+
+def test_a_session_that_was_cleared_may_go_on_counting() -> None:
+    """The program of the SDK's 0.1.81 and 0.2.100: another id, the same count."""
+    session = SessionCount(resumed=False)
+    session.new(result({MAIN: counts(100, 10)}, query(100, 10)), MAIN)
+    assert session.new(result({MAIN: counts(100, 10)}, query(0, 0), session_id="t"), MAIN) == []
+    found = session.new(result({MAIN: counts(130, 12)}, query(30, 2), session_id="t"), MAIN)
+    assert readings(found) == [(MAIN, {"input": 30, "output": 2}, None, ())]
+
+
+def test_a_result_may_hold_the_query_after_it() -> None:
+    """A subagent in the background wakes the session: both queries end with the same count."""
+    session = SessionCount(resumed=False)
+    session.new(result({MAIN: counts(130, 12)}, query(100, 10)), MAIN)
+    assert session.new(result({MAIN: counts(130, 12)}, query(30, 2)), MAIN) == []
 
 
 def test_a_count_that_falls_began_anew() -> None:
