@@ -353,17 +353,17 @@ class Connections:
     def amessages(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap what returns an asynchronous generator of all messages that come."""
         messages = wrapped(*args, **kwargs)
-        connection = self._of.get(instance)
-        return messages if connection is None else _heard(messages, connection)
+        return self._heard(messages, instance) if instance in self._of else messages
 
-
-async def _heard(messages: AsyncGenerator[Any], connection: Connection) -> AsyncGenerator[Any]:
-    try:
-        async for message in messages:
-            connection.received(message)
-            yield message
-    except BaseException as error:
-        connection.broke(error)
-        raise
-    finally:
-        await messages.aclose()
+    async def _heard(self, messages: AsyncGenerator[Any], instance: Any) -> AsyncGenerator[Any]:
+        try:
+            async for message in messages:
+                if (connection := self._of.get(instance)) is not None:
+                    connection.received(message)
+                yield message
+        except BaseException as error:
+            if (connection := self._of.get(instance)) is not None:
+                connection.broke(error)
+            raise
+        finally:
+            await messages.aclose()

@@ -127,6 +127,7 @@ class Reading(NamedTuple):
     (``inconsistent_usage``; ``invalid_usage``, ``incomplete_usage``, ``pending`` ...).
     ``shares`` says what each of several models did of ``usage``, which is their sum: each is priced at its own.
     ``summed`` says that ``usage`` is of several requests, so that its size chooses no context tier.
+    ``opinion`` is what the client believes that it cost, in pico-USD: compared, never adopted.
     ``finish_reasons`` and ``response_status`` are the provider's own words.
     """
 
@@ -142,3 +143,4 @@ class Reading(NamedTuple):
     response_status: str | None = None
     shares: tuple[OtherCharge, ...] = ()
     summed: bool = False
+    opinion: int | None = None

@@ -303,7 +303,9 @@ def main(neighbour: str, order: str, telemetry: str = "exporting") -> None:
                 "request": request.get_span_context().span_id,
                 "baggage": [seen.headers.get("baggage", "") for seen in provider.ledger.requests],
             }
-    result["failures"] = tk.status()["failures"]
+    said = tk.status()
+    result["failures"] = said["failures"]
+    result["figures"] = said.get("libraries", {}).get("claude_agent_sdk", {}).get("its_own_figures")
     json.dump(result, sys.stdout)
     sys.stdout.flush()
     os._exit(0)

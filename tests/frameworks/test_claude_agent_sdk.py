@@ -43,7 +43,7 @@ def run(neighbour: str, order: str, home: str, telemetry: str = "exporting") -> 
 
 def _forms(row: Row, order: str, home: str, telemetry: str = "exporting") -> list[tuple[str, Any]]:
     result = run(row.neighbour, order, home, telemetry)
-    return [(form, seen) for form, seen in result.items() if form != "failures"]
+    return [(form, seen) for form, seen in result.items() if form not in ("failures", "figures")]
 
 
 @pytest.mark.parametrize(("row", "order"), CELLS)
@@ -159,6 +159,12 @@ def test_a_silent_program_is_charged_where_and_for_whom_it_was_asked(row: Row, o
         assert {(span["cost"], span["status"]) for span in boxes} <= {(None, "not_applicable")}, form
         assert not seen["content"], form
         assert not any("tokenomics" in header for header in seen["baggage"]), form
+
+
+def test_what_the_program_believes_that_it_cost_is_compared(home: str) -> None:
+    figures = run("alone", "ours first", home, "silent")["figures"]
+    assert list(figures) == ["agree"]
+    assert figures["agree"] > 15
 
 
 def test_each_model_of_a_query_has_a_span(home: str) -> None:

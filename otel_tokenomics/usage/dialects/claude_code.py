@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, cast
 
 from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import anthropic
-from otel_tokenomics.usage.dialects.counts import believed, count, field, word
+from otel_tokenomics.usage.dialects.counts import believed, count, field, money, word
 
 #: The words of a session's count, and Anthropic's for the same.
 _WORDS: Final = (
@@ -25,12 +25,13 @@ _WORDS: Final = (
 )
 _WRITTEN: Final = "cache_creation_input_tokens"
 _SEARCHES: Final = "webSearchRequests"
+_COST: Final = "costUSD"
 _COUNTED: Final = (*(name for name, _ in _WORDS), _SEARCHES)
 #: Facts of a query.
 _FACTS: Final = ("service_tier", "speed", "inference_geo")
 #: How the line of a transcript begins that says what the session had used when its program ended.
 _STATE: Final = b'{"type":"cost-state"'
-#: By model, each count so far.
+#: By model, each count so far, and what the program believes that it cost (pico-USD).
 Tally = Mapping[str, Mapping[str, int]]
 
 
@@ -39,7 +40,10 @@ def tally(raw: object) -> Tally | None:
     if not isinstance(raw, Mapping):
         return None
     used = cast("Mapping[str, object]", raw)
-    return {model: {name: believed(count(used[model], name)) for name in _COUNTED} for model in used}
+    return {
+        model: {name: believed(count(one, name)) for name in _COUNTED} | {_COST: money(one, _COST) or 0}
+        for model, one in used.items()
+    }
 
 
 class Used(NamedTuple):
@@ -48,6 +52,7 @@ class Used(NamedTuple):
     model: str | None
     usage: Mapping[str, object]
     bound: bool = False
+    opinion: int | None = None
 
 
 class SessionCount:
@@ -78,7 +83,10 @@ class SessionCount:
             return [Used(main, _usage({name: believed(count(query, theirs)) for name, theirs in _WORDS}, query), True)]
         # The answer that an interrupted query was at is counted as far as it came, and billed as far as it was made.
         cut = word(result, "subtype") == "error_during_execution"
-        found = [Used(model, _usage(counts, query if model == main else None), cut) for model, counts in new.items()]
+        found = [
+            Used(model, _usage(counts, query if model == main else None), cut, believed(counts[_COST]) or None)
+            for model, counts in new.items()
+        ]
         return sorted(found, key=lambda used: used.model != main) or (
             [Used(main, _usage({}, None), cut)] if cut else []
         )
@@ -93,7 +101,7 @@ def read(used: object) -> Reading | None:
     """Return the reading of what one model used: a sum of requests. The lifetime of cache writes may be unknown."""
     if not isinstance(used, Used):
         return None
-    reading = anthropic.read_messages(used.usage)._replace(response_model=used.model, summed=True)
+    reading = anthropic.read_messages(used.usage)._replace(response_model=used.model, summed=True, opinion=used.opinion)
     if used.bound and not (reading.usage and any(reading.usage.counts.values())):
         return Reading(response_model=used.model)
     assumed = used.usage[_WRITTEN] and "cache_creation" not in used.usage
@@ -112,12 +120,14 @@ def last_state(transcript: bytes) -> Tally | None:
 def _growth(total: Tally, before: Tally) -> Tally | None:
     """Return what is new of each model that has anything new; None where a count fell."""
     new = {
-        model: {name: total.get(model, {}).get(name, 0) - before.get(model, {}).get(name, 0) for name in _COUNTED}
+        model: {
+            name: total.get(model, {}).get(name, 0) - before.get(model, {}).get(name, 0) for name in (*_COUNTED, _COST)
+        }
         for model in {**total, **before}
     }
-    if any(number < 0 for counts in new.values() for number in counts.values()):
+    if any(counts[name] < 0 for counts in new.values() for name in _COUNTED):
         return None
-    return {model: counts for model, counts in new.items() if any(counts.values())}
+    return {model: counts for model, counts in new.items() if any(counts[name] for name in _COUNTED)}
 
 
 def _holds(new: Tally, query: object, *, no_more: bool = False) -> bool:

@@ -93,6 +93,16 @@ def test_an_interrupted_query_is_a_lower_bound() -> None:
     assert readings(session.new(result({MAIN: counts(150, 11)}, query(0, 0), **cut), MAIN)) == [(MAIN, None, None, ())]
 
 
+def test_what_the_program_believes_that_it_cost_grows_too() -> None:
+    session = SessionCount(resumed=False)
+    costs = [
+        [read(used).opinion for used in session.new(result({MAIN: {**counts(given, 1), "costUSD": cost}}), MAIN)]  # type: ignore[union-attr]
+        for given, cost in ((100, 0.010414), (130, 0.021088000000000003), (150, None))
+    ]
+    # In pico-USD; where none is stated, none is known.
+    assert costs == [[10_414_000_000], [10_674_000_000], [None]]
+
+
 def test_a_query_without_a_call_used_nothing() -> None:
     assert readings([nothing(MAIN)]) == [(MAIN, {"input": 0, "output": 0}, None, ())]
 
