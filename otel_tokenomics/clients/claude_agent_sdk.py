@@ -1,8 +1,8 @@
 """The ``claude_agent_sdk`` library: it starts a program, Claude Code, that makes the model calls out of our sight.
 
 When a query is over, the program says what its session has used so far, by model: what is new since the query before
-is charged. A query whose end is not awaited is ``unpriced``. Where the program exports spans or logs of its own, those
-tell of each call and are priced instead: nothing is charged here.
+is charged. A query whose end is not awaited is ``unpriced``. Where the program exports spans of its own, those tell
+of each call and are priced instead: nothing is charged here.
 See https://code.claude.com/docs/en/agent-sdk/cost-tracking and https://code.claude.com/docs/en/monitoring-usage.
 """
 
@@ -26,7 +26,7 @@ _CLOUDS: Final = (
     ("CLAUDE_CODE_USE_FOUNDRY", "azure.ai.inference", "ANTHROPIC_FOUNDRY_BASE_URL"),
 )
 _HOME: Final = ("anthropic", "ANTHROPIC_BASE_URL")
-#: What makes it export spans too.
+#: What makes it export spans, each of the two.
 _SPANS: Final = ("CLAUDE_CODE_ENHANCED_TELEMETRY_BETA", "ENABLE_ENHANCED_TELEMETRY_BETA")
 #: The end of a transcript that is searched for where its session stood, in bytes.
 _TAIL: Final = 2**20
@@ -91,10 +91,10 @@ def _on(value: str | None) -> bool:
 
 
 def _exports(environment: Mapping[str, str]) -> bool:
-    """Return whether the program exports a span or a log event of each call."""
-    events, spans = ("otlp" in environment.get(f"OTEL_{kind}_EXPORTER", "") for kind in ("LOGS", "TRACES"))
-    spans = spans and any(_on(environment.get(name)) for name in _SPANS)
-    return _on(environment.get("CLAUDE_CODE_ENABLE_TELEMETRY")) and (events or spans)
+    """Return whether the program exports a span of each call; its log events and metrics nobody of us prices."""
+    spans = "otlp" in environment.get("OTEL_TRACES_EXPORTER", "")
+    switched = any(_on(environment.get(name)) for name in _SPANS)
+    return spans and switched and _on(environment.get("CLAUDE_CODE_ENABLE_TELEMETRY"))
 
 
 def dialogue(transport: Any, _args: Args, _kwargs: Kwargs) -> Session | None:

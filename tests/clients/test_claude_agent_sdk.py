@@ -35,9 +35,9 @@ def session(env: dict[str, str], **options: Any) -> Any:
         ({**ON, "OTEL_METRICS_EXPORTER": "otlp"}, True),  # sums, of no call
         ({**ON, "OTEL_TRACES_EXPORTER": "otlp"}, True),  # none without the beta
         ({**ON, **BETA, "OTEL_TRACES_EXPORTER": "console"}, True),
-        ({"OTEL_LOGS_EXPORTER": "otlp"}, True),
-        ({"CLAUDE_CODE_ENABLE_TELEMETRY": "0", "OTEL_LOGS_EXPORTER": "otlp"}, True),
-        ({**ON, "OTEL_LOGS_EXPORTER": "otlp"}, False),
+        ({**ON, **BETA, "OTEL_LOGS_EXPORTER": "otlp"}, True),  # its events are priced by nobody of us
+        ({"CLAUDE_CODE_ENABLE_TELEMETRY": "0", **BETA, "OTEL_TRACES_EXPORTER": "otlp"}, True),
+        ({**ON, "ENABLE_ENHANCED_TELEMETRY_BETA": "1", "OTEL_TRACES_EXPORTER": "otlp"}, False),
         ({**ON, **BETA, "OTEL_TRACES_EXPORTER": "console,otlp"}, False),
     ],
 )
@@ -78,7 +78,7 @@ def _used(given: int) -> dict[str, Any]:
     return {"claude-sonnet-5-5": {"inputTokens": given, "outputTokens": 1}}
 
 
-def _told(dialogue: Any, given: int, **query: int) -> list[tuple[str, Any]]:
+def _told(dialogue: Any, given: int, **query: int) -> list[tuple[int, Any]]:
     list(dialogue.received({"type": "system", "subtype": "init", "session_id": "abc", "model": "claude-sonnet-5-5"}))
     steps = dialogue.received({"type": "result", "session_id": "abc", "modelUsage": _used(given), "usage": query})
     readings = [ADAPTER.usage(step.operation, step.item, "anthropic") for step in steps if step.what == "over"]
