@@ -452,6 +452,12 @@ class TokenomicsLiteLLMInstrumentor(_Door):
     library = "litellm"
 
 
+class TokenomicsClaudeAgentSDKInstrumentor(_Door):
+    """The door of one client, so that it can be disabled by name."""
+
+    library = "claude_agent_sdk"
+
+
 #: litellm fetches a price map at its import, if it is not told to use the one that it brings.
 _NO_DOWNLOAD: Final = "LITELLM_LOCAL_MODEL_COST_MAP"
 

@@ -22,14 +22,15 @@ from otel_tokenomics.usage import NO_FACTS, Facts, Reading
 #: the generator that iterates a response; ``parse`` turns a body that was unread into an object; ``read`` and
 #: ``aread`` give the caller a piece of one, or all of it; ``close`` (sync or async) gives a response up; ``under_way``
 #: is where a library that reports its calls begins one, or its stream.
-#: Of connections that carry many responses: ``enter`` and ``aenter`` open one and return it, ``acontext`` returns an
-#: asynchronous context manager around one; ``send`` and ``asend`` send a message on it, ``receive`` and ``areceive``
-#: return the next that came (``told`` is handed each of them, on its way to the caller), ``leave`` (sync or async)
-#: closes it; ``queue`` puts a message aside until it is open.
+#: Of connections that carry many responses: ``enter`` and ``aenter`` open one and return it (nothing: they are methods
+#: of it), ``acontext`` returns an asynchronous context manager around one; ``send`` and ``asend`` send a message on it,
+#: ``receive`` and ``areceive`` return the next that came (``told`` is handed each of them, on its way to the caller),
+#: ``amessages`` an asynchronous generator of all, ``leave`` (sync or async) closes it; ``queue`` puts a message aside
+#: until it is open.
 Kind = Literal[
     "call", "acall", "gen", "agen", "alater", "opening", "aopening", "process", "aprocess", "stream", "astream",
     "parse", "read", "aread", "close", "under_way",
-    "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "told", "leave", "queue",
+    "enter", "aenter", "acontext", "send", "asend", "receive", "areceive", "told", "amessages", "leave", "queue",
 ]  # fmt: skip
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
@@ -120,7 +121,7 @@ class Step(NamedTuple):
     ``asked``: a response is asked for. ``begun``: one has begun, asked for or not. ``says``: its reader has something
     to note. ``done``: it is complete, but its usage may still come. ``over``: nothing more comes of it. ``refused``:
     one that was asked for will not come; ``failed``: the same, or it broke off. ``apart``: a charge that is of no
-    response, as a whole.
+    response, as a whole; it belongs where the response of its key was asked for.
     """
 
     what: Literal["asked", "begun", "says", "done", "over", "refused", "failed", "apart"]

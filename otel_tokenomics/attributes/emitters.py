@@ -17,7 +17,8 @@ class Emitter(NamedTuple):
 
     ``anthropic`` and ``bedrock`` are the two makers whose own APIs report input without the cache. ``since`` is the
     first major and minor version for which the row is known to hold; older ones are undecided. ``spelling`` is the one
-    key of the input for which it holds, where an emitter writes another key that counts otherwise.
+    key of the input for which it holds, where an emitter writes another key that counts otherwise. ``maker`` is who a
+    coding agent calls where it says nothing else, and how the names of its models begin.
     """
 
     prefix: str
@@ -27,6 +28,13 @@ class Emitter(NamedTuple):
     reasoning_outside: bool = False
     since: tuple[int, int] = (0, 0)
     spelling: str | None = None
+    maker: tuple[str, str] | None = None
+
+    def implied(self, model: str) -> str | None:
+        """Return who is called for a model where neither provider nor address is named; a cloud's id tells more."""
+        if self.maker is None or "@" in model or not model.startswith(self.maker[1]):
+            return None
+        return self.maker[0]
 
     def counts(self, maker: str | None) -> str | None:
         """Return ``inclusive``, ``exclusive``, or None where it is not known."""
@@ -57,14 +65,14 @@ EMITTERS: Final = (
     Emitter("opencode", _IN, _IN, _IN),
     Emitter("langfuse-sdk", _IN, _IN, _IN),
     Emitter("github.copilot", _IN, _IN, _IN),
-    Emitter("codex", _IN),
+    Emitter("codex", _IN, maker=("openai", "gpt-")),
     Emitter("mistralai_sdk_tracer", _IN),
     # Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic. Its own key leaves the cache
     # out; 2.1.332 also writes the standard one, which holds it.
-    Emitter("com.anthropic.claude_code", _OUT, _OUT, _OUT, spelling="input_tokens"),
+    Emitter("com.anthropic.claude_code", _OUT, _OUT, _OUT, spelling="input_tokens", maker=("anthropic", "claude-")),
     Emitter("com.anthropic.sdk.python", _IN, _IN, _IN),
-    Emitter("gemini_cli", _IN, reasoning_outside=True),
-    Emitter("gemini-cli", _IN, reasoning_outside=True),
+    Emitter("gemini_cli", _IN, reasoning_outside=True, maker=("gcp.gemini", "gemini-")),
+    Emitter("gemini-cli", _IN, reasoning_outside=True, maker=("gcp.gemini", "gemini-")),
 )
 
 

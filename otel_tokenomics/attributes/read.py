@@ -352,6 +352,11 @@ def _call(
     usage = Usage(units, "estimated" if tally.estimated else "provider") if units else None
     tokens = (tally.input or 0, tally.output or 0)
     model = _text(values, "response_model")[:_MAX_NAME] or None
+    emitter = emitter_of(view.scope, view.scope_version)
+    if emitter is not None and not provider and host is None:
+        implied = emitter.implied(model or found.request_model or "")
+        if implied is not None:
+            found, flags = found._replace(provider=implied), (*flags, "assumed_provider")
     found = found._replace(reading=Reading(usage, facts, model, flags=flags, reason=reason), tokens=tokens)
     return _with_stated(found, view, values)
 

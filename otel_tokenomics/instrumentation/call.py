@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -43,8 +44,8 @@ class Call:
     __slots__: Final = (
         "__weakref__", "_adapter", "_before", "_body", "_done", "_ended", "_estimator", "_first", "_lock", "_output",
         "_pending", "_reader", "_recorder", "_start", "_start_ns", "_started", "_text", "attached", "choice", "chunks",
-        "client", "fetched", "hide", "native", "operation", "own", "parent", "payload", "request", "retries", "span",
-        "tags",
+        "client", "fetched", "hide", "native", "operation", "opinions", "own", "parent", "payload", "request",
+        "retries", "span", "tags",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +75,8 @@ class Call:
         self.span: Span | None = None
         #: Where the call was made, for a further span; empty after the request where the span is ours.
         self.parent: Context | None = None
+        #: How the figures of a library that states its own compare with ours.
+        self.opinions: Counter[str] | None = None
         #: The background call whose bill a fetch may bring.
         self.fetched: Background | None = None
         #: Client of the request under way, and what it is known by; empty before and after.
@@ -306,6 +309,7 @@ class Call:
             error_type, ambiguous, self._started or self.chunks > 0, first, self.chunks, self.retries,
             self._estimate(reading, how) if self._estimator is not None else None,
             None if done is None else self._start_ns + round(done * 1_000_000_000),
+            reading.opinion if reading is not None else None,
         )  # fmt: skip
         # A response may come where logfire suppresses others, and its processors drop a span that ends there.
         token = attach(audible(get_current()))
@@ -315,6 +319,8 @@ class Call:
             )
         finally:
             detach(token)
+        if self.opinions is not None:
+            compare(self.opinions, outcome.opinion, cost.total)
         if CHARGED.watchers:
             CHARGED.note(Charge.of(self.request, reading, self._start_ns)._replace(total=cost.total))
 
@@ -369,6 +375,13 @@ def estimate_of(
     if operation.name != "embeddings":
         counts["output"] = estimator(request.model, output)
     return Usage(counts, "estimated")
+
+
+def compare(opinions: Counter[str], opinion: int | None, total: int | None) -> None:
+    """Count how a second opinion compares (``agree``, ``differ``, ``zero``): it changes nothing."""
+    if opinion is not None and total is not None:
+        close = abs(opinion - total) * 100 <= total
+        opinions["agree" if close else "differ" if opinion else "zero"] += 1
 
 
 def may_begin(metered: object, client: object, payload: object) -> bool:

@@ -35,11 +35,12 @@ Begin = Callable[[Operation, Request, Context, Collection[Span | None]], Call]
 
 
 class _Question(NamedTuple):
-    """A call whose response has not begun, and what tells that it has or never will."""
+    """A call, what tells that its response has begun or never will, and where it was asked for."""
 
     lane: str | None
     name: str | None
     call: Call
+    within: Context
 
 
 class Connection:
@@ -49,7 +50,7 @@ class Connection:
         self.dialogue, self._begin, self._within = dialogue, begin, within
         self._lock = threading.RLock()
         self._asked: list[_Question] = []
-        self._open: dict[str | None, tuple[str | None, Call]] = {}
+        self._open: dict[str | None, _Question] = {}
         self._over: deque[str] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -63,7 +64,7 @@ class Connection:
             if (step.joins and self._asked) or step.operation is None or step.request is None:
                 return None
             call = self._begin(step.operation, step.request, within, self._spans())
-            self._asked.append(_Question(step.lane, step.question, call))
+            self._asked.append(_Question(step.lane, step.question, call, within))
             return call
 
     def unsent(self, call: Call, error: BaseException) -> None:
@@ -86,7 +87,9 @@ class Connection:
             self._fail(step)
         elif step.what == "apart":
             if step.operation is not None and step.request is not None:
-                self._begin(step.operation, step.request, self._within, self._spans()).returned(step.item)
+                beside = self._open.get(step.key)
+                within = beside.within if beside is not None else self._within
+                self._begin(step.operation, step.request, within, self._spans()).returned(step.item)
         elif step.key is None or step.key not in self._over:
             call = self._call_of(step)
             if call is None:
@@ -99,26 +102,29 @@ class Connection:
                 self._open.pop(step.key, None)
                 if step.key is not None:
                     self._over.append(step.key)
-                call.end("completed")
+                if call.request.stream:
+                    call.end("completed")
+                else:
+                    call.returned(step.item)
 
     def _call_of(self, step: Step) -> Call | None:
         """Return the call of a response: at its first message the oldest question's, else a new one."""
         known = self._open.get(step.key)
         if known is not None:
-            return known[1]
+            return known.call
         if step.what == "done" or (step.what == "over" and step.item is None):
             return None  # the end of a response that was none
         question = next((question for question in self._asked if question.lane == step.lane), None)
         if question is not None:
             self._asked.remove(question)
-            call = question.call
         elif step.operation is not None and step.request is not None:
             call = self._begin(step.operation, step.request, self._within, self._spans())
+            question = _Question(step.lane, None, call, self._within)
         else:
             return None
-        call.begins()
-        self._open[step.key] = step.lane, call
-        return call
+        question.call.begins()
+        self._open[step.key] = question
+        return question.call
 
     def _fail(self, step: Step) -> None:
         """End a call whose question was refused, or whose response broke off."""
@@ -127,17 +133,17 @@ class Connection:
                 self._asked.remove(question)
                 question.call.end("error", error_type=step.error_type)
                 return
-        for key, (lane, call) in self._open.items() if step.what == "failed" else ():
-            if lane == step.lane:
+        for key, question in self._open.items() if step.what == "failed" else ():
+            if question.lane == step.lane:
                 del self._open[key]
-                call.end("error", error_type=step.error_type)
+                question.call.end("error", error_type=step.error_type)
                 return
 
     def _spans(self) -> list[Span | None]:
         return [call.span for call in self._calls() if not call.own]
 
     def _calls(self) -> list[Call]:
-        return [*(question.call for question in self._asked), *(call for _, call in self._open.values())]
+        return [question.call for question in (*self._asked, *self._open.values())]
 
     def broke(self, error: BaseException) -> None:
         """End every call where an error at receiving says that the connection is over; another one ends nothing.
@@ -210,7 +216,7 @@ class Connections:
     async def aenter(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap the asynchronous twin of ``enter``."""
         opened = await wrapped(*args, **kwargs)
-        self._watch(opened, instance, args, kwargs)
+        self._watch(instance if opened is None else opened, instance, args, kwargs)
         return opened
 
     def acontext(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -361,3 +367,21 @@ class Connections:
         if connection is not None:
             connection.received(next(iter((*args, *kwargs.values())), None))
         return wrapped(*args, **kwargs)
+
+    def amessages(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap what returns an asynchronous generator of all messages that come."""
+        messages = wrapped(*args, **kwargs)
+        return self._heard(messages, instance) if instance in self._of else messages
+
+    async def _heard(self, messages: AsyncGenerator[Any], instance: Any) -> AsyncGenerator[Any]:
+        try:
+            async for message in messages:
+                if (connection := self._of.get(instance)) is not None:
+                    connection.received(message)
+                yield message
+        except BaseException as error:
+            if (connection := self._of.get(instance)) is not None:
+                connection.broke(error)
+            raise
+        finally:
+            await messages.aclose()

@@ -117,6 +117,8 @@ class Engine:
             verdict = self._verdicts.get((adapter.library, CALLBACK), "not imported")
             facts["targets"][f"{adapter.library}.{CALLBACK}"] = verdict
             facts["its_own_figures"] = dict(reports.opinions)
+        elif opinions := next((seam.opinions for seam in self._seams.values() if seam.adapter is adapter), None):
+            facts["its_own_figures"] = dict(opinions)
         return facts
 
     def import_clients(self, progress: Callable[[str], None]) -> dict[str, str]:

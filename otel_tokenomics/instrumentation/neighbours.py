@@ -34,6 +34,9 @@ _OF_ONE: Final[dict[str, dict[str, str]]] = {
         "openinference-instrumentation-bedrock": EITHER,
         "opentelemetry-instrumentation-bedrock": EITHER,
     },
+    "claude_agent_sdk": {
+        "openinference-instrumentation-claude-agent-sdk": BESIDE,
+    },
     "cohere": {
         "openinference-instrumentation-cohere": BESIDE,
         "opentelemetry-instrumentation-cohere": EITHER,

@@ -13,7 +13,7 @@ from opentelemetry.context import Context
 
 from otel_tokenomics.client_api import Adapter, Ended, Operation, Request, UnderWay
 from otel_tokenomics.config import Settings
-from otel_tokenomics.instrumentation.call import Estimator, estimate_of
+from otel_tokenomics.instrumentation.call import Estimator, compare, estimate_of
 from otel_tokenomics.instrumentation.charged import CHARGED, Charge
 from otel_tokenomics.instrumentation.pending import Bounded
 from otel_tokenomics.instrumentation.reaper import REAPER
@@ -111,7 +111,7 @@ class Reports:
         reported = Charge.of(request, reading, round(ended.started_s * _NS) - _NS // 1000)
         charge = CHARGED.take(reported)
         if charge is not None:
-            self._compare(opinion, charge.total)
+            compare(self.opinions, opinion, charge.total)
         elif not (unreported(ended.error) and CHARGED.expects(reported)):
             self._charge(within, operation, request, ended, reading, opinion)
 
@@ -143,13 +143,7 @@ class Reports:
         )  # fmt: skip
         tags = current_tags(within)
         cost = self._recorder.settle(span, operation, request, choice, outcome, own=own, tags=tags)
-        self._compare(opinion, cost.total)
-
-    def _compare(self, opinion: int | None, total: int | None) -> None:
-        """Count how a second opinion compares: it changes nothing."""
-        if opinion is not None and total is not None:
-            close = abs(opinion - total) * 100 <= total
-            self.opinions["agree" if close else "differ" if opinion else "zero"] += 1
+        compare(self.opinions, opinion, cost.total)
 
 
 class Left:

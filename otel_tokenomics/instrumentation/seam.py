@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hmac
 import weakref
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, cast
@@ -59,6 +60,8 @@ class Seam:
         self._refusing: Bounded[tuple[str | None, int | None], bool] = Bounded(_HOSTS_REMEMBERED)
         self._silenced: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
         self._salt = settings.credential_salt.encode() if settings.credential_salt else None
+        #: How the figures that are stated on a connection compare with ours: ``agree``, ``differ``, ``zero``.
+        self.opinions: Counter[str] = Counter()
         self._connections = Connections(adapter, self._begins_on, settings.strip_baggage)
 
     def stop(self) -> None:
@@ -263,6 +266,7 @@ class Seam:
             request = request._replace(credential_hash=secret)
             choice = self._recorder.provider(request)
             call = Call(self.adapter, self._recorder, self._pending, operation, request, choice, within)
+            call.opinions = self.opinions
             place = place_of(within)
             # A span of somebody else's may last as long as the connection: it holds one charge.
             self._put(call, OWN if place.span is not None and place.span in taken else place, within)

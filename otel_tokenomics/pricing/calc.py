@@ -67,6 +67,7 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
     unknown_host: str = "assume",
     reason: str | None = None,
     flags: tuple[str, ...] = (),
+    summed: bool = False,
 ) -> Cost:
     """Return the cost of one request. Never raises on any count, name or fact.
 
@@ -85,11 +86,14 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
             ``billing_unknown``, ``no_usage`` and ``invalid_usage`` make it unpriced, and so does ``missing_rate``
             where all that was used is of a unit that the book does not know.
         flags: the reader's flags, kept.
+        summed: the counts are those of several requests: what is larger than the first context tier is priced below
+            it, as a lower bound, for nobody knows how large each was.
     """
     if stated_cost is not None:
         ours = price(
             book, provider, model, usage, facts, at_ms,
             request_model=request_model, host=host, unknown_host=unknown_host, reason=reason, flags=flags,
+            summed=summed,
         )  # fmt: skip
         return with_stated(ours, stated_cost)
     match = resolve(book, provider, model, request_model, host, unknown_host)
@@ -122,6 +126,8 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
             # All counts together bound the input from above: most requests end here.
             if row.tiers and sum(counts.values()) > row.tiers[0].gt:
                 table = table_of(row, counts)
+                if summed and table is not row.table:
+                    table, reason = row.table, reason or "incomplete_usage"
             return _from_table(book, match, found, row, table, counts, facts, at_ms, reason, flags)
     return _unpriced(book, match, facts, flags, "no_row_for_date")
 
@@ -147,7 +153,7 @@ def price_reading(
     else:
         cost = price(
             book, provider, reading.response_model, reading.usage, known, at_ms, request_model=request_model,
-            host=host, unknown_host=unknown_host, reason=reading.reason, flags=reading.flags,
+            host=host, unknown_host=unknown_host, reason=reading.reason, flags=reading.flags, summed=reading.summed,
         )  # fmt: skip
     for other in reading.others:
         extra = price(book, provider, other.model, other.usage, known, at_ms, host=host, unknown_host=unknown_host)

@@ -126,6 +126,8 @@ class Reading(NamedTuple):
     stated, in pico-USD. ``flags`` and ``reason`` are words of the price vocabulary
     (``inconsistent_usage``; ``invalid_usage``, ``incomplete_usage``, ``pending`` ...).
     ``shares`` says what each of several models did of ``usage``, which is their sum: each is priced at its own.
+    ``summed`` says that ``usage`` is of several requests, so that its size chooses no context tier.
+    ``opinion`` is what the client believes that it cost, in pico-USD: compared, never adopted.
     ``finish_reasons`` and ``response_status`` are the provider's own words.
     """
 
@@ -140,3 +142,5 @@ class Reading(NamedTuple):
     finish_reasons: tuple[str, ...] = ()
     response_status: str | None = None
     shares: tuple[OtherCharge, ...] = ()
+    summed: bool = False
+    opinion: int | None = None

@@ -1,12 +1,14 @@
 """One program: claude-agent-sdk over the local server, ours, and perhaps a neighbour. Prints what each form left.
 
-The SDK starts a program that makes the model calls; what that program exports over OTLP comes to a receiver here and
-is priced as it leaves, together with the spans of this process. See test_claude_agent_sdk.py.
+The SDK starts a program that makes the model calls. With ``exporting``, what that program exports over OTLP comes to a
+receiver here and is priced as it leaves, together with the spans of this process; with ``silent`` it exports nothing.
+See test_claude_agent_sdk.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -39,12 +41,16 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 import otel_tokenomics as tk
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
+from otel_tokenomics.instrumentation.reaper import REAPER
 
 #: Input without the cache, what was read from it and written to it: the program writes the sum and the parts.
 CACHED = {
     "input_tokens": 100, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 0, "output_tokens": 50,
     "service_tier": "standard",
 }  # fmt: skip
+
+
+REFUSAL = json.dumps({"type": "error", "error": {"type": "authentication_error", "message": "no"}})
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -105,15 +111,21 @@ def forms(provider: LocalProvider, environment: Mapping[str, str]) -> dict[str, 
 
     def options(**more: Any) -> Any:
         return sdk.ClaudeAgentOptions(
-            model=CLAUDE, env=dict(environment), mcp_servers={"w": server}, setting_sources=[],
-            allowed_tools=["mcp__w__get_weather"], max_turns=5, **more,
+            model=CLAUDE, mcp_servers={"w": server}, setting_sources=[], allowed_tools=["mcp__w__get_weather"],
+            **{"env": dict(environment), "max_turns": 5, **more},
         )  # fmt: skip
 
     def tool() -> None:
         provider.expect(Scenario(tool=("mcp__w__get_weather", TOOL[1])))
 
     async def alone(**more: Any) -> list[Any]:
-        return [message async for message in sdk.query(prompt=PROMPT, options=options(**more))]
+        seen: list[Any] = []
+        try:
+            async for message in sdk.query(prompt=PROMPT, options=options(**more)):
+                seen.append(message)  # noqa: PERF401  # what came before an error counts
+        except Exception as error:  # is part of the answer
+            seen.append(type(error).__name__)
+        return seen
 
     async def tools() -> list[Any]:
         tool()
@@ -127,11 +139,11 @@ def forms(provider: LocalProvider, environment: Mapping[str, str]) -> dict[str, 
         provider.expect(Scenario(usage=CACHED))
         return await alone()
 
-    async def session() -> list[Any]:
+    async def session(*, with_tool: bool = True) -> list[Any]:
         seen: list[Any] = []
         async with sdk.ClaudeSDKClient(options()) as client:
             for first in (True, False):
-                if first:
+                if first and with_tool:
                     tool()
                 await client.query(PROMPT)
                 seen += [message async for message in client.receive_response()]
@@ -147,14 +159,59 @@ def forms(provider: LocalProvider, environment: Mapping[str, str]) -> dict[str, 
             asked = False
             async for message in client.receive_response():
                 seen.append(message)
-                if not asked and isinstance(message, sdk.StreamEvent):
+                if not asked and type(message).__name__ == "StreamEvent":
                     asked = message.event["type"] == "content_block_delta"
                     if asked:
                         await client.interrupt()
         return seen
 
-    return {"plain": alone, "tools": tools, "partial": partial, "cached": cached, "session": session,
+    async def resumed() -> list[Any]:
+        """A session that goes on in other programs; each counts from where the one before had stood, or from zero."""
+        seen = await alone()
+        for more in ({}, {}, {"fork_session": True}):
+            seen += await alone(resume=seen[-1].session_id, **more)
+        return seen + await alone(continue_conversation=True)
+
+    async def subagent() -> list[Any]:
+        asked = {"description": "d", "prompt": PROMPT, "subagent_type": "helper", "run_in_background": False}
+        provider.expect(Scenario(tool=("Agent", asked)))
+        agents = {"helper": sdk.AgentDefinition(description="helps", prompt="Help.", model="haiku")}
+        return await alone(agents=agents)
+
+    async def out_of_turns() -> list[Any]:
+        tool()
+        return await alone(max_turns=1)
+
+    async def refused() -> list[Any]:
+        provider.expect(Scenario(raw=(401, "application/json", REFUSAL)))
+        return await alone(env={**environment, "CLAUDE_CODE_MAX_RETRIES": "0"})
+
+    async def together() -> list[Any]:
+        async def one(team: str) -> list[Any]:
+            with tk.tags(team=team):
+                return await session(with_tool=False)
+
+        return [message for seen in await asyncio.gather(one("red"), one("blue")) for message in seen]
+
+    async def cleared() -> list[Any]:
+        seen: list[Any] = []
+        async with sdk.ClaudeSDKClient(options()) as client:
+            for words in (PROMPT, "/clear", PROMPT, "/compact", PROMPT):
+                await client.query(words)
+                seen += [message async for message in client.receive_response()]
+        return seen
+
+    async def abandoned() -> list[Any]:
+        messages = sdk.query(prompt=PROMPT, options=options())
+        seen = [await anext(messages), await anext(messages)]
+        await messages.aclose()
+        return seen
+
+    both = {"plain": alone, "tools": tools, "partial": partial, "cached": cached, "session": session,
             "interrupted": interrupted}  # fmt: skip
+    alone_counts = {"resumed": resumed, "subagent": subagent, "out_of_turns": out_of_turns, "refused": refused,
+                    "together": together, "cleared": cleared, "abandoned": abandoned}  # fmt: skip
+    return both if "OTEL_TRACES_EXPORTER" in environment else both | alone_counts
 
 
 def results_of(messages: list[Any]) -> list[dict[str, Any]]:
@@ -163,8 +220,12 @@ def results_of(messages: list[Any]) -> list[dict[str, Any]]:
     return [
         {
             "query": result.usage["input_tokens"] + result.usage["output_tokens"],
-            "session": sum(used["inputTokens"] + used["outputTokens"] for used in result.model_usage.values()),
+            "session": sum(
+                used["inputTokens"] + used["outputTokens"]
+                for used in (getattr(result, "model_usage", None) or {}).values()
+            ),
             "cost": result.total_cost_usd,
+            "subtype": result.subtype,
         }
         for result in found
     ]
@@ -181,7 +242,7 @@ def _neighbour(name: str, tracers: TracerProvider) -> None:
         logfire.instrument_claude_agent_sdk()
 
 
-def main(neighbour: str, order: str) -> None:
+def main(neighbour: str, order: str, telemetry: str = "exporting") -> None:
     exporter, reader, tracers = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
     if neighbour == "logfire":
         import logfire
@@ -200,6 +261,8 @@ def main(neighbour: str, order: str) -> None:
         environment = {
             "ANTHROPIC_BASE_URL": provider.base_url_anthropic, "ANTHROPIC_API_KEY": "k",
             "DISABLE_TELEMETRY": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",  # nothing goes home
+        }  # fmt: skip
+        environment |= {} if telemetry == "silent" else {
             "CLAUDE_CODE_ENABLE_TELEMETRY": "1", "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1",
             "OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_port}",
@@ -218,25 +281,31 @@ def main(neighbour: str, order: str) -> None:
             provider.ledger.billed.clear()
             provider.ledger.requests.clear()
             token = context.attach(baggage.set_baggage("tokenomics.tag.team", "search"))
-            with tracer.start_as_current_span("request"), tk.tags(team=name):
+            with tracer.start_as_current_span("request") as request, tk.tags(team=name):
                 messages = asyncio.run(form())
             context.detach(token)
+            gc.collect()
+            REAPER.drain()
             spans = [*exporter.get_finished_spans(), *arrived]
             cut = ("interrupted",) if name == "interrupted" else ()
             billed = provider.ledger.billed[: len(provider.ledger.billed) - len(cut)]
             result[name] = {
                 "billed": [billed_tokens(line.usage) for line in billed],
-                "bill": bill_of(billed) if name != "cached" else None,
+                "bill": bill_of(billed) if name != "cached" and telemetry != "silent" else None,
                 "cut": len(cut),
                 # How many pieces a stream came in is the network's.
                 "answer": [kind for kind, *_ in answer_of(messages) if kind != "StreamEvent"],
                 "results": results_of(messages),
+                "ledger": [[line.model, line.usage] for line in provider.ledger.billed],
                 "spans": [describe(span) for span in exporter.get_finished_spans()],
                 "at_export": [describe(span) for span in priced_at_export(spans)],
                 "content": PROMPT in "".join(part for span in spans for part in ours_of(span)),
+                "request": request.get_span_context().span_id,
                 "baggage": [seen.headers.get("baggage", "") for seen in provider.ledger.requests],
             }
-    result["failures"] = tk.status()["failures"]
+    said = tk.status()
+    result["failures"] = said["failures"]
+    result["figures"] = said.get("libraries", {}).get("claude_agent_sdk", {}).get("its_own_figures")
     json.dump(result, sys.stdout)
     sys.stdout.flush()
     os._exit(0)

@@ -1,6 +1,7 @@
-"""claude-agent-sdk: its program runs against the local server, and what it exports says what was billed, once.
+"""claude-agent-sdk: its program runs against the local server, and the spans say what was billed, once.
 
-The SDK itself sees no model call, only the totals of a query and of its session, so nothing of it is instrumented.
+Where the program exports spans, those bear the cost. Where it is silent, as it is by default, the SDK sees no model
+call, only the totals of a query and of its session: what is new of these is charged.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ pytestmark = pytest.mark.skipif(
 
 
 @functools.cache
-def run(neighbour: str, order: str, home: str) -> dict[str, Any]:
+def run(neighbour: str, order: str, home: str, telemetry: str = "exporting") -> dict[str, Any]:
     """Run one cell in a process of its own, with nothing of the developer's own settings for the program."""
     here = Path(__file__).parent
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("CLAUDE", "ANTHROPIC", "TRACE"))}
     environment = {
         **kept, "PYTHONPATH": str(here.parents[1]), "HOME": home, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
-    return said_by(here / "claude.py", (neighbour, order), environment, home)
+    return said_by(here / "claude.py", (neighbour, order, telemetry), environment, home)
 
 
-def _forms(row: Row, order: str, home: str) -> list[tuple[str, Any]]:
-    result = run(row.neighbour, order, home)
-    return [(form, seen) for form, seen in result.items() if form != "failures"]
+def _forms(row: Row, order: str, home: str, telemetry: str = "exporting") -> list[tuple[str, Any]]:
+    result = run(row.neighbour, order, home, telemetry)
+    return [(form, seen) for form, seen in result.items() if form not in ("failures", "figures")]
 
 
 @pytest.mark.parametrize(("row", "order"), CELLS)
@@ -97,4 +98,97 @@ def test_the_caller_gets_what_he_would_without_us(row: Row, order: str, home: st
     without = run(row.neighbour, "without ours", home)
     for form, seen in _forms(row, order, home):
         if form != "interrupted":  # how much of it arrives is a race
+            assert seen["answer"] == without[form]["answer"], form
+
+
+# --- the program is silent -------------------------------------------------------------------------
+
+#: USD of a million tokens of input, output and cache read: https://platform.claude.com/docs/en/about-claude/pricing.
+PRICES = {"claude-sonnet-5-5": (2.0, 10.0, 0.1), "claude-haiku-5-5": (0.1, 0.5, 0.01)}
+
+
+def _bill(ledger: list[Any]) -> float:
+    total = 0.0
+    for model, usage in ledger:
+        given, made, cached = PRICES[model]
+        total += usage["input_tokens"] * given + usage["output_tokens"] * made
+        total += usage.get("cache_read_input_tokens", 0) * cached
+    return total / 1e6
+
+
+def _bearing(seen: Any) -> list[Any]:
+    return [span for span in seen["at_export"] if span["cost"] is not None]
+
+
+@pytest.mark.parametrize(("row", "order"), CELLS)
+def test_what_a_silent_program_used_is_the_bill(row: Row, order: str, home: str) -> None:
+    assert run(row.neighbour, order, home, "silent")["failures"] == {}
+    for form, seen in _forms(row, order, home, "silent"):
+        bearing = _bearing(seen)
+        assert {span["scope"] for span in bearing} <= {"otel_tokenomics"}, form
+        if form == "abandoned":
+            assert bearing == []
+        elif form == "interrupted":
+            assert [span["status"] for span in bearing] == ["priced", "partial"]
+            assert bearing[0]["cost"] == pytest.approx(_bill(seen["ledger"][:1]), abs=1e-12)
+            # All that it was asked, and the little of the answer that had come.
+            assert bearing[1]["cost"] == pytest.approx(_bill([_without_output(seen["ledger"][1])]), abs=1e-4)
+        else:
+            assert {span["status"] for span in bearing} == {"priced"}, form
+            assert sum(span["cost"] for span in bearing) == pytest.approx(_bill(seen["ledger"]), abs=1e-12), form
+            told = sum(span["tokens"] for span in bearing)
+            cached = sum(usage.get("cache_read_input_tokens", 0) for _, usage in seen["ledger"])
+            assert told == sum(usage["input_tokens"] + usage["output_tokens"] for _, usage in seen["ledger"]) + cached
+
+
+def _without_output(line: Any) -> Any:
+    return line[0], {**line[1], "output_tokens": 0}
+
+
+@pytest.mark.parametrize(("row", "order"), CELLS)
+def test_a_silent_program_is_charged_where_and_for_whom_it_was_asked(row: Row, order: str, home: str) -> None:
+    for form, seen in _forms(row, order, home, "silent"):
+        above = {span["id"]: span["parent"] for span in seen["at_export"]}
+        ours = [span for span in seen["at_export"] if span["scope"] == "otel_tokenomics"]
+        assert {span["team"] for span in ours} == ({"red", "blue"} if form == "together" else {form})
+        for span in ours:
+            at = span["parent"]
+            while at != seen["request"]:
+                at = above[at]
+        boxes = [span for span in seen["at_export"] if span["kind"] in CONTAINERS]
+        assert {(span["cost"], span["status"]) for span in boxes} <= {(None, "not_applicable")}, form
+        assert not seen["content"], form
+        assert not any("tokenomics" in header for header in seen["baggage"]), form
+
+
+def test_what_the_program_believes_that_it_cost_is_compared(home: str) -> None:
+    figures = run("alone", "ours first", home, "silent")["figures"]
+    assert list(figures) == ["agree"]
+    assert figures["agree"] > 15
+
+
+def test_each_model_of_a_query_has_a_span(home: str) -> None:
+    seen = run("alone", "ours first", home, "silent")["subagent"]
+    assert sorted(span["name"] for span in _bearing(seen)) == ["chat claude-haiku-5-5", "chat claude-sonnet-5-5"]
+
+
+def test_two_programs_side_by_side_are_told_apart(home: str) -> None:
+    seen = run("alone", "ours first", home, "silent")["together"]
+    costs = {team: [span["cost"] for span in _bearing(seen) if span["team"] == team] for team in ("red", "blue")}
+    assert len(costs["red"]) == 2
+    assert costs["red"] == costs["blue"]
+
+
+def test_a_query_whose_end_is_not_awaited_is_unpriced(home: str) -> None:
+    seen = run("alone", "ours first", home, "silent")["abandoned"]
+    (span,) = [span for span in seen["at_export"] if span["scope"] == "otel_tokenomics"]
+    assert (span["cost"], span["status"], span["end"]) == (None, "unpriced", "abandoned")
+    assert len(seen["ledger"]) == 1
+
+
+@pytest.mark.parametrize(("row", "order"), CELLS)
+def test_the_caller_of_a_silent_program_gets_what_he_would_without_us(row: Row, order: str, home: str) -> None:
+    without = run(row.neighbour, "without ours", home, "silent")
+    for form, seen in _forms(row, order, home, "silent"):
+        if form not in ("interrupted", "together"):  # how much of it arrives, and whose is first, is a race
             assert seen["answer"] == without[form]["answer"], form

@@ -29,6 +29,8 @@ type emitter struct {
 	sinceMajor, sinceMinor int
 	// spelling is the one key of the input for which the row holds, where an emitter writes another that counts otherwise.
 	spelling string
+	// maker is who a coding agent calls where it says nothing else; the names of its models begin with models.
+	maker, models string
 }
 
 // emitters stand in the order in which they are tried.
@@ -52,14 +54,17 @@ var emitters = []emitter{
 	{prefix: "opencode", general: inclusive, anthropic: inclusive, bedrock: inclusive},
 	{prefix: "langfuse-sdk", general: inclusive, anthropic: inclusive, bedrock: inclusive},
 	{prefix: "github.copilot", general: inclusive, anthropic: inclusive, bedrock: inclusive},
-	{prefix: "codex", general: inclusive},
+	{prefix: "codex", general: inclusive, maker: "openai", models: "gpt-"},
 	{prefix: "mistralai_sdk_tracer", general: inclusive},
 	// Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic. Its own key leaves the cache
 	// out; 2.1.332 also writes the standard one, which holds it.
-	{prefix: "com.anthropic.claude_code", general: exclusive, anthropic: exclusive, bedrock: exclusive, spelling: "input_tokens"},
+	{
+		prefix: "com.anthropic.claude_code", general: exclusive, anthropic: exclusive, bedrock: exclusive,
+		spelling: "input_tokens", maker: "anthropic", models: "claude-",
+	},
 	{prefix: "com.anthropic.sdk.python", general: inclusive, anthropic: inclusive, bedrock: inclusive},
-	{prefix: "gemini_cli", general: inclusive, reasoningOutside: true},
-	{prefix: "gemini-cli", general: inclusive, reasoningOutside: true},
+	{prefix: "gemini_cli", general: inclusive, reasoningOutside: true, maker: "gcp.gemini", models: "gemini-"},
+	{prefix: "gemini-cli", general: inclusive, reasoningOutside: true, maker: "gcp.gemini", models: "gemini-"},
 }
 
 // maker groups provider names by the API whose way of counting they pass on.
@@ -93,6 +98,14 @@ func emitterOf(scope Scope) *emitter {
 		}
 	}
 	return nil
+}
+
+// implied returns who is called for a model, where neither provider nor address is named; a cloud's own id tells more.
+func (e *emitter) implied(model string) string {
+	if e == nil || e.maker == "" || strings.Contains(model, "@") || !strings.HasPrefix(model, e.models) {
+		return ""
+	}
+	return e.maker
 }
 
 // holds says whether the row is about the key under which a span's input was read.

@@ -102,6 +102,7 @@ func (s *Span) Read(options *Options, r *Reading) {
 	s.identity(r)
 	s.readFacts(r)
 	s.usage(options, r)
+	s.imply(r)
 	s.stated(r)
 	s.ending(r)
 }
@@ -211,6 +212,22 @@ func (s *Span) readFacts(r *Reading) {
 			}
 			return
 		}
+	}
+}
+
+// imply names the provider of a coding agent that names none, after its counts were read: they are its own way.
+func (s *Span) imply(r *Reading) {
+	q := &r.Query
+	if q.Provider != "" || q.Host != "" {
+		return
+	}
+	model := q.ResponseModel
+	if model == "" {
+		model = q.RequestModel
+	}
+	if maker := s.emitter.implied(model); maker != "" {
+		q.Provider = maker
+		q.Flags |= pricing.FlagAssumedProvider
 	}
 }
 

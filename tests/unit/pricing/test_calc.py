@@ -52,6 +52,16 @@ def test_no_saving_without_cache_or_batch_and_none_where_batch_has_no_price() ->
     assert total({"cache_read": 1000}, "fallbacks", "lab").savings == {}  # assumed at the plain rate: nothing is saved
 
 
+def test_a_sum_of_requests_chooses_no_tier() -> None:
+    """Nobody knows how large each was: above the first tier's size the price below it is a lower bound."""
+    for given, status, reason in ((272_000, "priced", None), (272_001, "partial", "incomplete_usage")):
+        reading = Reading(Usage({"input": given}), response_model="gpt-5.4", summed=True)
+        cost = price_reading(BOOK, reading, "openai", AT)
+        assert (cost.total, cost.status, cost.reason) == (given * 2_500_000, status, reason)
+    lump = price_reading(BOOK, Reading(Usage({"input": 272_001}), response_model="gpt-5.4"), "openai", AT)
+    assert (lump.total, lump.status) == (272_001 * 5_000_000, "priced")
+
+
 def test_other_charges_have_a_tier_of_their_own() -> None:
     main, other = Usage({"input": 200_000, "output": 10}), Usage({"input": 200_000})
     reading = Reading(main, response_model="gpt-5.4", others=(OtherCharge("gpt-5.4", other),))
