@@ -17,6 +17,7 @@ import pytest
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it downloads a price map at import otherwise
 os.environ["LITELLM_TELEMETRY"] = "False"
+os.environ["DISABLE_AIOHTTP_TRANSPORT"] = "True"  # its sessions are never closed, and one client is made at import
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
@@ -28,7 +29,6 @@ with warnings.catch_warnings():
 
 # Its connections, tasks, models and warnings are its own.
 pytestmark = pytest.mark.filterwarnings("ignore")
-litellm.disable_aiohttp_transport = True  # its sessions are never closed
 
 
 @pytest.fixture(autouse=True)
