@@ -99,15 +99,6 @@ class Recorder:
         if self.settings.price:
             rollup.adopted(span)
 
-    def start_below(
-        self, span: Span, operation: Operation, request: Request, choice: ProviderChoice, start_ns: int,
-        made: Context | None,
-    ) -> Span:  # fmt: skip
-        """Start our span below somebody else's that has ended: the call, ``made`` there, was to be written on it."""
-        ours = self.start(operation, request, choice, set_span_in_context(span, made), start_ns)
-        rollup.given_up(span)
-        return ours
-
     def start_charge(self, kind: str, attributes: Mapping[str, Any]) -> Span:
         """Start the child span that holds a charge, where the current span cannot."""
         return self._tracer.start_span(f"charge {kind}", attributes=attributes)
@@ -122,6 +113,7 @@ class Recorder:
         *,
         own: bool,
         tags: Mapping[str, str],
+        made: Context | None = None,
     ) -> Cost:
         """Write one settled call everywhere, and end its span where it is ours.
 
@@ -133,21 +125,17 @@ class Recorder:
             outcome: how it went.
             own: whether the span is ours to end.
             tags: the tags in force, by attribute name.
+            made: the context in which the call was made; of use where somebody else's span has ended.
         """
         usage, reading = self._usage(request, outcome)
         cost = self._cost(request, choice, outcome, usage, reading)
         call = SettledCall(operation, request, choice, outcome, usage, reading, cost)
         if self.default_tags:
             tags = {**self.default_tags, **tags}
-        if span is not None and span.is_recording():
-            attributes = self._attributes.of(call)
-            if self.writes_tags:
-                attributes |= tags
-            if not own:
-                attributes = absent_only(span, attributes)
-            span.set_attributes(attributes)
-            if own and outcome.end == "error":
-                span.set_status(Status(StatusCode.ERROR))
+        if span is not None and not (own or self._written(span, call, tags, own=False)):
+            span, own = self._start_below(span, call, made), True
+        if span is not None and own and self._written(span, call, tags, own=True) and outcome.end == "error":
+            span.set_status(Status(StatusCode.ERROR))
         priced = self.settings.price or cost.source == "provider"
         shown = cost if priced else cost._replace(total=None)
         if span is not None and self.settings.price and (nodes := rollup.ancestors_of(span)):
@@ -158,6 +146,23 @@ class Recorder:
         if own and span is not None:
             span.end(outcome.ended_at_ns)
         return shown
+
+    def _written(self, span: Span, call: SettledCall, tags: Mapping[str, str], *, own: bool) -> bool:
+        """Write a call on a span; return whether it stands there: another thread may end a span that is not ours."""
+        if not span.is_recording():
+            return False
+        attributes = self._attributes.of(call)
+        if self.writes_tags:
+            attributes |= tags
+        span.set_attributes(attributes if own else absent_only(span, attributes))
+        return own or names.TOKENOMICS_CALL_END in getattr(span, "attributes", attributes)
+
+    def _start_below(self, span: Span, call: SettledCall, made: Context | None) -> Span:
+        """Start our span below somebody else's that has ended: the call, ``made`` there, was to be written on it."""
+        within, begun = set_span_in_context(span, made), call.outcome.started_at_ns
+        ours = self.start(call.operation, call.request, call.choice, within, begun)
+        rollup.given_up(span)
+        return ours
 
     def _usage(self, request: Request, outcome: Outcome) -> tuple[Usage | None, Reading]:
         """Return what was used: the provider's counts, with what only the request knows; else an estimate."""
