@@ -10,16 +10,17 @@ from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.client_api import Operation, Request
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import Cost, EndpointTable, PriceBook, price_reading
-from otel_tokenomics.telemetry import metrics, rollup
+from otel_tokenomics.telemetry import failures, metrics, rollup
 from otel_tokenomics.telemetry.call_attributes import CallAttributes, absent_only
 from otel_tokenomics.telemetry.call_metrics import CallMetrics
 from otel_tokenomics.telemetry.settled_call import Outcome, ProviderChoice, SettledCall
+from otel_tokenomics.telemetry.unended import Unended, is_watched
 from otel_tokenomics.usage import Reading, Usage
 
 __all__ = ["Outcome", "ProviderChoice", "Recorder", "last_cost", "remember"]
@@ -38,6 +39,8 @@ class Recorder:
         self.default_tags: Mapping[str, str] = {}
         #: Whether spans of ours bear no tags yet, because the provider took no span processor of ours.
         self.writes_tags = False
+        #: Has a call told when somebody else's span is dropped; who makes calls sets it.
+        self.when_dropped: Callable[[Span, Unended], None] | None = None
         self._endpoints = EndpointTable.parse(settings.endpoints)
         self._elsewhere = EndpointTable.parse(settings.billed_elsewhere)
         self._choose = functools.lru_cache(1024)(self._provider)
@@ -152,10 +155,34 @@ class Recorder:
         if not span.is_recording():
             return False
         attributes = self._attributes.of(call)
+        if not own:
+            self._watch(span, call, {**attributes, **tags})
         if self.writes_tags:
             attributes |= tags
         span.set_attributes(attributes if own else absent_only(span, attributes))
         return own or names.TOKENOMICS_CALL_END in getattr(span, "attributes", attributes)
+
+    def _watch(self, span: Span, call: SettledCall, attributes: dict[str, Any]) -> None:
+        """Have the call told on a span of ours where the owner of this one never ends it."""
+        while (inner := getattr(span, "__wrapped__", None)) is not None:
+            span = inner  # a proxy of OpenInference's is dropped long before its span
+        if self.when_dropped is None or not is_watched(span):
+            return
+        outcome, above = call.outcome, getattr(span, "parent", None)
+        within = set_span_in_context(NonRecordingSpan(above), Context()) if above is not None else Context()
+        ended_ns = outcome.ended_at_ns or time.time_ns()
+
+        def tell() -> None:
+            try:
+                ours = self.start(call.operation, call.request, call.choice, within, outcome.started_at_ns)
+                ours.set_attributes(attributes)
+                if outcome.end == "error":
+                    ours.set_status(Status(StatusCode.ERROR))
+                ours.end(ended_ns)
+            except Exception as error:  # noqa: BLE001  # the thread that settles all others must go on
+                failures.report("record", error)
+
+        self.when_dropped(span, Unended(span.get_span_context().span_id, tell))
 
     def _start_below(self, span: Span, call: SettledCall, made: Context | None) -> Span:
         """Start our span below somebody else's that has ended: the call, ``made`` there, was to be written on it."""

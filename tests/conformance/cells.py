@@ -171,7 +171,9 @@ def assert_one_charge(
     beside: bool = False,
 ) -> None:
     """Compare what was recorded with what the server billed; others may export content ``beside`` us."""
-    style, ending, expected = row.styles[cell.style], ENDINGS[cell.ending], expected_of(row, cell)
+    style, ending = row.styles[cell.style], ENDINGS[cell.ending]
+    # One that breaks its client (OpenLIT, cohere's asynchronous stream) lets nothing be sent, with us as without us.
+    expected = expected_of(row, cell) if seen.requests or not beside else 0
     settled = watch.settled
     assert len(settled) == expected, f"{len(settled)} charges for {expected} call"
     billed = [style.bill.pico_usd(line.usage) for line in provider.ledger.billed]
@@ -198,9 +200,10 @@ def _assert_call(
     call: Any, style: Style, ending: Ending, provider: LocalProvider, seen: Seen, total: int | None, *, beside: bool
 ) -> None:
     cost, end = call.cost, call.outcome.end
-    if seen.error and ending.limits.retries:  # the library does not send this one again
+    if seen.error and ending.limits.retries and len(seen.requests) == 1:  # the library does not send this one again
         ending = ENDINGS["refused" if ending.scenarios[0].fail else "timeout"]
-    if not (beside and style.stream and end == "abandoned"):  # some close a stream before its end is seen
+    # Some close a stream before its end is seen; some fail to read an answer before the caller has it, and drop it.
+    if not (beside and end == "abandoned" and (style.stream or seen.error)):
         assert end in ending.ends, f"ended {end}"
     if ending.ends == {"completed", "error"} and not seen.error and not beside:
         assert end == "completed"

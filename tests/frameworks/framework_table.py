@@ -27,6 +27,10 @@ class Row(NamedTuple):
     holder: str | tuple[str, ...]
     #: What must be installed, the framework first.
     needs: tuple[str, ...]
+    #: The forms of which the neighbour keeps its span for ever without ending it: the metrics alone hold the charge.
+    never_ended: frozenset[str] = frozenset()
+    #: Whether the neighbour writes the provider's tokens, and not what it counts itself.
+    true_tokens: bool = True
 
 
 #: The package and the client of each framework, as the matrix names them.
@@ -49,8 +53,6 @@ CLIENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 #: Cells that are not run: framework, neighbour and ending, and why.
 LEFT_OUT: Mapping[tuple[str, str, str], str] = MappingProxyType(
     {
-        ("langchain_openai", "openlit", "completed"): "the newest release of openlit that installs beside this client "
-        "needs an older OpenTelemetry and anthropic before 1.0",
         ("langchain_anthropic", "logfire-anthropic", "completed"): "logfire drops the span that the client makes "
         "inside its own, and that span holds our charge: the metrics count it, no span does",
         ("llama_index_anthropic", "official-anthropic", "completed"): "llama-index calls a type that is a union from "

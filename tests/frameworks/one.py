@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from opentelemetry import baggage, context, metrics, trace
@@ -288,6 +289,15 @@ def _logfire(kind: str) -> Callable[[TracerProvider], None]:
     return install
 
 
+def _openlit(_tracers: TracerProvider) -> None:
+    """Switch on all that it has: the framework's instrumentation and the client's."""
+    import openlit
+
+    prices = Path("prices.json")  # it would ask the network
+    prices.write_text("{}")
+    openlit.init(disable_batch=True, pricing_json=str(prices))
+
+
 NEIGHBOURS: Mapping[str, Callable[[TracerProvider], None]] = {
     "alone": lambda _: None,
     "official-openai": _instrumentor("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
@@ -309,6 +319,7 @@ NEIGHBOURS: Mapping[str, Callable[[TracerProvider], None]] = {
     "logfire-anthropic": _logfire("anthropic"),
     "logfire-agents": _logfire("openai_agents"),
     "openinference-pydantic": _pydantic_openinference,
+    "openlit": _openlit,
 }
 FRAMEWORKS: Mapping[str, Callable[[LocalProvider], dict[str, Form]]] = {
     made.__name__: made
