@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import Adapter, Args, Ended, Kwargs, Operation, Request, Target, UnderWay, Watcher
+from otel_tokenomics.client_api import Adapter, Args, Ended, Kwargs, Operation, Request, Target, UnderWay, Watcher, lost
 from otel_tokenomics.clients import _openai_formats as formats
 from otel_tokenomics.clients import _stainless as base
 from otel_tokenomics.clients._addresses import address_of, limit_of, mapping_of, model_of, parameters_of
@@ -97,6 +97,11 @@ def _ended(details: Any, response: object, start: Any, end: Any) -> Ended:
     return Ended(call_id, details, response, start.timestamp(), end.timestamp(), failed, said.get("response_cost"))
 
 
+def ambiguous(error: BaseException) -> bool:
+    """Return whether a failed call may have been billed: the library gives a timeout a status, as if it had come."""
+    return any(kind.__name__ == "APITimeoutError" for kind in type(error).__mro__) or lost(error)
+
+
 def under_way(thing: Any) -> UnderWay | None:
     """Return the call of a ``Logging`` object, or of a stream that has one; an answer out of the cache has no call."""
     carrier = getattr(thing, "logging_obj", None) or thing
@@ -163,6 +168,7 @@ ADAPTER: Final = Adapter(
     stream_reader=stream_reader,
     register=register,
     under_way=under_way,
+    ambiguous=ambiguous,
     input_texts=lambda _args, kwargs: base.texts(kwargs, frozenset({"messages", "content", "input", "text"})),
     output_texts=formats.output_texts,
 )

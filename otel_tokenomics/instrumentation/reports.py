@@ -92,6 +92,8 @@ class Reports:
         within = self._began.take(ended.call_id) or current_context()
         if (left := self._under_way.pop(ended.call_id, None)) is not None:
             left.ended = True
+            if ended.error is not None and ended.response is None and (so_far := left.so_far()).items:
+                ended = ended._replace(response=so_far.response, items=so_far.items)  # a stream that broke
         operation = adapter.route(None, (), details)
         if operation is None or within.get(METERED) is not None:
             return

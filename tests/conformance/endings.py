@@ -150,7 +150,7 @@ async def adrop(style: Style, client: Any, pieces: Pieces, _sent: Callable[[], N
 async def cancel(style: Style, client: Any, pieces: Pieces, _sent: Callable[[], None]) -> None:
     """Cancel the task that waits for the answer, or for the next item of a stream."""
     task = asyncio.create_task(afinish(style, client, pieces, _sent))
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.3)
     task.cancel()
     try:
         await task
@@ -231,9 +231,9 @@ ENDINGS: dict[str, Ending] = {
     "never read": Ending((), never, anever, "at most", _ends("abandoned"), _streams),
     "closed early": Ending((), close, aclose, "at most", _ends("abandoned"), _streams_and_closes),
     "dropped early": Ending((), drop, adrop, "at most", _ends("abandoned"), _streams),
-    "cancelled": Ending((Scenario(hang_s=0.4),), None, cancel, "unknown", _ends("cancelled")),
+    "cancelled": Ending((Scenario(hang_s=0.6),), None, cancel, "unknown", _ends("cancelled")),
     "cancelled within the stream": Ending(
-        (Scenario(delay_s=0.1, chunks=4),), None, cancel, "at most", _ends("cancelled"), _streams
+        (Scenario(delay_s=0.2, chunks=4),), None, cancel, "at most", _ends("cancelled"), _streams
     ),
 }  # fmt: skip
 

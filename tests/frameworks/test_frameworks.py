@@ -84,15 +84,13 @@ TABLE = (
     Row("pydantic_ai_openai", "official-openai", _GENAI + "openai", _PYDANTIC),
     Row("llama_index", "official-openai", _GENAI + "openai", _LLAMA),
     Row("langchain_openai", "openlit", _LIT_CHAIN, (*_LANGCHAIN, "openlit"), _LIT_ASYNC, true_tokens=False),
-    Row("langchain_openai_responses", "openlit", _LIT_CHAIN, (*_LANGCHAIN, "openlit"), _LIT_ASYNC, true_tokens=False),
     Row("langchain_anthropic", "openlit", _LIT_CHAIN, (*_CLAUDE, "openlit"), _LIT_ASYNC, true_tokens=False),
-    Row("llama_index", "openlit", (OURS, _LIT + "openai", _LIT + "llamaindex"), (*_LLAMA, "openlit")),
+    Row("llama_index", "openlit", (OURS, _LIT + "openai"), (*_LLAMA, "openlit"), true_tokens=False),
     Row("openai_agents", "openlit", (OURS, _LIT + "openai"), (*_AGENTS, "openlit")),
-    Row("openai_agents_chat", "openlit", (OURS, _LIT + "openai"), (*_AGENTS, "openlit")),
+    Row("openai_agents_chat", "openlit", (OURS, _LIT + "openai"), (*_AGENTS, "openlit"), true_tokens=False),
     Row("pydantic_ai_openai", "openlit", (OURS, _LIT + "openai"), (*_PYDANTIC, "openlit")),
     Row("pydantic_ai_anthropic", "openlit", (OURS, _LIT + "anthropic"), (*_PYDANTIC, "openlit")),
     Row("crewai", "openlit", (OURS, _LIT + "openai"), (*_CREW, "openlit")),
-    Row("crewai_anthropic", "openlit", (OURS, _LIT + "anthropic"), (*_CREW, "openlit")),
 )
 CELLS = [
     pytest.param(row, order, id=f"{row.framework}-{row.neighbour}-{order.replace(' ', '-')}")
