@@ -94,11 +94,11 @@ test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS
 # Two at a time, for they wait as much as they work.
 CELLS := beside newest previous oldest openlit
 conformance: $(STAMPS)/python $(filter-out %newest,$(CELLS:%=$(STAMPS)/clients-%)) ## Every cell of the conformance matrix, on every generation of the clients and beside every neighbour; writes its page.
-	@mkdir -p $(VERDICTS); failed=0; $(MAKE) -j2 -k $(CELLS:%=cells-%) || failed=1; \
+	@failed=0; $(MAKE) -j2 -k $(CELLS:%=cells-%) || failed=1; \
 		$(BIN)/python .ci/conformance_page.py $(VERDICTS)/*.jsonl >docs/reference/conformance.md; exit $$failed
 
 cells-%:
-	@echo "==> cells: $*"; rm -f $(VERDICTS)/$*.jsonl
+	@echo "==> cells: $*"; mkdir -p $(VERDICTS); rm -f $(VERDICTS)/$*.jsonl
 	@$(if $(filter newest,$*),$(BIN),.venvs/$*/bin)/python -m pytest -q -m matrix tests/$(if $(filter beside openlit,$*),beside,conformance) --verdicts $(VERDICTS)/$*.jsonl
 
 test-go: $(STAMPS)/go ## Go tests.

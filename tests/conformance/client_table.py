@@ -404,8 +404,11 @@ def _litellm() -> Row:
     os.environ["LITELLM_TELEMETRY"] = "False"
     import asyncio
     import time
+    import warnings
 
-    import litellm
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, at its import
+        import litellm
 
     litellm.disable_aiohttp_transport = True  # its sessions are never closed
     litellm.suppress_debug_info = True
