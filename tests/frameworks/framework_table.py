@@ -39,6 +39,7 @@ CLIENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "langchain_openai": ("langchain", "openai chat"),
         "langchain_openai_responses": ("langchain", "openai responses"),
         "langchain_anthropic": ("langchain", "anthropic messages"),
+        "langchain_aws": ("langchain", "bedrock converse"),
         "llama_index": ("llama-index-core", "openai chat"),
         "llama_index_anthropic": ("llama-index-core", "anthropic messages"),
         "openai_agents": ("openai-agents", "openai responses"),

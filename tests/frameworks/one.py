@@ -33,7 +33,7 @@ from otel_tokenomics.usage import Usage, pico_to_usd
 
 CANARY = "canary-7f3a"
 PROMPT = f"How warm is it in Oslo, {CANARY}?"
-CLAUDE, GPT = "claude-sonnet-5-5", "gpt-5.4"
+CLAUDE, GPT, NOVA = "claude-sonnet-5-5", "gpt-5.4", "amazon.nova-pro-v1:0"
 TOOL = ("get_weather", {"city": f"Oslo {CANARY}"})
 
 _IDS = re.compile(
@@ -99,6 +99,13 @@ def langchain_anthropic(provider: LocalProvider) -> dict[str, Form]:
     from langchain_anthropic import ChatAnthropic
 
     return _langchain(ChatAnthropic(model=CLAUDE, base_url=provider.base_url_anthropic, api_key="k", max_tokens=99))  # type: ignore[call-arg]
+
+
+def langchain_aws(provider: LocalProvider) -> dict[str, Form]:
+    from langchain_aws import ChatBedrockConverse
+
+    account: Any = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
+    return _langchain(ChatBedrockConverse(model=NOVA, endpoint_url=provider.base_url("bedrock-api"), **account))
 
 
 def _llama_index(model: Any) -> dict[str, Form]:
@@ -303,6 +310,7 @@ NEIGHBOURS: Mapping[str, Callable[[TracerProvider], None]] = {
     "official-openai": _instrumentor("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
     "official-anthropic": _instrumentor("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor"),
     "official-langchain": _instrumentor("opentelemetry.instrumentation.genai.langchain", "LangChainInstrumentor"),
+    "official-botocore": _instrumentor("opentelemetry.instrumentation.botocore", "BotocoreInstrumentor"),
     "openinference-langchain": _instrumentor("openinference.instrumentation.langchain", "LangChainInstrumentor"),
     "openllmetry-langchain": _instrumentor("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
     "official-llama": _instrumentor("opentelemetry.instrumentation.genai.llama_index", "LlamaIndexInstrumentor"),
@@ -324,8 +332,9 @@ NEIGHBOURS: Mapping[str, Callable[[TracerProvider], None]] = {
 FRAMEWORKS: Mapping[str, Callable[[LocalProvider], dict[str, Form]]] = {
     made.__name__: made
     for made in (
-        langchain_openai, langchain_openai_responses, langchain_anthropic, llama_index, llama_index_anthropic,
-        pydantic_ai_openai, pydantic_ai_anthropic, openai_agents, openai_agents_chat, crewai, crewai_anthropic,
+        langchain_openai, langchain_openai_responses, langchain_anthropic, langchain_aws, llama_index,
+        llama_index_anthropic, pydantic_ai_openai, pydantic_ai_anthropic, openai_agents, openai_agents_chat, crewai,
+        crewai_anthropic,
     )
 }  # fmt: skip
 
@@ -334,7 +343,8 @@ FRAMEWORKS: Mapping[str, Callable[[LocalProvider], dict[str, Form]]] = {
 
 
 def billed_tokens(usage: Mapping[str, Any]) -> int:
-    return usage.get("total_tokens") or usage["input_tokens"] + usage["output_tokens"]
+    total = usage.get("total_tokens") or usage.get("totalTokens")
+    return total or usage["input_tokens"] + usage["output_tokens"]
 
 
 def bill_of(billed: Sequence[Billed]) -> float:
@@ -343,11 +353,11 @@ def bill_of(billed: Sequence[Billed]) -> float:
     for line in billed:
         usage, counts = line.usage, {}
         for unit, keys in (
-            ("input", ("input_tokens", "prompt_tokens")),
-            ("output", ("output_tokens", "completion_tokens")),
+            ("input", ("input_tokens", "prompt_tokens", "inputTokens")),
+            ("output", ("output_tokens", "completion_tokens", "outputTokens")),
         ):
             counts[unit] = next(usage[key] for key in keys if key in usage)
-        maker = "anthropic" if line.model == CLAUDE else "openai"
+        maker = {CLAUDE: "anthropic", NOVA: "aws.bedrock"}.get(line.model, "openai")
         cost = price(pricebook_source.current(), maker, line.model, Usage(counts), {}, time.time_ns() // 1_000_000)
         assert cost.total, line.model
         total += cost.total

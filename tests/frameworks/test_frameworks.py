@@ -25,6 +25,7 @@ BOTH = ("ours first", "theirs first")
 _GENAI = "opentelemetry.instrumentation.genai."
 _LANGCHAIN = ("langchain", "langchain_openai")
 _CLAUDE = ("langchain", "langchain_anthropic")
+_AWS = ("langchain", "langchain_aws")
 _LLAMA = ("llama_index", "llama_index.llms.openai")
 _LLAMA_CLAUDE = ("llama_index", "llama_index.llms.anthropic")
 _AGENTS = ("agents",)
@@ -51,6 +52,11 @@ TABLE = (
     Row("langchain_anthropic", "openinference-langchain", NATIVE, _CLAUDE),
     Row("langchain_anthropic", "openllmetry-langchain", NATIVE, _CLAUDE),
     Row("langchain_anthropic", "official-anthropic", NATIVE, _CLAUDE),
+    Row("langchain_aws", "alone", OURS, _AWS),
+    Row("langchain_aws", "official-langchain", _GENAI + "langchain", _AWS),
+    Row("langchain_aws", "openinference-langchain", OURS, _AWS),
+    Row("langchain_aws", "openllmetry-langchain", OURS, _AWS),
+    Row("langchain_aws", "official-botocore", "opentelemetry.instrumentation.botocore.bedrock-runtime", _AWS),
     Row("llama_index", "alone", OURS, _LLAMA),
     # No instrumentation of llama-index makes a current span of a model call.
     Row("llama_index", "official-llama", OURS, _LLAMA),
