@@ -112,7 +112,7 @@ class Reports:
         charge = CHARGED.take(reported)
         if charge is not None:
             self._compare(opinion, charge.total)
-        elif not (unreported(ended.error) and CHARGED.expects(reported)):
+        elif not (ended.error is not None and CHARGED.expects(reported)):
             self._charge(within, operation, request, ended, reading, opinion)
 
     def _charge(
