@@ -86,16 +86,20 @@ test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clie
 test-examples: $(STAMPS)/examples collector ## The examples, as their pages say, on the real packages.
 	@.venvs/examples/bin/python -m pytest -q tests/examples
 
-test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS)/frameworks-claude ## Agent frameworks on their real clients, alone and with neighbours.
-	@mkdir -p $(VERDICTS); for name in agents crews claude; do echo "==> frameworks: $$name"; rm -f $(VERDICTS)/$$name.jsonl; \
-		.venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks --verdicts $(VERDICTS)/$$name.jsonl || failed=1; done; exit $${failed:-0}
+test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS)/frameworks-openlit $(STAMPS)/frameworks-claude $(STAMPS)/frameworks-claude-oldest ## Agent frameworks on their real clients, alone and with neighbours.
+	@mkdir -p $(VERDICTS); for name in agents crews openlit claude claude-oldest; do echo "==> frameworks: $$name"; rm -f $(VERDICTS)/frameworks-$$name.jsonl; \
+		case $$name in openlit) only=openlit;; claude-oldest) only='alone and silent';; *) only=;; esac; \
+		.venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks -k "$$only" --verdicts $(VERDICTS)/frameworks-$$name.jsonl || failed=1; done; exit $${failed:-0}
 
-conformance: $(STAMPS)/python $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## Every cell of the conformance matrix, on every generation of the clients and beside every neighbour; writes its page.
-	@mkdir -p $(VERDICTS) && rm -f $(VERDICTS)/newest.jsonl $(VERDICTS)/previous.jsonl $(VERDICTS)/oldest.jsonl $(VERDICTS)/neighbours.jsonl
-	@failed=0; for place in .venv:newest .venvs/previous:previous .venvs/oldest:oldest; do echo "==> cells: $${place#*:}"; \
-		$${place%:*}/bin/python -m pytest -q -m matrix tests/conformance --verdicts $(VERDICTS)/$${place#*:}.jsonl || failed=1; done; \
-		echo "==> cells beside others"; .venvs/beside/bin/python -m pytest -q -m matrix tests/beside --verdicts $(VERDICTS)/neighbours.jsonl || failed=1; \
+# Two at a time, for they wait as much as they work.
+CELLS := beside newest previous oldest openlit
+conformance: $(STAMPS)/python $(filter-out %newest,$(CELLS:%=$(STAMPS)/clients-%)) ## Every cell of the conformance matrix, on every generation of the clients and beside every neighbour; writes its page.
+	@failed=0; $(MAKE) -j2 -k $(CELLS:%=cells-%) || failed=1; \
 		$(BIN)/python .ci/conformance_page.py $(VERDICTS)/*.jsonl >docs/reference/conformance.md; exit $$failed
+
+cells-%:
+	@echo "==> cells: $*"; mkdir -p $(VERDICTS); rm -f $(VERDICTS)/$*.jsonl
+	@$(if $(filter newest,$*),$(BIN),.venvs/$*/bin)/python -m pytest -q -m matrix tests/$(if $(filter beside openlit,$*),beside,conformance) --verdicts $(VERDICTS)/$*.jsonl
 
 test-go: $(STAMPS)/go ## Go tests.
 	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module

@@ -1,6 +1,6 @@
 """Write the page of the conformance matrix from the verdicts of its runs: ``conformance_page.py FILE... > PAGE``.
 
-Each line of a file is one cell: client, version, style, ending, surrounding, verdict, reason.
+Each line of a file is one cell: client, version, style, ending, surrounding (or neighbour and order), verdict, reason.
 """
 
 from __future__ import annotations
@@ -23,8 +23,15 @@ holds when the caller saw the same (types, items, errors, requests), when our sp
 ledger billed (or that they do not know it, never more), and when nothing that we exported held a word of the content.
 """
 LEGEND = """
-✓ holds on every version and in every surrounding that was run; ✗ does not; a letter: excluded, the reason stands below
-the table; empty: does not exist in this style.
+In the tables: ✓ holds on every version and in every surrounding that was run; ✗ does not; a letter: excluded, the
+reason stands below the table; empty: does not exist in this style.
+"""
+NEIGHBOURS = """
+## Neighbours
+
+Another instrumentation of the same client at work too, put on after ours or before it: the caller sees what he sees
+beside it without us, and what stands on all spans is the bill, once. Cells that hold, of those that exist:
+
 """
 
 
@@ -39,9 +46,8 @@ def main(files: Iterable[str]) -> str:
     parts.append(LEGEND)
     for client in sorted({cell["client"] for cell in own}):
         parts.append(_client(client, [cell for cell in own if cell["client"] == client], endings))
-    beside = [cell for cell in cells if "suite" in cell]
-    for suite in sorted({cell["suite"] for cell in beside}):
-        parts.append(_suite(suite, [cell for cell in beside if cell["suite"] == suite]))
+    parts.append(_neighbours([cell for cell in cells if cell.get("suite") == "neighbours"], endings))
+    parts.append(_frameworks([cell for cell in cells if cell.get("suite") == "frameworks"]))
     return "".join(parts).rstrip() + "\n"
 
 
@@ -60,10 +66,16 @@ def _client(client: str, cells: list[Cell], endings: list[str]) -> str:
     lines = [
         f"\n## {client}\n\n",
         f"Versions {', '.join(versions)}; {', '.join(surroundings)}.\n",
-        f"{_count(cells, 'pass'):,} of {len(cells):,} cells hold.\n\n",
+        f"{_share(cells)} cells hold.\n\n",
+    ]
+    return "".join(lines) + _grid(cells, endings)
+
+
+def _grid(cells: list[Cell], endings: list[str]) -> str:
+    lines = [
         f"| style | {' | '.join(str(number) for number in range(1, len(endings) + 1))} |\n",
         f"|---|{'---|' * len(endings)}\n",
-    ]  # fmt: skip
+    ]
     notes: dict[str, str] = {}
     table: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -74,7 +86,11 @@ def _client(client: str, cells: list[Cell], endings: list[str]) -> str:
     lines += [f"\n{letter}: {reason}\n" for reason, letter in notes.items()]
     failed = [cell for cell in cells if cell["verdict"] == "fail"]
     lines += ["\nDoes not hold:\n\n"] if failed else []
-    lines += [f"- {cell['version']}, {cell['style']}, {cell['ending']}, {cell['surrounding']}\n" for cell in failed]
+    lines += [
+        f"- {cell['version']}, {cell['style']}, {cell['ending']}, "
+        f"{cell.get('surrounding') or cell['neighbour'] + ', ' + cell['order']}\n"
+        for cell in failed
+    ]
     return "".join(lines)
 
 
@@ -87,18 +103,39 @@ def _mark(cells: list[Cell], notes: dict[str, str]) -> str:
     return ("✓" if "pass" in verdicts else "") + letters
 
 
-def _suite(suite: str, cells: list[Cell]) -> str:
-    places = sorted({(cell["neighbour"], cell["order"]) for cell in cells})
-    heads = [" ".join(filter(None, (name, f"({order})" if order else ""))) for name, order in places]
-    lines = [f"\n## {suite.capitalize()}\n\n", f"| | {' | '.join(heads)} |\n", f"|---|{'---|' * len(heads)}\n"]
-    table: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+def _neighbours(cells: list[Cell], endings: list[str]) -> str:
+    lines = [
+        NEIGHBOURS,
+        "| client | neighbour | ours first | theirs first |\n|---|---|---|---|\n",
+    ]
+    for client, version, neighbour in sorted({(cell["client"], cell["version"], cell["neighbour"]) for cell in cells}):
+        here = [cell for cell in cells if (cell["client"], cell["neighbour"]) == (client, neighbour)]
+        counts = [_share([cell for cell in here if cell["order"] == order]) for order in ("ours first", "theirs first")]
+        lines.append(f"| {client} {version} | {neighbour} | {' | '.join(counts)} |\n")
+    for client in sorted({cell["client"] for cell in cells}):
+        lines += [f"\n### {client} beside others\n\n", _grid([c for c in cells if c["client"] == client], endings)]
+    return "".join(lines)
+
+
+def _share(cells: list[Cell]) -> str:
+    return f"{_count(cells, 'pass'):,} of {len(cells):,}"
+
+
+def _frameworks(cells: list[Cell]) -> str:
+    lines = [
+        "\n## Frameworks\n\n",
+        "Each runs as a program: plain and streamed, synchronous and asynchronous, tools, several at once.\n\n",
+        "| framework | client | neighbour | ours first | theirs first |\n|---|---|---|---|---|\n",
+    ]
+    rows: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
-        name = f"{cell['client']} {cell['version']}, {cell['style']}, {cell['ending']}"
-        table[name, f"{cell['neighbour']}|{cell['order']}"].append(cell)
+        rows[f"{cell['client']} {cell['version']}", cell["style"], cell["neighbour"]].append(cell)
     notes: dict[str, str] = {}
-    for name in sorted({name for name, _ in table}):
-        marks = [_mark(table.get((name, f"{who}|{order}"), []), notes) for who, order in places]
-        lines.append(f"| {name} | {' | '.join(marks)} |\n")
+    for row, found in sorted(rows.items()):
+        # Alone there is no order; what is left out is so in both.
+        marks = [_mark([cell for cell in found if cell["order"] in ("", order)], notes) for order in
+                 ("ours first", "theirs first")]  # fmt: skip
+        lines.append(f"| {' | '.join((*row, *marks))} |\n")
     lines += [f"\n{letter}: {reason}\n" for reason, letter in notes.items()]
     return "".join(lines)
 

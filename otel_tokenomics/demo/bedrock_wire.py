@@ -11,6 +11,7 @@ what the maker's own format says. Numbers are made up.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -107,10 +108,15 @@ def _plain(body: Json, scenario: Scenario, ledger: Ledger) -> Json:
 
 
 def _converse(usage: Mapping[str, Any], scenario: Scenario) -> Json:
-    message = {"role": "assistant", "content": [{"text": "Done."}]}
+    """A tool that is to be called is a content block ``toolUse`` (``ToolUseBlock``)."""
+    block: Json = {"text": "Done."}
+    if scenario.tool is not None:
+        name, arguments = scenario.tool
+        block = {"toolUse": {"toolUseId": "tooluse_1", "name": name, "input": dict(arguments)}}
+    ends = "end_turn" if scenario.tool is None else "tool_use"
     found: Json = {
-        "output": {"message": message},
-        "stopReason": "content_filtered" if scenario.filtered else "end_turn",
+        "output": {"message": {"role": "assistant", "content": [block]}},
+        "stopReason": "content_filtered" if scenario.filtered else ends,
         "metrics": {"latencyMs": 551},
     }
     reported: Json = {"usage": dict(usage)} if usage else {}
@@ -118,9 +124,14 @@ def _converse(usage: Mapping[str, Any], scenario: Scenario) -> Json:
 
 
 def _converse_events(whole: Json, scenario: Scenario) -> Iterator[tuple[str | None, Json]]:
-    """Everything but the message stands in ``metadata``, the last event."""
+    """Everything but the message stands in ``metadata``, the last event; a tool's input comes as JSON text."""
     yield "messageStart", {"role": "assistant"}
-    for _ in range(scenario.chunks):
+    if scenario.tool is not None:
+        called = {"toolUseId": "tooluse_1", "name": scenario.tool[0]}
+        yield "contentBlockStart", {"start": {"toolUse": called}, "contentBlockIndex": 0}
+        told = {"toolUse": {"input": json.dumps(scenario.tool[1])}}
+        yield "contentBlockDelta", {"delta": told, "contentBlockIndex": 0}
+    for _ in range(scenario.chunks if scenario.tool is None else 0):
         yield "contentBlockDelta", {"delta": {"text": "word "}, "contentBlockIndex": 0}
     yield "contentBlockStop", {"contentBlockIndex": 0}
     yield "messageStop", {"stopReason": whole["stopReason"]}

@@ -30,7 +30,7 @@ class Scenario(NamedTuple):
     ``error_after`` sends an error event, ``unknown_after`` one of a type that nobody knows, ``delay_s`` waits before
     each chunk, ``hang_s`` before the answer. ``filtered`` ends an answer by the provider's content filter.
     ``raw`` is status, content type and text of an answer that is no format at all. ``tool`` is name and arguments
-    of the one tool call that a chat, a response or a message asks for, in place of its text.
+    of the one tool call that a chat, a response, a message or a Converse answer asks for, in place of its text.
     """
 
     usage: Mapping[str, Any] | None = None

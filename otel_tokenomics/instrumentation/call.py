@@ -315,24 +315,16 @@ class Call:
         token = attach(audible(get_current()))
         try:
             cost = self._recorder.settle(
-                self._on(), self.operation, self.request, self.choice, outcome, own=self.own, tags=self.tags
-            )
+                self.span, self.operation, self.request, self.choice, outcome,
+                own=self.own, tags=self.tags, made=self.parent,
+            )  # fmt: skip
         finally:
             detach(token)
+            self.parent = None
         if self.opinions is not None:
             compare(self.opinions, outcome.opinion, cost.total)
         if CHARGED.watchers:
             CHARGED.note(Charge.of(self.request, reading, self._start_ns)._replace(total=cost.total))
-
-    def _on(self) -> Span | None:
-        """Return the span that holds the charge; whose owner ended his before the answer was read cannot."""
-        span, made = self.span, self.parent
-        self.parent = None
-        if span is not None and not self.own and not span.is_recording():
-            below = self._recorder.start_below
-            self.span = span = below(span, self.operation, self.request, self.choice, self._start_ns, made)
-            self.own = True
-        return span
 
     def _await_bill(self, reading: Reading | None) -> Reading | None:
         """Remember a background response that has no usage yet: whoever fetches its end settles it."""

@@ -46,6 +46,7 @@ class Engine:
 
     def __init__(self, settings: Settings, recorder: Recorder, prepare: Callable[[], None]) -> None:
         self._settings, self._recorder, self._prepare = settings, recorder, prepare
+        recorder.when_dropped = REAPER.watch
         self._seams: dict[str, Seam] = {}
         self._patches: list[Patch] = []
         self._reports: dict[str, Reports] = {}

@@ -92,8 +92,10 @@ class Reports:
     def _settle(self, ended: Ended) -> None:
         adapter, details = self.adapter, ended.details
         within = self._began.take(ended.call_id) or current_context()
-        if (left := self._under_way.pop(ended.call_id, None)) is not None:
-            left.ended = True
+        if (under_way := self._under_way.pop(ended.call_id, None)) is not None:
+            under_way.ended = True
+            if ended.error is not None and ended.response is None and (so_far := under_way.so_far()).items:
+                ended = ended._replace(response=so_far.response, items=so_far.items)  # a stream that broke
         operation = adapter.route(None, (), details)
         if operation is None or within.get(METERED) is not None:
             return
@@ -112,7 +114,7 @@ class Reports:
         charge = CHARGED.take(reported)
         if charge is not None:
             compare(self.opinions, opinion, charge.total)
-        elif not (unreported(ended.error) and CHARGED.expects(reported)):
+        elif not (ended.error is not None and CHARGED.expects(reported)):
             self._charge(within, operation, request, ended, reading, opinion)
 
     def _charge(
@@ -162,9 +164,10 @@ class Left:
         """End the call as it stands."""
         if not self.ended:
             self.ended = True
-            self._reports.ended(self._so_far)
+            self._reports.ended(self.so_far)
 
-    def _so_far(self) -> Ended:
+    def so_far(self) -> Ended:
+        """Return the call as it stands."""
         call_id, _, details, started_s, items, assembled = self._known
         if items is None:
             return Ended(call_id, details, None, started_s, time.time(), asyncio.CancelledError())

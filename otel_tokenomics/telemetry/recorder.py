@@ -10,16 +10,17 @@ from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.client_api import Operation, Request
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import Cost, EndpointTable, PriceBook, price_reading
-from otel_tokenomics.telemetry import metrics, rollup
+from otel_tokenomics.telemetry import failures, metrics, rollup
 from otel_tokenomics.telemetry.call_attributes import CallAttributes, absent_only
 from otel_tokenomics.telemetry.call_metrics import CallMetrics
 from otel_tokenomics.telemetry.settled_call import Outcome, ProviderChoice, SettledCall
+from otel_tokenomics.telemetry.unended import Unended, is_watched
 from otel_tokenomics.usage import Reading, Usage
 from otel_tokenomics.version import __version__
 
@@ -39,6 +40,8 @@ class Recorder:
         self.default_tags: Mapping[str, str] = {}
         #: Whether spans of ours bear no tags yet, because the provider took no span processor of ours.
         self.writes_tags = False
+        #: Has a call told when somebody else's span is dropped; who makes calls sets it.
+        self.when_dropped: Callable[[Span, Unended], None] | None = None
         self._endpoints = EndpointTable.parse(settings.endpoints)
         self._elsewhere = EndpointTable.parse(settings.billed_elsewhere)
         self._choose = functools.lru_cache(1024)(self._provider)
@@ -98,15 +101,6 @@ class Recorder:
         if self.settings.price:
             rollup.adopted(span)
 
-    def start_below(
-        self, span: Span, operation: Operation, request: Request, choice: ProviderChoice, start_ns: int,
-        made: Context | None,
-    ) -> Span:  # fmt: skip
-        """Start our span below somebody else's that has ended: the call, ``made`` there, was to be written on it."""
-        ours = self.start(operation, request, choice, set_span_in_context(span, made), start_ns)
-        rollup.given_up(span)
-        return ours
-
     def start_charge(self, kind: str, attributes: Mapping[str, Any]) -> Span:
         """Start the child span that holds a charge, where the current span cannot."""
         return self._tracer.start_span(f"charge {kind}", attributes=attributes)
@@ -121,6 +115,7 @@ class Recorder:
         *,
         own: bool,
         tags: Mapping[str, str],
+        made: Context | None = None,
     ) -> Cost:
         """Write one settled call everywhere, and end its span where it is ours.
 
@@ -132,21 +127,17 @@ class Recorder:
             outcome: how it went.
             own: whether the span is ours to end.
             tags: the tags in force, by attribute name.
+            made: the context in which the call was made; of use where somebody else's span has ended.
         """
         usage, reading = self._usage(request, outcome)
         cost = self._cost(request, choice, outcome, usage, reading)
         call = SettledCall(operation, request, choice, outcome, usage, reading, cost)
         if self.default_tags:
             tags = {**self.default_tags, **tags}
-        if span is not None and span.is_recording():
-            attributes = self._attributes.of(call)
-            if self.writes_tags:
-                attributes |= tags
-            if not own:
-                attributes = absent_only(span, attributes)
-            span.set_attributes(attributes)
-            if own and outcome.end == "error":
-                span.set_status(Status(StatusCode.ERROR))
+        if span is not None and not (own or self._written(span, call, tags, own=False)):
+            span, own = self._start_below(span, call, made), True
+        if span is not None and own and self._written(span, call, tags, own=True) and outcome.end == "error":
+            span.set_status(Status(StatusCode.ERROR))
         priced = self.settings.price or cost.source == "provider"
         shown = cost if priced else cost._replace(total=None)
         if span is not None and self.settings.price and (nodes := rollup.ancestors_of(span)):
@@ -157,6 +148,47 @@ class Recorder:
         if own and span is not None:
             span.end(outcome.ended_at_ns)
         return shown
+
+    def _written(self, span: Span, call: SettledCall, tags: Mapping[str, str], *, own: bool) -> bool:
+        """Write a call on a span; return whether it stands there: another thread may end a span that is not ours."""
+        if not span.is_recording():
+            return False
+        attributes = self._attributes.of(call)
+        if not own:
+            self._watch(span, call, {**attributes, **tags})
+        if self.writes_tags:
+            attributes |= tags
+        span.set_attributes(attributes if own else absent_only(span, attributes))
+        return own or names.TOKENOMICS_CALL_END in getattr(span, "attributes", attributes)
+
+    def _watch(self, span: Span, call: SettledCall, attributes: dict[str, Any]) -> None:
+        """Have the call told on a span of ours where the owner of this one never ends it."""
+        while (inner := getattr(span, "__wrapped__", None)) is not None:
+            span = inner  # a proxy of OpenInference's is dropped long before its span
+        if self.when_dropped is None or not is_watched(span):
+            return
+        outcome, above = call.outcome, getattr(span, "parent", None)
+        within = set_span_in_context(NonRecordingSpan(above), Context()) if above is not None else Context()
+        ended_ns = outcome.ended_at_ns or time.time_ns()
+
+        def tell() -> None:
+            try:
+                ours = self.start(call.operation, call.request, call.choice, within, outcome.started_at_ns)
+                ours.set_attributes(attributes)
+                if outcome.end == "error":
+                    ours.set_status(Status(StatusCode.ERROR))
+                ours.end(ended_ns)
+            except Exception as error:  # noqa: BLE001  # the thread that settles all others must go on
+                failures.report("record", error)
+
+        self.when_dropped(span, Unended(span.get_span_context().span_id, tell))
+
+    def _start_below(self, span: Span, call: SettledCall, made: Context | None) -> Span:
+        """Start our span below somebody else's that has ended: the call, ``made`` there, was to be written on it."""
+        within, begun = set_span_in_context(span, made), call.outcome.started_at_ns
+        ours = self.start(call.operation, call.request, call.choice, within, begun)
+        rollup.given_up(span)
+        return ours
 
     def _usage(self, request: Request, outcome: Outcome) -> tuple[Usage | None, Reading]:
         """Return what was used: the provider's counts, with what only the request knows; else an estimate."""

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import get_current_span
 
 from otel_tokenomics.tags import current_tags
-from otel_tokenomics.telemetry import one_charge
+from otel_tokenomics.telemetry import one_charge, unended
 from otel_tokenomics.telemetry.rollup import remember_parent
 
 
@@ -28,12 +28,14 @@ class TagProcessor(SpanProcessor):
         if tags or self.defaults:
             span.set_attributes({**self.defaults, **tags} if self.defaults else tags)
         _note_start(span)
+        unended.note_start(span)
         if span.parent is not None and not span.parent.is_remote:
             remember_parent(span, get_current_span(parent_context))
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Do nothing: an ended span takes no attributes."""
-        del span
+        """Note the end; an ended span takes no attributes."""
+        if span.context is not None:
+            unended.note_end(span.context.span_id)
 
     def shutdown(self) -> None:
         """Stop copying."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from typing import Any
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.trace import use_span
 
+from otel_tokenomics import tags
 from otel_tokenomics.attributes import names
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
@@ -372,7 +376,7 @@ def test_a_stream_whose_neighbours_span_ended_before_it_began(watch: Any, client
         else:
             stream = client.chat.completions.create(model=MODEL, messages=MESSAGES, **asked)
     assert len(list(stream)) > 1
-    assert watch.one.own
+    assert watch.one.cost.total
     theirs, ours = watch.spans
     assert ours.parent.span_id == theirs.context.span_id
     assert ours.attributes[names.TOKENOMICS_COST_TOTAL] > 0
@@ -388,3 +392,41 @@ def test_a_stream_dropped_after_its_neighbours_span_ended_has_a_span_below_it(wa
     theirs, ours = watch.spans
     assert (theirs.name, ours.parent) == ("theirs", theirs.context)
     assert (ours.attributes[names.TOKENOMICS_CALL_END], watch.one.cost.total) == ("abandoned", None)
+
+
+@pytest.mark.parametrize("above", [True, False], ids=["below a span", "alone"])
+def test_a_neighbours_span_that_is_dropped_unended_leaves_the_charge_on_one_of_ours(
+    watch: Any, client: Any, provider: LocalProvider, above: bool
+) -> None:
+    """OpenLLMetry's of a cancelled call is never ended, botocore's of an unread stream: nobody would get the charge."""
+    tracer = watch.tracer_provider.get_tracer("opentelemetry.instrumentation.botocore")
+    with (
+        tracer.start_as_current_span("application") if above else contextlib.nullcontext() as root,
+        tags(team="search"),
+    ):
+        theirs = tracer.start_span("theirs", attributes={names.GEN_AI_OPERATION_NAME: "chat"})
+        with use_span(theirs, end_on_exit=False):
+            client.chat.completions.create(model=MODEL, messages=MESSAGES)
+        assert [span for span in watch.spans if span.name != "application"] == []
+        del theirs
+        gc.collect()
+        (ours,) = watch.spans
+    cost = watch.one.cost
+    assert ours.attributes[names.TOKENOMICS_COST_TOTAL] == pytest.approx(cost.total / 10**12)
+    assert ours.attributes[f"{names.TOKENOMICS_TAG_PREFIX}team"] == "search"
+    assert (ours.parent and ours.parent.span_id) == (root and root.get_span_context().span_id)
+    if root is not None:  # counted once above
+        assert root.attributes[names.TOKENOMICS_SUBTREE_COST_TOTAL] == pytest.approx(cost.total / 10**12)
+
+
+def test_a_neighbours_span_that_is_ended_late_keeps_the_charge_alone(watch: Any, client: Any) -> None:
+    tracer = watch.tracer_provider.get_tracer("opentelemetry.instrumentation.botocore")
+    theirs = tracer.start_span("theirs", attributes={names.GEN_AI_OPERATION_NAME: "chat"})
+    with use_span(theirs, end_on_exit=False):
+        client.chat.completions.create(model=MODEL, messages=MESSAGES)
+    theirs.end()
+    del theirs
+    gc.collect()
+    (span,) = watch.spans
+    assert span.name == "theirs"
+    assert span.attributes[names.TOKENOMICS_COST_TOTAL] > 0

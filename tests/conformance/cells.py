@@ -7,6 +7,7 @@ import functools
 import gc
 import importlib
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ from otel_tokenomics.telemetry.metrics import COST, REQUESTS
 #: Surroundings in which no other package is needed.
 SURROUNDINGS = ("alone", "sampled out", "client made earlier")
 TEAM = "conformance"
+#: Places in memory, and ids.
+_DRAWN = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Others write a trace header wherever a span is current, as ours is.
 _TRACE = frozenset({"traceparent", "tracestate", "x-amzn-trace-id"})
 #: What is made in every other surrounding than ``alone``: each rule once.
@@ -42,20 +45,40 @@ class Cell(NamedTuple):
 
 #: What is not made, and why, by client, style and ending.
 _BY_ITS_OWN = "the client's own generator sends the request where it is read: the call belongs there"
-_ABOVE = "the client fails above the lines that are seen, and drops them: the end is `abandoned`"
+_TWICE = "the library sends it again by itself, and takes no heed of the time"
 EXCLUDED: Mapping[tuple[str, str, str], str] = {
     ("cohere", "chat stream", "read elsewhere"): _BY_ITS_OWN,
     ("google_genai", "chat stream", "read elsewhere"): _BY_ITS_OWN,
     ("google_genai", "generate stream", "read elsewhere"): _BY_ITS_OWN,
-    ("huggingface", "chat stream", "truncated chunk"): _ABOVE,
-    ("huggingface", "async chat stream", "truncated chunk"): _ABOVE,
-    ("huggingface", "chat stream, usage asked", "truncated chunk"): _ABOVE,
-    ("huggingface", "async chat stream, usage asked", "truncated chunk"): _ABOVE,
+    ("litellm", "embedding", "timeout"): _TWICE,
+    ("litellm", "async embedding", "timeout"): _TWICE,
 }
+#: Where the client fails above the lines that are seen, and drops them: the end is `abandoned`.
+_FAILS_ABOVE = frozenset(
+    {
+        ("litellm", "openai completion stream", "counts of a wrong type"),
+        ("litellm", "async openai completion stream", "counts of a wrong type"),
+        ("litellm", "claude completion stream", "truncated chunk"),
+        ("huggingface", "chat stream", "truncated chunk"),
+        ("huggingface", "async chat stream", "truncated chunk"),
+        ("huggingface", "chat stream, usage asked", "truncated chunk"),
+        ("huggingface", "async chat stream, usage asked", "truncated chunk"),
+    }
+)
+_AT_FIRST = frozenset(
+    {
+        ("litellm", "claude completion", "counts of a wrong type"),
+        ("litellm", "async claude completion", "counts of a wrong type"),
+        ("litellm", "claude completion stream", "counts of a wrong type"),
+        ("litellm", "claude completion stream", "negative counts"),
+    }
+)
 
 
 def reason(cell: Cell) -> str | None:
     """Return why a cell is not made; None where it is."""
+    if cell[:3] in _AT_FIRST and release_of(cell.client).startswith("1.80."):
+        return "this release makes other counts of such ones, or fails over them, before it reports"
     return EXCLUDED.get(cell[:3])
 
 
@@ -85,10 +108,10 @@ def cells(client: str, row: Row, surrounding: str = "alone") -> Iterator[Cell]:
 
 
 def _plain(value: object) -> str:
-    """Return a value as text, without what differs from call to call: places in memory, numbers of times."""
+    """Return a value as text, without what differs from call to call: places in memory, drawn ids, numbers of times."""
     if isinstance(value, dict):  # AWS's metadata hold the time of day in words
         value = {key: part for key, part in value.items() if key != "ResponseMetadata"}
-    text = re.sub(r"0x[0-9a-f]+", "#", f"{type(value).__module__}.{type(value).__qualname__} {value!r}")
+    text = _DRAWN.sub("#", f"{type(value).__module__}.{type(value).__qualname__} {value!r}")
     return re.sub(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT|\d+\.\d+|\d{3,}", "#", text)[:4000]
 
 
@@ -128,9 +151,17 @@ async def _asynchronous(
 
 
 def run(row: Row, cell: Cell) -> None:
-    """Make the call without us and with us, each on a server of its own; raise where something is wrong."""
-    with LocalProvider() as provider:
-        bare = observe(provider, row, cell, lambda: None)
+    """Make the call with us and without us, each on a server of its own; raise where something is wrong."""
+    seen = _with_us(row, cell)
+    for _ in range(2):  # a first use imports, and what waits for a clock then differs from itself
+        with LocalProvider() as provider:
+            bare = observe(provider, row, cell, lambda: None)
+        if seen == bare:
+            return
+    raise AssertionError(difference(bare, seen))
+
+
+def _with_us(row: Row, cell: Cell) -> Seen:
     sampler = sampling.ALWAYS_OFF if cell.surrounding == "sampled out" else sampling.ALWAYS_ON
     with LocalProvider() as provider:
         watch = Watch(provider, sampler)
@@ -139,11 +170,23 @@ def run(row: Row, cell: Cell) -> None:
                 watch.engine.instrument()
             before = watch.totals()
             seen = observe(provider, row, cell, watch.engine.instrument)
-            assert seen == bare, difference(bare, seen)
+            if row.reports:
+                _await_reports(watch, expected_of(row, cell))
             assert_one_charge(watch, provider, row, cell, seen, before)
+            return seen
         finally:
             watch.engine.uninstrument()
             watch.tracer_provider.shutdown()
+
+
+def _await_reports(watch: Watch, count: int) -> None:
+    """Wait until as many calls have settled as should, and a little longer: a second charge would come late."""
+    until = time.monotonic() + 3
+    while len(watch.settled) < count and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.02)
+    time.sleep(0.1)
+    gc.collect()
 
 
 def expected_of(row: Row, cell: Cell) -> int:
@@ -171,7 +214,9 @@ def assert_one_charge(
     beside: bool = False,
 ) -> None:
     """Compare what was recorded with what the server billed; others may export content ``beside`` us."""
-    style, ending, expected = row.styles[cell.style], ENDINGS[cell.ending], expected_of(row, cell)
+    style, ending = row.styles[cell.style], ENDINGS[cell.ending]
+    # One that breaks its client (OpenLIT, cohere's asynchronous stream) lets nothing be sent, with us as without us.
+    expected = expected_of(row, cell) if seen.requests or not beside else 0
     settled = watch.settled
     assert len(settled) == expected, f"{len(settled)} charges for {expected} call"
     billed = [style.bill.pico_usd(line.usage) for line in provider.ledger.billed]
@@ -180,7 +225,7 @@ def assert_one_charge(
     sampled = cell.surrounding != "sampled out"
     assert len(charged) == (expected if sampled else 0), f"{len(charged)} spans for {expected} charge"
     for call in settled:
-        _assert_call(call, style, ending, provider, seen, total, beside=beside)
+        _assert_call(call, style, ending, provider, seen, total, drops=beside or cell[:3] in _FAILS_ABOVE)
     for span in charged:
         assert span.attributes.get(f"{names.TOKENOMICS_TAG_PREFIX}team") == TEAM, "the tag is lost"
     # Span, metric and result are one number.
@@ -195,14 +240,16 @@ def assert_one_charge(
 
 
 def _assert_call(
-    call: Any, style: Style, ending: Ending, provider: LocalProvider, seen: Seen, total: int | None, *, beside: bool
+    call: Any, style: Style, ending: Ending, provider: LocalProvider, seen: Seen, total: int | None, *, drops: bool
 ) -> None:
     cost, end = call.cost, call.outcome.end
-    if seen.error and ending.limits.retries:  # the library does not send this one again
+    if seen.error and ending.limits.retries and len(seen.requests) == 1:  # the library does not send this one again
         ending = ENDINGS["refused" if ending.scenarios[0].fail else "timeout"]
-    if not (beside and style.stream and end == "abandoned"):  # some close a stream before its end is seen
+    # Some close a stream before its end is seen; some fail over an answer and drop it, to be ended with the loop.
+    left = end == "abandoned" and style.stream
+    if not (drops and (left or (seen.error and end in ("abandoned", "cancelled")))):
         assert end in ending.ends, f"ended {end}"
-    if ending.ends == {"completed", "error"} and not seen.error and not beside:
+    if ending.ends == {"completed", "error"} and not seen.error and not drops:
         assert end == "completed"
     rule = ending.rule if not (seen.error and ending.rule == "exact") else "at most"
     where = f"{cost.status} {cost.reason} {cost.total}, billed {total}"

@@ -397,6 +397,68 @@ def _huggingface() -> Row:
     )
 
 
+def _litellm() -> Row:
+    import os
+
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it downloads a price map at import otherwise
+    os.environ["LITELLM_TELEMETRY"] = "False"
+    import asyncio
+    import time
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, at its import
+        import litellm
+
+    litellm.disable_aiohttp_transport = True  # its sessions are never closed
+    litellm.suppress_debug_info = True
+
+    def make(provider: LocalProvider, limits: Limits) -> Any:
+        """Return the options of its functions: it has no client, and keeps those of others for itself."""
+        shared: Any = {"api_key": KEY, "timeout": limits.timeout, "max_retries": limits.retries}
+        ask: dict[str, Any] = {**shared, "messages": MESSAGES}
+        openai, claude = provider.base_url_openai, provider.base_url_anthropic
+        return {
+            "openai": {**ask, "model": "openai/gpt-5.4", "api_base": openai},
+            "claude": {**ask, "model": "anthropic/claude-sonnet-5-5", "api_base": claude, "max_tokens": 64},
+            "embed": {**shared, "model": "openai/text-embedding-3-small", "api_base": openai, "input": [CANARY]},
+        }
+
+    def close(_options: Any) -> None:
+        litellm.error_logs.clear()
+        time.sleep(0.05)  # it reports from threads of its own
+        litellm.in_memory_llm_clients_cache.flush_cache()
+
+    async def aclose(options: Any) -> None:
+        await asyncio.sleep(0.05)  # and from the loop
+        close(options)
+
+    # https://openai.com/api/pricing, https://claude.com/pricing
+    chat, claude = Bill(*OPENAI, ("2.50", "15")), Bill("input_tokens", "output_tokens", ("2", "10"))
+    vectors = Bill("prompt_tokens", None, ("0.02", "0"))
+    asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    styles: dict[str, Style] = {}
+    for name, bill, more in (("openai", chat, {}), ("claude", claude, {"may_leave_usage_out": False})):
+        plain = Style(lambda c, name=name: litellm.completion(**c[name]), bill, **more)
+        stream = plain._replace(call=lambda c, name=name: litellm.completion(**c[name], **asked), stream=True)
+        aplain = plain._replace(call=lambda c, name=name: litellm.acompletion(**c[name]), asynchronous=True)
+        astream = aplain._replace(call=lambda c, name=name: litellm.acompletion(**c[name], **asked), stream=True)
+        styles |= {
+            f"{name} completion": plain,
+            f"{name} completion stream": stream,
+            f"async {name} completion": aplain,
+            f"async {name} completion stream": astream,
+        }
+    # It keeps connections of a loop that has ended: tests/clients/test_litellm.py reads such streams in one loop.
+    del styles["async claude completion stream"]
+    embed = Style(lambda c: litellm.embedding(**c["embed"]), vectors, filters=False)
+    styles |= {
+        "embedding": embed,
+        "async embedding": embed._replace(call=lambda c: litellm.aembedding(**c["embed"]), asynchronous=True),
+    }
+    return Row(closing(make, close), aclosing(make, aclose), styles, reports=True)
+
+
 #: By the name of the adapter's file.
 ROWS: dict[str, Callable[[], Row]] = {
     "anthropic": _anthropic,
@@ -405,6 +467,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "google_genai": _google_genai,
     "groq": _groq,
     "huggingface": _huggingface,
+    "litellm": _litellm,
     "mistral": _mistral,
     "ollama": _ollama,
     "openai": _openai,

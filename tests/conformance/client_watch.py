@@ -51,9 +51,9 @@ class NotingRecorder(Recorder):
         self.settled: list[Settled] = []
 
     def settle(
-        self, span: Any, operation: Any, request: Any, choice: Any, outcome: Any, *, own: bool, tags: Any
+        self, span: Any, operation: Any, request: Any, choice: Any, outcome: Any, *, own: bool, **more: Any
     ) -> Cost:
-        cost = super().settle(span, operation, request, choice, outcome, own=own, tags=tags)
+        cost = super().settle(span, operation, request, choice, outcome, own=own, **more)
         self.settled.append(Settled(operation, request, choice, outcome, own, span is not None, cost))
         return cost
 

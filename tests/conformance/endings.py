@@ -10,6 +10,7 @@ import contextlib
 import gc
 import inspect
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -148,9 +149,22 @@ async def adrop(style: Style, client: Any, pieces: Pieces, _sent: Callable[[], N
 
 
 async def cancel(style: Style, client: Any, pieces: Pieces, _sent: Callable[[], None]) -> None:
-    """Cancel the task that waits for the answer, or for the next item of a stream."""
-    task = asyncio.create_task(afinish(style, client, pieces, _sent))
-    await asyncio.sleep(0.15)
+    """Cancel the task that waits for the answer."""
+    await _cancel_when(lambda: False, style, client, pieces, 0.3)
+
+
+async def cancel_within(style: Style, client: Any, pieces: Pieces, _sent: Callable[[], None]) -> None:
+    """Cancel the task that waits for the second item of a stream."""
+    await _cancel_when(lambda: len(pieces) > 1, style, client, pieces, 5)  # the first is its type
+
+
+async def _cancel_when(
+    ready: Callable[[], bool], style: Style, client: Any, pieces: Pieces, at_the_latest: float
+) -> None:
+    task = asyncio.create_task(afinish(style, client, pieces, lambda: None))
+    until = time.monotonic() + at_the_latest
+    while not (ready() or task.done()) and time.monotonic() < until:
+        await asyncio.sleep(0.01)
     task.cancel()
     try:
         await task
@@ -231,9 +245,9 @@ ENDINGS: dict[str, Ending] = {
     "never read": Ending((), never, anever, "at most", _ends("abandoned"), _streams),
     "closed early": Ending((), close, aclose, "at most", _ends("abandoned"), _streams_and_closes),
     "dropped early": Ending((), drop, adrop, "at most", _ends("abandoned"), _streams),
-    "cancelled": Ending((Scenario(hang_s=0.4),), None, cancel, "unknown", _ends("cancelled")),
+    "cancelled": Ending((Scenario(hang_s=0.6),), None, cancel, "unknown", _ends("cancelled")),
     "cancelled within the stream": Ending(
-        (Scenario(delay_s=0.1, chunks=4),), None, cancel, "at most", _ends("cancelled"), _streams
+        (Scenario(delay_s=0.2, chunks=4),), None, cancel_within, "at most", _ends("cancelled"), _streams
     ),
 }  # fmt: skip
 

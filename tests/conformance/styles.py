@@ -75,6 +75,8 @@ class Row(NamedTuple):
     styles: dict[str, Style]
     #: Whether the library can be told to send a request again.
     retries: bool = True
+    #: Whether the library reports its calls, from a thread of its own and a little later.
+    reports: bool = False
 
 
 def closing(make: Callable[[LocalProvider, Limits], Any], close: Callable[[Any], Any]) -> Open:

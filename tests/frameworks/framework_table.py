@@ -27,6 +27,10 @@ class Row(NamedTuple):
     holder: str | tuple[str, ...]
     #: What must be installed, the framework first.
     needs: tuple[str, ...]
+    #: The forms of which the neighbour keeps its span for ever without ending it: the metrics alone hold the charge.
+    never_ended: frozenset[str] = frozenset()
+    #: Whether the neighbour writes the provider's tokens, and not what it counts itself.
+    true_tokens: bool = True
 
 
 #: The package and the client of each framework, as the matrix names them.
@@ -35,6 +39,7 @@ CLIENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "langchain_openai": ("langchain", "openai chat"),
         "langchain_openai_responses": ("langchain", "openai responses"),
         "langchain_anthropic": ("langchain", "anthropic messages"),
+        "langchain_aws": ("langchain", "bedrock converse"),
         "llama_index": ("llama-index-core", "openai chat"),
         "llama_index_anthropic": ("llama-index-core", "anthropic messages"),
         "openai_agents": ("openai-agents", "openai responses"),
@@ -46,11 +51,16 @@ CLIENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "claude_agent_sdk": ("claude-agent-sdk", "its own program"),
     }
 )
+_KEPT_OPEN = "openlit never ends the span of an asynchronous call, and keeps it: the metrics alone hold the charge"
 #: Cells that are not run: framework, neighbour and ending, and why.
 LEFT_OUT: Mapping[tuple[str, str, str], str] = MappingProxyType(
     {
-        ("langchain_openai", "openlit", "completed"): "the newest release of openlit that installs beside this client "
-        "needs an older OpenTelemetry and anthropic before 1.0",
+        ("langchain_openai", "openlit", "asynchronous"): _KEPT_OPEN,
+        ("langchain_anthropic", "openlit", "asynchronous"): _KEPT_OPEN,
+        ("langchain_openai_responses", "openlit", "completed"): "openlit takes an object for a dict, and so breaks the "
+        "stream, with us as without us",
+        ("crewai_anthropic", "openlit", "completed"): "openlit has HTTP write the baggage of the caller's context, and "
+        "crewai counts tokens before it asks: that request is no billed call, and its context is left as it was",
         ("langchain_anthropic", "logfire-anthropic", "completed"): "logfire drops the span that the client makes "
         "inside its own, and that span holds our charge: the metrics count it, no span does",
         ("llama_index_anthropic", "official-anthropic", "completed"): "llama-index calls a type that is a union from "

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from neighbour_table import NEIGHBOURS
 from opentelemetry import baggage, context, metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -32,7 +33,7 @@ from otel_tokenomics.usage import Usage, pico_to_usd
 
 CANARY = "canary-7f3a"
 PROMPT = f"How warm is it in Oslo, {CANARY}?"
-CLAUDE, GPT = "claude-sonnet-5-5", "gpt-5.4"
+CLAUDE, GPT, NOVA = "claude-sonnet-5-5", "gpt-5.4", "amazon.nova-pro-v1:0"
 TOOL = ("get_weather", {"city": f"Oslo {CANARY}"})
 
 _IDS = re.compile(
@@ -98,6 +99,13 @@ def langchain_anthropic(provider: LocalProvider) -> dict[str, Form]:
     from langchain_anthropic import ChatAnthropic
 
     return _langchain(ChatAnthropic(model=CLAUDE, base_url=provider.base_url_anthropic, api_key="k", max_tokens=99))  # type: ignore[call-arg]
+
+
+def langchain_aws(provider: LocalProvider) -> dict[str, Form]:
+    from langchain_aws import ChatBedrockConverse
+
+    account: Any = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
+    return _langchain(ChatBedrockConverse(model=NOVA, endpoint_url=provider.base_url("bedrock-api"), **account))
 
 
 def _llama_index(model: Any) -> dict[str, Form]:
@@ -256,65 +264,12 @@ def crewai_anthropic(provider: LocalProvider) -> dict[str, Form]:
     return _crewai(f"anthropic/{CLAUDE}", provider.base_url_anthropic)
 
 
-# --- the neighbours --------------------------------------------------------------------------------
-
-
-def _instrumentor(module: str, kind: str) -> Callable[[TracerProvider], None]:
-    def install(tracers: TracerProvider) -> None:
-        getattr(importlib.import_module(module), kind)().instrument(tracer_provider=tracers)
-
-    return install
-
-
-def _pydantic_own(_tracers: TracerProvider) -> None:
-    from pydantic_ai import Agent
-
-    Agent.instrument_all()
-
-
-def _pydantic_openinference(tracers: TracerProvider) -> None:
-    from openinference.instrumentation.pydantic_ai import OpenInferenceSpanProcessor
-
-    tracers.add_span_processor(OpenInferenceSpanProcessor())
-    _pydantic_own(tracers)
-
-
-def _logfire(kind: str) -> Callable[[TracerProvider], None]:
-    def install(_tracers: TracerProvider) -> None:
-        import logfire
-
-        getattr(logfire, f"instrument_{kind}")()
-
-    return install
-
-
-NEIGHBOURS: Mapping[str, Callable[[TracerProvider], None]] = {
-    "alone": lambda _: None,
-    "official-openai": _instrumentor("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
-    "official-anthropic": _instrumentor("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor"),
-    "official-langchain": _instrumentor("opentelemetry.instrumentation.genai.langchain", "LangChainInstrumentor"),
-    "openinference-langchain": _instrumentor("openinference.instrumentation.langchain", "LangChainInstrumentor"),
-    "openllmetry-langchain": _instrumentor("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
-    "official-llama": _instrumentor("opentelemetry.instrumentation.genai.llama_index", "LlamaIndexInstrumentor"),
-    "openinference-llama": _instrumentor("openinference.instrumentation.llama_index", "LlamaIndexInstrumentor"),
-    "openllmetry-llama": _instrumentor("opentelemetry.instrumentation.llamaindex", "LlamaIndexInstrumentor"),
-    "official-agents": _instrumentor("opentelemetry.instrumentation.genai.openai_agents", "OpenAIAgentsInstrumentor"),
-    "openinference-agents": _instrumentor("openinference.instrumentation.openai_agents", "OpenAIAgentsInstrumentor"),
-    "openllmetry-agents": _instrumentor("opentelemetry.instrumentation.openai_agents", "OpenAIAgentsInstrumentor"),
-    "openinference-crewai": _instrumentor("openinference.instrumentation.crewai", "CrewAIInstrumentor"),
-    "openllmetry-crewai": _instrumentor("opentelemetry.instrumentation.crewai", "CrewAIInstrumentor"),
-    "own": _pydantic_own,
-    "logfire": _logfire("pydantic_ai"),
-    "logfire-openai": _logfire("openai"),
-    "logfire-anthropic": _logfire("anthropic"),
-    "logfire-agents": _logfire("openai_agents"),
-    "openinference-pydantic": _pydantic_openinference,
-}
 FRAMEWORKS: Mapping[str, Callable[[LocalProvider], dict[str, Form]]] = {
     made.__name__: made
     for made in (
-        langchain_openai, langchain_openai_responses, langchain_anthropic, llama_index, llama_index_anthropic,
-        pydantic_ai_openai, pydantic_ai_anthropic, openai_agents, openai_agents_chat, crewai, crewai_anthropic,
+        langchain_openai, langchain_openai_responses, langchain_anthropic, langchain_aws, llama_index,
+        llama_index_anthropic, pydantic_ai_openai, pydantic_ai_anthropic, openai_agents, openai_agents_chat, crewai,
+        crewai_anthropic,
     )
 }  # fmt: skip
 
@@ -323,7 +278,8 @@ FRAMEWORKS: Mapping[str, Callable[[LocalProvider], dict[str, Form]]] = {
 
 
 def billed_tokens(usage: Mapping[str, Any]) -> int:
-    return usage.get("total_tokens") or usage["input_tokens"] + usage["output_tokens"]
+    total = usage.get("total_tokens") or usage.get("totalTokens")
+    return total or usage["input_tokens"] + usage["output_tokens"]
 
 
 def bill_of(billed: Sequence[Billed]) -> float:
@@ -332,11 +288,11 @@ def bill_of(billed: Sequence[Billed]) -> float:
     for line in billed:
         usage, counts = line.usage, {}
         for unit, keys in (
-            ("input", ("input_tokens", "prompt_tokens")),
-            ("output", ("output_tokens", "completion_tokens")),
+            ("input", ("input_tokens", "prompt_tokens", "inputTokens")),
+            ("output", ("output_tokens", "completion_tokens", "outputTokens")),
         ):
             counts[unit] = next(usage[key] for key in keys if key in usage)
-        maker = "anthropic" if line.model == CLAUDE else "openai"
+        maker = {CLAUDE: "anthropic", NOVA: "aws.bedrock"}.get(line.model, "openai")
         cost = price(pricebook_source.current(), maker, line.model, Usage(counts), {}, time.time_ns() // 1_000_000)
         assert cost.total, line.model
         total += cost.total

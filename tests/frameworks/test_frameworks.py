@@ -25,11 +25,15 @@ BOTH = ("ours first", "theirs first")
 _GENAI = "opentelemetry.instrumentation.genai."
 _LANGCHAIN = ("langchain", "langchain_openai")
 _CLAUDE = ("langchain", "langchain_anthropic")
+_AWS = ("langchain", "langchain_aws")
 _LLAMA = ("llama_index", "llama_index.llms.openai")
 _LLAMA_CLAUDE = ("llama_index", "llama_index.llms.anthropic")
 _AGENTS = ("agents",)
 _PYDANTIC = ("pydantic_ai",)
 _CREW = ("crewai",)
+_LIT = "openlit.instrumentation."
+_LIT_CHAIN = _LIT + "langchain"
+_LIT_ASYNC = frozenset({"aplain", "astream", "atools", "together"})
 TABLE = (
     Row("langchain_openai", "alone", OURS, _LANGCHAIN),
     Row("langchain_openai", "official-langchain", _GENAI + "langchain", _LANGCHAIN),
@@ -48,6 +52,11 @@ TABLE = (
     Row("langchain_anthropic", "openinference-langchain", NATIVE, _CLAUDE),
     Row("langchain_anthropic", "openllmetry-langchain", NATIVE, _CLAUDE),
     Row("langchain_anthropic", "official-anthropic", NATIVE, _CLAUDE),
+    Row("langchain_aws", "alone", OURS, _AWS),
+    Row("langchain_aws", "official-langchain", _GENAI + "langchain", _AWS),
+    Row("langchain_aws", "openinference-langchain", OURS, _AWS),
+    Row("langchain_aws", "openllmetry-langchain", OURS, _AWS),
+    Row("langchain_aws", "official-botocore", "opentelemetry.instrumentation.botocore.bedrock-runtime", _AWS),
     Row("llama_index", "alone", OURS, _LLAMA),
     # No instrumentation of llama-index makes a current span of a model call.
     Row("llama_index", "official-llama", OURS, _LLAMA),
@@ -80,6 +89,14 @@ TABLE = (
     Row("crewai_anthropic", "openllmetry-crewai", OURS, _CREW),
     Row("pydantic_ai_openai", "official-openai", _GENAI + "openai", _PYDANTIC),
     Row("llama_index", "official-openai", _GENAI + "openai", _LLAMA),
+    Row("langchain_openai", "openlit", _LIT_CHAIN, (*_LANGCHAIN, "openlit"), _LIT_ASYNC, true_tokens=False),
+    Row("langchain_anthropic", "openlit", _LIT_CHAIN, (*_CLAUDE, "openlit"), _LIT_ASYNC, true_tokens=False),
+    Row("llama_index", "openlit", (OURS, _LIT + "openai"), (*_LLAMA, "openlit"), true_tokens=False),
+    Row("openai_agents", "openlit", (OURS, _LIT + "openai"), (*_AGENTS, "openlit")),
+    Row("openai_agents_chat", "openlit", (OURS, _LIT + "openai"), (*_AGENTS, "openlit"), true_tokens=False),
+    Row("pydantic_ai_openai", "openlit", (OURS, _LIT + "openai"), (*_PYDANTIC, "openlit")),
+    Row("pydantic_ai_anthropic", "openlit", (OURS, _LIT + "anthropic"), (*_PYDANTIC, "openlit")),
+    Row("crewai", "openlit", (OURS, _LIT + "openai"), (*_CREW, "openlit")),
 )
 CELLS = [
     pytest.param(row, order, id=f"{row.framework}-{row.neighbour}-{order.replace(' ', '-')}")
@@ -128,13 +145,17 @@ def test_the_spans_say_what_was_billed(row: Row, order: str, home: str) -> None:
     for form, seen in result.items():
         billed, spans = seen["billed"], seen["spans"]
         assert len(billed) >= (2 if "tools" in form else 1), form
-        bearing = [span for span in spans if span["cost"] is not None]
-        assert sorted(span["tokens"] for span in bearing) == sorted(billed), form
         assert seen["metrics"][names.METRIC_TOKENOMICS_CLIENT_TOKENS] == sum(billed), form
         assert seen["metrics"][names.METRIC_TOKENOMICS_CLIENT_REQUESTS] == len(billed), form
+        assert seen["metrics"][names.METRIC_TOKENOMICS_CLIENT_COST] == pytest.approx(seen["bill"], abs=1e-12), form
+        if form in row.never_ended:
+            continue
+        bearing = [span for span in spans if span["cost"] is not None]
+        if row.true_tokens:
+            assert sorted(span["tokens"] for span in bearing) == sorted(billed), form
         money = sum(span["cost"] for span in bearing)
+        assert len(bearing) == len(billed), form
         assert money == pytest.approx(seen["bill"], abs=1e-12), form
-        assert seen["metrics"][names.METRIC_TOKENOMICS_CLIENT_COST] == pytest.approx(money, abs=1e-12), form
         (root,) = (span for span in spans if span["parent"] is None)
         assert root["scope"] == "application", form
         assert root["subtree"] == pytest.approx(money, abs=1e-12), form
@@ -147,6 +168,8 @@ def test_the_charge_is_on_one_span_and_no_span_of_ours_is_too_many(row: Row, ord
         bearing = [span for span in seen["spans"] if span["cost"] is not None]
         holders = {row.holder} if isinstance(row.holder, str) else set(row.holder)
         assert {span["scope"] for span in bearing} <= holders, form
+        if form in row.never_ended:
+            continue
         assert [span for span in seen["spans"] if span["scope"] == OURS and span["cost"] is None] == [], form
         assert {span["end"] for span in bearing} == {"completed"}, form
         assert {span["team"] for span in bearing} == {form}, form

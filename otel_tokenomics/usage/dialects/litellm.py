@@ -56,6 +56,8 @@ def read_response(response: object) -> Reading | None:
     usage = field(response, "usage")
     finish = tuple(reason for choice in items(response, "choices") if (reason := word(choice, "finish_reason")))
     reading = read_usage(usage) if usage is not None else Reading()
+    if reading.usage is not None and not any(reading.usage.counts.values()):
+        reading = reading._replace(usage=None)  # the library writes zeros where it could not read what came
     return reading._replace(
         response_model=word(response, "model"), response_id=word(response, "id"), finish_reasons=finish
     )

@@ -326,6 +326,31 @@ def test_a_call_on_somebody_elses_span_leaves_its_ancestors_partial_until_it_set
     assert ("tokenomics.subtree.cost.total" in root.attributes) is settles
 
 
+def test_a_span_that_its_owner_ends_while_we_write_leaves_the_charge_on_one_of_ours(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dropped stream is settled in a thread of ours, while the finaliser of its owner's ends his span."""
+    outcome = Outcome(READING, "abandoned", time.time_ns(), 0.1)
+    theirs = bench.tracer.start_span("chat")
+    bench.recorder.adopt(theirs)
+    write = theirs.set_attributes
+
+    def ended_first(attributes: Any) -> None:
+        theirs.end()
+        write(attributes)
+
+    monkeypatch.setattr(theirs, "set_attributes", ended_first)
+    choice = bench.recorder.provider(REQUEST)
+    cost = bench.recorder.settle(theirs, CHAT, REQUEST, choice, outcome, own=False, tags={})
+    lost, ours = bench.exporter.get_finished_spans()
+    assert (lost.name, dict(lost.attributes or {})) == ("chat", {})
+    assert ours.attributes is not None
+    assert cost.total
+    assert ours.attributes["tokenomics.cost.total"] == pytest.approx(cost.total / 10**12)
+    assert ours.parent is not None
+    assert ours.parent.span_id == theirs.get_span_context().span_id
+
+
 def test_a_stream_that_broke_has_the_standards_word_for_a_missing_reason(bench: Bench) -> None:
     _, attributes = bench.call(Reading(response_id="r"), "error", started=True, error_type="X")
     assert attributes["gen_ai.response.finish_reasons"] == ("error",)
