@@ -222,10 +222,10 @@ _REFUSED: Final = 400
 
 def lost(error: BaseException) -> bool:
     """Return whether an error says, by its name or status, that the answer was lost and not the request refused."""
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return status < _REFUSED
     names = [kind.__name__.lower() for kind in type(error).__mro__]
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and "apitimeouterror" not in names:  # which litellm gives a status, as if it had come
+        return status < _REFUSED
     sent = not any(name in ("connecterror", "connecttimeout", "endpointconnectionerror") for name in names)
     unread = any(name.endswith(_UNREAD) and not name.startswith("param") for name in names)
     return unread or (sent and any(word in name for name in names for word in _LOST))

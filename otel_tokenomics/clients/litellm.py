@@ -12,7 +12,7 @@ import importlib
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.client_api import Adapter, Args, Ended, Kwargs, Operation, Request, Target, UnderWay, Watcher, lost
+from otel_tokenomics.client_api import Adapter, Args, Ended, Kwargs, Operation, Request, Target, UnderWay, Watcher
 from otel_tokenomics.clients import _openai_formats as formats
 from otel_tokenomics.clients import _stainless as base
 from otel_tokenomics.clients._addresses import mapping_of, model_of, request_to
@@ -59,11 +59,6 @@ def _ended(details: Any, response: object, start: Any, end: Any) -> Ended:
     failed = error if isinstance(error, BaseException) else None
     call_id = str(details.get("litellm_call_id") or "")
     return Ended(call_id, details, response, start.timestamp(), end.timestamp(), failed, said.get("response_cost"))
-
-
-def ambiguous(error: BaseException) -> bool:
-    """Return whether a failed call may have been billed: the library gives a timeout a status, as if it had come."""
-    return any(kind.__name__ == "APITimeoutError" for kind in type(error).__mro__) or lost(error)
 
 
 def under_way(thing: Any) -> UnderWay | None:
@@ -119,7 +114,6 @@ ADAPTER: Final = Adapter(
     callback=callback,
     callback_lists=_LISTS,
     under_way=under_way,
-    ambiguous=ambiguous,
     input_texts=lambda _args, kwargs: base.texts(kwargs, frozenset({"messages", "content", "input", "text"})),
     output_texts=formats.output_texts,
 )

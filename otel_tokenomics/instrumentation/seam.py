@@ -83,7 +83,8 @@ class Seam:
         """Wrap the synchronous request."""
         begun = self._begin(instance, args, kwargs, operation) if self.active else None
         if begun is None:
-            return wrapped(*args, **kwargs)
+            with self._bare():
+                return wrapped(*args, **kwargs)
         while True:
             token = context.attach(begun.context)
             try:
@@ -104,7 +105,8 @@ class Seam:
         """Wrap the asynchronous request."""
         begun = self._begin(instance, args, kwargs, operation) if self.active else None
         if begun is None:
-            return await wrapped(*args, **kwargs)
+            with self._bare():
+                return await wrapped(*args, **kwargs)
         while True:
             token = context.attach(begun.context)
             try:
@@ -118,6 +120,20 @@ class Seam:
                 return self._finish(begun, result)
             finally:
                 detach(token, begun.context)
+
+    @contextlib.contextmanager
+    def _bare(self) -> Generator[None]:
+        """Send what is not billed, or is met again further in, as bare of our baggage as a call."""
+        current = context.get_current()
+        within = without_our_baggage(current, self._settings.strip_baggage) if self.active else current
+        if within is current:
+            yield
+            return
+        token = context.attach(within)
+        try:
+            yield
+        finally:
+            detach(token, within)
 
     def gen(self, wrapped: Any, instance: Any, args: Any, kwargs: Any, *, operation: Operation | None = None) -> Any:
         """Wrap a generator function; where it does not stream this time, it is a plain request."""

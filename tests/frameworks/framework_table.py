@@ -59,8 +59,6 @@ LEFT_OUT: Mapping[tuple[str, str, str], str] = MappingProxyType(
         ("langchain_anthropic", "openlit", "asynchronous"): _KEPT_OPEN,
         ("langchain_openai_responses", "openlit", "completed"): "openlit takes an object for a dict, and so breaks the "
         "stream, with us as without us",
-        ("crewai_anthropic", "openlit", "completed"): "openlit has HTTP write the baggage of the caller's context, and "
-        "crewai counts tokens before it asks: that request is no billed call, and its context is left as it was",
         ("langchain_anthropic", "logfire-anthropic", "completed"): "logfire drops the span that the client makes "
         "inside its own, and that span holds our charge: the metrics count it, no span does",
         ("llama_index_anthropic", "official-anthropic", "completed"): "llama-index calls a type that is a union from "
