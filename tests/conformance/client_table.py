@@ -376,11 +376,12 @@ def _huggingface() -> Row:
     import huggingface_hub
 
     def options(provider: LocalProvider, limits: Limits) -> dict[str, Any]:
-        return {"base_url": f"{provider.base_url('huggingface-api')}/v1", "token": KEY, "timeout": limits.timeout}
+        # Hugging Face's router has no price of its own: the seller has.
+        return {"base_url": f"{provider.base_url('groq-api')}/v1", "token": KEY, "timeout": limits.timeout}
 
     ask: dict[str, Any] = {"messages": MESSAGES, "model": "openai/gpt-oss-120b"}
     asked: dict[str, Any] = {**ask, "stream": True, "stream_options": {"include_usage": True}}
-    bill = Bill(*OPENAI, ("0.039", "0.18"))  # openrouter.ai, who is asked for a model that its maker does not sell
+    bill = Bill(*OPENAI, ("0.15", "0.60"))  # https://groq.com/pricing
     return Row(
         closing(lambda p, o: huggingface_hub.InferenceClient(**options(p, o)), lambda c: c.__exit__(None, None, None)),
         aclosing(
