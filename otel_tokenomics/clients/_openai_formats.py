@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -39,6 +40,7 @@ WORDS: Final = MappingProxyType(
         "service_tier": "service_tier",
     }
 )
+_HOST: Final = re.compile(r"^https?://[^/]*")
 _SPOKEN_AS: Final = ("input", "inputs", "text")
 _IMAGES_AS: Final = ("n", "num_images", "num_images_per_prompt", "num_outputs")
 _INPUT_KEYS: Final = frozenset(
@@ -170,7 +172,9 @@ def adapter(
 
     def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
         options = base.options_of(args, kwargs)
-        return routes.get(base.path_of(options.url)) if options.method.lower() == "post" else None
+        # Together's sends some requests to addresses of its own, whole ones, unless it was given one.
+        path = base.path_of(_HOST.sub("", options.url))
+        return routes.get(path) if options.method.lower() == "post" else None
 
     def asked(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Request:
         return request(client, operation, args, kwargs, provider)

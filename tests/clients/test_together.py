@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
 import pytest
@@ -32,3 +34,26 @@ def test_embeddings(watch: Any, provider: LocalProvider) -> None:
         "embeddings",
         provider.ledger.billed[0].usage["total_tokens"],
     )
+
+
+@pytest.mark.parametrize("call", [
+    lambda client: client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}]),
+    lambda client: client.videos.create(model="m", prompt="A cat", seconds="4"),
+], ids=["chat", "video"])  # fmt: skip
+def test_a_client_that_was_given_no_address_is_seen(watch: Any, provider: LocalProvider, call: Any) -> None:
+    """Such a client sends chats and videos to whole addresses, past its own base URL."""
+    sent: list[str] = []
+
+    def here(request: Any) -> None:
+        sent.append(request.url.host)
+        address = provider.host.partition(":")
+        path = "/together-api" + request.url.path
+        request.url = request.url.copy_with(scheme="http", host=address[0], port=int(address[2]), path=path)
+
+    transport: Any = sys.modules["together._base_client"]
+    with transport.httpx.Client(event_hooks={"request": [here]}) as http:
+        own = together.Together(api_key="k", http_client=http)
+        with contextlib.suppress(together.APIStatusError):  # the local provider makes no videos
+            call(own)
+    assert sent[0].endswith("together.ai") or sent[0].endswith("together.xyz")
+    assert watch.one.choice.name == "together"
