@@ -22,6 +22,7 @@ _FIM: Final = Operation("text_completion", "completions")
 _EMBEDDINGS: Final = Operation("embeddings", "embeddings")
 _CONVERSATION: Final = Operation("chat", "conversations")
 _SPOKEN: Final = Operation("generate_content", "speech", "speech")
+_JUDGED: Final = Operation("generate_content", "classification", "text")
 _OCR: Final = Operation("generate_content", "ocr", "text")
 #: Roots of the package: two majors have ``client`` below it, the first has not; clouds have roots of their own.
 _ROOTS: Final = ("mistralai.client", "mistralai", "mistralai.azure.client", "mistralai.gcp.client", "mistralai_azure",
@@ -36,6 +37,12 @@ _METHODS: Final = (
     ("agents", "Agents.complete", _CHAT),
     ("embeddings", "Embeddings.create", _EMBEDDINGS),
     ("ocr", "Ocr.process", _OCR),
+    # These report no usage.
+    ("classifiers", "Classifiers.classify", _JUDGED),
+    ("classifiers", "Classifiers.classify_chat", _JUDGED),
+    ("judges", "Judges.judge_conversation", _JUDGED),
+    ("datasets_records", "DatasetsRecords.judge", _JUDGED),
+    ("records", "Records.judge", _JUDGED),
     ("responses", "Responses.create", Operation("chat", "responses")),
     ("speech", "Speech.complete", _SPOKEN),
     ("transcriptions", "Transcriptions.complete", sockets.HEARD),

@@ -388,3 +388,31 @@ def test_a_stream_dropped_after_its_neighbours_span_ended_has_a_span_below_it(wa
     theirs, ours = watch.spans
     assert (theirs.name, ours.parent) == ("theirs", theirs.context)
     assert (ours.attributes[names.TOKENOMICS_CALL_END], watch.one.cost.total) == ("abandoned", None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/threads/t/runs",
+        "/threads/runs",
+        "/evals/e/runs",
+        "/agents/sessions/s/events",
+        "/fine_tuning/alpha/graders/run",
+    ],
+)
+def test_a_run_that_reports_no_usage_is_unpriced_by_its_model(
+    watch: Any, client: Any, provider: LocalProvider, path: str
+) -> None:
+    """The answer that begins a run bears a null usage, or none (API reference, object ``thread.run``)."""
+    run = '{"id": "run_1", "object": "thread.run", "status": "queued", "model": "gpt-4o", "usage": null}'
+    provider.expect(Scenario(raw=(200, "application/json", run)))
+    client.post(path, cast_to=object, body={"assistant_id": "asst_1"})
+    assert (watch.one.outcome.reading.response_model, watch.one.outcome.reading.response_id) == ("gpt-4o", "run_1")
+    assert (watch.one.cost.status, watch.one.cost.total) == ("unpriced", None)
+
+
+@pytest.mark.parametrize("path", ["/threads/t/runs/r/cancel", "/threads", "/evals", "/evals/e/runs/r/cancel"])
+def test_what_looks_after_runs_is_no_charge(watch: Any, client: Any, provider: LocalProvider, path: str) -> None:
+    provider.expect(Scenario(raw=(200, "application/json", '{"id": "x", "model": "gpt-4o"}')))
+    client.post(path, cast_to=object, body={})
+    assert not watch.settled
