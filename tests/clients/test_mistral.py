@@ -199,3 +199,14 @@ def test_a_response_is_charged(watch: Any, provider: LocalProvider, stream: bool
         counts = dict(watch.settled[-1].outcome.reading.usage.counts)
         assert counts == {"input": 30, "cache_read": 20, "output": 5, "reasoning": 4}
     assert len(watch.settled) == len(provider.ledger.billed) == 2
+
+
+@pytest.mark.parametrize("name", ["classify", "moderate"])
+def test_a_classifier_is_unpriced_and_moderation_free(watch: Any, provider: LocalProvider, name: str) -> None:
+    """Neither answer bears a usage (https://docs.mistral.ai/api/endpoint/classifiers)."""
+    answer = '{"id": "c-1", "model": "ministral-3b-latest", "results": []}'
+    provider.expect(*[Scenario(raw=(200, "application/json", answer))] * 2)
+    mistral = client(provider)
+    for _ in on_each_side(lambda of: of(mistral.classifiers, name)(model="ministral-3b-latest", inputs=["Hello"])):
+        pass
+    assert [settled.cost.status for settled in watch.settled] == ["unpriced"] * (2 if name == "classify" else 0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import together
 
-from otel_tokenomics.demo.provider import LocalProvider
+from otel_tokenomics.demo.provider import LocalProvider, Scenario
 
 # The client, not the test, owns its connections.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -26,6 +26,13 @@ def client(provider: LocalProvider) -> together.Together:
 def test_a_rerank_is_billed_by_its_tokens(watch: Any, provider: LocalProvider) -> None:
     client(provider).rerank.create(model="Salesforce/Llama-Rank-v1", query="q", documents=["one", "two"])
     assert (watch.one.operation.name, watch.one.tokens) == ("rerank", provider.ledger.billed[0].usage["total_tokens"])
+
+
+@pytest.mark.parametrize("path", ["/tci/execute", "/evaluation", "/queue/submit"])
+def test_what_reports_no_usage_is_unpriced(watch: Any, provider: LocalProvider, path: str) -> None:
+    provider.expect(Scenario(raw=(200, "application/json", '{"status": "success"}')))
+    client(provider).post(path if SECOND_MAJOR else f"/v1{path}", cast_to=object, body={"model": "m"})
+    assert (watch.one.cost.status, watch.one.cost.total) == ("unpriced", None)
 
 
 def test_embeddings(watch: Any, provider: LocalProvider) -> None:

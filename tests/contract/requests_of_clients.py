@@ -1,10 +1,11 @@
-"""What each installed client library can send, read from its own source: a new release's new endpoint stands here too."""
+"""What each installed client library can send, read from its own source: a new endpoint stands here too."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import importlib.util
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -148,7 +149,7 @@ def ollama(adapter: Adapter) -> Iterator[Sent]:
 
 def _pairs(args: list[ast.expr]) -> Iterator[tuple[str, str]]:
     words = [text for arg in args for text in _texts(arg)]
-    yield from zip(words, words[1:], strict=False)
+    yield from itertools.pairwise(words)
 
 
 def huggingface(adapter: Adapter) -> Iterator[Sent]:
