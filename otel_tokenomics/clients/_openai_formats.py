@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +20,10 @@ IMAGES: Final = Operation("generate_content", "images", "image")
 HEARD: Final = Operation("generate_content", "transcription", "text")
 SPOKEN: Final = Operation("generate_content", "speech", "speech")
 VIDEOS: Final = Operation("generate_content", "videos", "video")
+#: A run of an agent, an assistant or an evaluation: what it used is not in the answer that begins it.
+RUNS: Final = Operation("generate_content", "run", "text")
+#: Answers that bear no usage.
+_JOBS: Final = frozenset({"videos", "run"})
 #: Request parameters and the neutral words for them.
 WORDS: Final = MappingProxyType(
     {
@@ -39,6 +44,7 @@ WORDS: Final = MappingProxyType(
         "service_tier": "service_tier",
     }
 )
+_HOST: Final = re.compile(r"^https?://[^/]*")
 _SPOKEN_AS: Final = ("input", "inputs", "text")
 _IMAGES_AS: Final = ("n", "num_images", "num_images_per_prompt", "num_outputs")
 _INPUT_KEYS: Final = frozenset(
@@ -133,13 +139,13 @@ def units_of(operation: Operation, *parts: Mapping[str, Any]) -> Mapping[str, in
 
 def usage(operation: Operation, response: object, provider: str) -> Reading | None:
     """Return the reading of a whole response."""
-    if operation.api == "videos":
-        return _video(response)
+    if operation.api in _JOBS:
+        return _job(response)
     return openai_like.read_response(operation.api, response, provider)
 
 
-def _video(response: object) -> Reading | None:
-    """Return model and id of a video job, which reports no usage."""
+def _job(response: object) -> Reading | None:
+    """Return model and id of a job, which reports no usage."""
     fields = base.mapping(response) or getattr(response, "__dict__", {})
     return Reading(response_model=base.text_of(fields, "model"), response_id=base.text_of(fields, "id"))
 
@@ -170,7 +176,9 @@ def adapter(
 
     def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
         options = base.options_of(args, kwargs)
-        return routes.get(base.path_of(options.url)) if options.method.lower() == "post" else None
+        # Together's sends some requests to addresses of its own, whole ones, unless it was given one.
+        path = base.path_of(_HOST.sub("", options.url))
+        return routes.get(path) if options.method.lower() == "post" else None
 
     def asked(client: Any, operation: Operation, args: Args, kwargs: Kwargs) -> Request:
         return request(client, operation, args, kwargs, provider)

@@ -6,6 +6,7 @@ See the API reference, https://docs.anthropic.com/en/api/messages. From 1.14 on 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,6 +21,9 @@ _MESSAGES: Final = Operation("chat", "messages")
 ROUTES: Final[Mapping[str, Operation]] = MappingProxyType(
     {"/v1/messages": _MESSAGES, "/v1/messages?beta=true": _MESSAGES}
 )
+#: Runs of managed agents and their like, whose answers bear no usage; so did text completions.
+_RUN: Final = Operation("generate_content", "run", "text")
+_RUNS: Final = re.compile(r"/v1/(?:deployments/[^/]+/run|dreams|sessions/[^/]+/events|complete)")
 _WORDS: Final = MappingProxyType(
     {
         "max_tokens": "max_tokens",
@@ -40,7 +44,11 @@ def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
     options = base.options_of(args, kwargs)
     if options.method.lower() != "post":
         return None
-    return ROUTES.get(options.url) or ROUTES.get(base.path_of(options.url))
+    found = ROUTES.get(options.url)
+    if found is not None:
+        return found
+    path = base.path_of(options.url)
+    return ROUTES.get(path) or (_RUN if _RUNS.fullmatch(path) else None)
 
 
 def request(client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> Request:

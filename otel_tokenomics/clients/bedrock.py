@@ -21,6 +21,20 @@ _CONVERSE: Final = Operation("chat", "converse")
 _INVOKE: Final = Operation("chat", "invoke")
 _GUARDRAIL: Final = Operation("apply_guardrail", "guardrail")
 _ASYNC: Final = Operation("generate_content", "async_invoke", "video")
+#: What models do for agents, flows, knowledge bases and documents: the answer bears no count of it.
+_RUN: Final = Operation("generate_content", "run", "text")
+_AGENTS: Final = (
+    "InvokeAgent",
+    "InvokeInlineAgent",
+    "InvokeFlow",
+    "StartFlowExecution",
+    "Retrieve",
+    "AgenticRetrieveStream",
+    "RetrieveAndGenerate",
+    "RetrieveAndGenerateStream",
+    "GenerateQuery",
+    "OptimizePrompt",
+)
 #: By service; everything else (CountTokens, looking after asynchronous jobs) is free, or no answer of a model.
 _OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = MappingProxyType(
     {
@@ -33,7 +47,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = MappingProxyType(
             "ApplyGuardrail": _GUARDRAIL,
             "InvokeGuardrailChecks": _GUARDRAIL,
         },
-        "bedrock-agent-runtime": {"Rerank": Operation("rerank", "rerank")},
+        "bedrock-agent-runtime": {"Rerank": Operation("rerank", "rerank"), **dict.fromkeys(_AGENTS, _RUN)},
+        "bedrock-data-automation-runtime": dict.fromkeys(("InvokeDataAutomation", "InvokeDataAutomationAsync"), _RUN),
     }
 )
 #: Word of a model's name -> what InvokeModel does with it, where it does not chat.

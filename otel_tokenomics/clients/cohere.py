@@ -14,16 +14,31 @@ from otel_tokenomics.usage import Reading
 from otel_tokenomics.usage.dialects import cohere as dialect
 from otel_tokenomics.usage.dialects.last_event import LastEventReader
 
+_Methods = tuple[tuple[str, Kind, Kind, Operation], ...]
 _CHAT: Final = Operation("chat", "chat")
-_METHODS: Final[tuple[tuple[str, Kind, Kind, Operation], ...]] = (
+_METHODS: Final[_Methods] = (
     ("chat", "call", "acall", _CHAT),
     ("chat_stream", "opening", "aopening", _CHAT._replace(stream=True)),
     ("embed", "call", "acall", Operation("embeddings", "embeddings")),
     ("rerank", "call", "acall", Operation("rerank", "rerank")),
 )
+_TEXT: Final = Operation("text_completion", "completions")
+#: What the first version of the API had besides.
+_FIRST: Final[_Methods] = (
+    ("generate", "call", "acall", _TEXT),
+    ("generate_stream", "opening", "aopening", _TEXT._replace(stream=True)),
+    ("summarize", "call", "acall", _TEXT),
+    ("classify", "call", "acall", Operation("generate_content", "classification", "text")),
+)
+#: Documents are billed by the page; a transcript says nothing of what it is billed by.
+_PARSE: Final = Operation("generate_content", "ocr", "text")
+_HEARD: Final = Operation("generate_content", "transcription", "text")
 #: A client keeps its methods as they are when it is made; these stand below, and are looked up by each call.
-_OWNERS: Final = (("cohere.v2.raw_client", "RawV2Client", "AsyncRawV2Client"),
-                  ("cohere.raw_base_client", "RawBaseCohere", "AsyncRawBaseCohere"))  # fmt: skip
+_OWNERS: Final[tuple[tuple[str, str, _Methods], ...]] = (
+    ("cohere.v2.raw_client", "RawV2Client", (*_METHODS, ("parse", "call", "acall", _PARSE))),
+    ("cohere.raw_base_client", "RawBaseCohere", (*_METHODS, *_FIRST)),
+    ("cohere.audio.transcriptions.raw_client", "RawTranscriptionsClient", (("create", "call", "acall", _HEARD),)),
+)
 _WORDS: Final = MappingProxyType(
     {
         "max_tokens": "max_tokens",
@@ -57,10 +72,12 @@ def stream_reader(_operation: Operation, _provider: str) -> LastEventReader:
 
 def _targets() -> tuple[Target, ...]:
     found: list[Target] = []
-    for module, sync, asynchronous in _OWNERS:
-        for method, kind, akind, operation in _METHODS:
-            kinds: tuple[tuple[str, Kind], ...] = ((sync, kind), (asynchronous, akind))
-            found += [Target(module, f"{owner}.{method}", which, operation) for owner, which in kinds]
+    for module, owner, methods in _OWNERS:
+        for method, kind, akind, operation in methods:
+            found += [
+                Target(module, f"{owner}.{method}", kind, operation),
+                Target(module, f"Async{owner}.{method}", akind, operation),
+            ]
     return tuple(found)
 
 

@@ -45,6 +45,8 @@ _METHODS: Final[tuple[tuple[str, Operation], ...]] = (
     ("_generate_images", _IMAGES),
     ("_edit_image", _IMAGES),
     ("_upscale_image", _IMAGES),
+    ("recontext_image", _IMAGES),
+    ("segment_image", _IMAGES),
     ("_generate_videos", _VIDEOS),
 )
 _WORDS: Final = MappingProxyType(

@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference. A chat stream reports usage only
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -36,6 +37,10 @@ ROUTES: Final[Mapping[str, Operation]] = MappingProxyType(
         "/videos/extensions": formats.VIDEOS,
     }
 )
+_RUNS: Final = re.compile(
+    r"/threads(?:/[^/]+)?/runs|/evals/[^/]+/runs|/agents/automations/[^/]+/invocations|/agents/sessions/[^/]+/events"
+    r"|/fine_tuning/alpha/graders/run"
+)
 _STORED: Final = "/responses/"
 _REMIX: Final = "/remix"
 _ASKED_IN: Final = frozenset({"chat", "completions"})
@@ -52,7 +57,7 @@ def route(_client: Any, args: Args, kwargs: Kwargs) -> Operation | None:
         path = base.path_of(url)
         if path.startswith("/videos/") and path.endswith(_REMIX):
             return formats.VIDEOS
-        return ROUTES.get(path)
+        return formats.RUNS if _RUNS.fullmatch(path) else ROUTES.get(path)
     if method == "get" and url.startswith(_STORED):
         identity = base.path_of(url)[len(_STORED) :]
         return Operation("fetch_response", "responses", response_id=identity) if "/" not in identity else None

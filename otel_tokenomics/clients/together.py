@@ -19,6 +19,10 @@ _PATHS: Final = {
     "/audio/speech": formats.SPOKEN,
     "/audio/transcriptions": formats.HEARD,
     "/audio/translations": formats.HEARD,
+    "/videos": formats.VIDEOS,
+    "/evaluation": formats.RUNS,
+    "/queue/submit": formats.RUNS,
+    "/tci/execute": formats.RUNS,
 }
 _ROUTES: Final = {
     **_PATHS,

@@ -64,7 +64,7 @@ def _chat(path: str, body: Json, scenario: Scenario, ledger: Ledger, host: str) 
         part = {"message": {"role": "assistant", "content": None, "tool_calls": [_chat_tool(scenario.tool, identity)]}}
     reason = _finish(scenario)
     choices = [{"index": n, "finish_reason": reason, **part} for n in range(body.get("n") or 1)]
-    return Answer({**head, "choices": choices, **_reported(usage, scenario)})
+    return Answer({**head, "choices": choices, **reported(usage, scenario)})
 
 
 def _chat_events(
@@ -81,7 +81,7 @@ def _chat_events(
         choice = {"index": 0, "finish_reason": reason, **part}
         yield None, {**chunk, "choices": [choice], **null}
     if asked and scenario.report != "none":
-        yield None, {**chunk, "choices": [], **_reported(usage, scenario)}
+        yield None, {**chunk, "choices": [], **reported(usage, scenario)}
 
 
 def _finish(scenario: Scenario) -> str:
@@ -109,7 +109,7 @@ def _with_usage_on_the_last(
     for chunk in chunks[:-1]:
         yield None, {name: value for name, value in chunk.items() if name != "usage_breakdown"}
     for last in chunks[-1:]:
-        said = {} if scenario.report == "none" else _reported(usage, scenario)
+        said = {} if scenario.report == "none" else reported(usage, scenario)
         if host == "groq":
             # What each model of a compound system did stands beside the usage here (its API reference, ``XGroq``).
             said |= {name: last.pop(name) for name in ("usage_breakdown",) if name in last}
@@ -141,7 +141,7 @@ def _responses(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Ans
         whole["output"] = [_function_call(scenario.tool, identity)]
     whole |= scenario.response or {}
     ledger.bill(Billed(identity, "responses", whole["model"], usage))
-    done = {**whole, **_reported(usage, scenario)}
+    done = {**whole, **reported(usage, scenario)}
     if body.get("background"):
         ledger.background[identity] = done
         if body.get("stream"):
@@ -209,7 +209,7 @@ def _embeddings(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> A
     # Eight zero floats, base64: clients ask for that encoding unless told otherwise.
     vector: Any = "A" * 43 + "=" if body.get("encoding_format") == "base64" else [0.0] * 8
     data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(count)]
-    return Answer({"object": "list", "data": data, "model": model, **_reported(usage, scenario)})
+    return Answer({"object": "list", "data": data, "model": model, **reported(usage, scenario)})
 
 
 def _images(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
@@ -220,10 +220,10 @@ def _images(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answe
         made: Json = {"created_at": 1, "b64_json": "", "size": "1024x1024", "quality": "low", "background": "opaque",
                 "output_format": "png", "partial_image_index": 0}  # fmt: skip
         first, last = "image_generation.partial_image", "image_generation.completed"
-        done: Json = {**made, "type": last, **_reported(usage, scenario)}
+        done: Json = {**made, "type": last, **reported(usage, scenario)}
         return Answer(events=iter([(first, {**made, "type": first}), (last, done)]))
     images = [{"b64_json": ""} for _ in range(int(body.get("n") or 1))]
-    return Answer({"created": 1, "data": images, **(_reported(usage, scenario) if usage else {})})
+    return Answer({"created": 1, "data": images, **(reported(usage, scenario) if usage else {})})
 
 
 def _transcription(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
@@ -231,9 +231,9 @@ def _transcription(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -
     ledger.bill(Billed(ledger.next_id("tr-"), "transcription", body.get("model", ""), usage))
     if body.get("stream") in (True, "true"):
         delta, done = "transcript.text.delta", "transcript.text.done"
-        last: Json = {"type": done, "text": "Done.", **_reported(usage, scenario)}
+        last: Json = {"type": done, "text": "Done.", **reported(usage, scenario)}
         return Answer(events=iter([(delta, {"type": delta, "delta": "Done."}), (done, last)]), end_mark=True)
-    return Answer({"text": "Done.", **_reported(usage, scenario)})
+    return Answer({"text": "Done.", **reported(usage, scenario)})
 
 
 def _speech(_path: str, body: Json, _scenario: Scenario, ledger: Ledger) -> Answer:
@@ -250,7 +250,7 @@ def _rerank(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answe
     ledger.bill(Billed(identity, "rerank", model, usage))
     results = [{"index": 0, "relevance_score": 0.9}]
     head: Json = {"object": "rerank", "id": identity, "model": model, "results": results}
-    return Answer({**head, **_reported(usage, scenario)})
+    return Answer({**head, **reported(usage, scenario)})
 
 
 def _ocr(_path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer:
@@ -285,7 +285,8 @@ def _usage(scenario: Scenario, plain: Any) -> Json:
     return dict(scenario.usage) if scenario.usage is not None else plain()
 
 
-def _reported(usage: Mapping[str, Any], scenario: Scenario) -> Json:
+def reported(usage: Mapping[str, Any], scenario: Scenario) -> Json:
+    """Return the field in which a usage is reported, if it is."""
     if scenario.report == "none":
         return {}
     if scenario.report == "null":

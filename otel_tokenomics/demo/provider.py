@@ -19,6 +19,7 @@ from otel_tokenomics.demo import (
     cohere_wire,
     google_wire,
     huggingface_wire,
+    mistral_wire,
     ollama_wire,
     openai_wire,
 )
@@ -190,6 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
         if provider == "huggingface" and (own := huggingface_wire.answer(rest, body, scenario, self.ledger)):
             return own
         route = _VERSION.sub("", rest if place in PLACES else path)
+        if provider == "mistral_ai" and (own := mistral_wire.answer(route, body, scenario, self.ledger)):
+            return own
         return openai_wire.answer(route, body, scenario, self.ledger, provider)
 
     def _stream(self, answer: Answer, scenario: Scenario) -> None:

@@ -287,3 +287,18 @@ def test_no_baggage_of_ours_reaches_the_provider(watch: Any, provider: LocalProv
     sent = [request.headers.get("baggage", "") for request in provider.ledger.requests]
     assert len(sent) == 2
     assert not any("tokenomics" in header for header in sent)
+
+
+@pytest.mark.parametrize("path", ["/v1/sessions/s/events", "/v1/deployments/d/run", "/v1/dreams", "/v1/complete"])
+def test_a_run_of_an_agent_is_unpriced(watch: Any, client: Any, provider: LocalProvider, path: str) -> None:
+    provider.expect(Scenario(raw=(200, "application/json", '{"id": "run_1", "type": "run"}')))
+    client.post(path, cast_to=object, body={"model": MODEL})
+    assert watch.one.request.model == MODEL
+    assert (watch.one.cost.status, watch.one.cost.total) == ("unpriced", None)
+
+
+@pytest.mark.parametrize("path", ["/v1/sessions", "/v1/messages/count_tokens", "/v1/dreams/d/cancel"])
+def test_what_looks_after_agents_is_no_charge(watch: Any, client: Any, provider: LocalProvider, path: str) -> None:
+    provider.expect(Scenario(raw=(200, "application/json", '{"id": "x"}')))
+    client.post(path, cast_to=object, body={"model": MODEL})
+    assert not watch.settled

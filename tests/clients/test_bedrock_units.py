@@ -104,3 +104,12 @@ def test_an_asynchronous_job_has_a_span(watch: Any, client: Any, provider: Local
     assert (made.cost.status, made.cost.reason) == ("unpriced", "unknown_model")  # no row of the book yet
     assert (embedded.operation.name, embedded.cost.reason) == ("embeddings", "no_usage")
     assert len(watch.spans) == 2
+
+
+def test_what_a_knowledge_base_is_asked_is_unpriced(watch: Any, provider: LocalProvider) -> None:
+    """Its answer bears no count (API reference, ``Retrieve``)."""
+    client = client_of(provider, "bedrock-agent-runtime")
+    provider.expect(Scenario(raw=(200, "application/json", "{}")))
+    client.retrieve(knowledgeBaseId="K123456789", retrievalQuery={"text": CANARY})
+    assert (watch.one.operation.api, watch.one.cost.status, watch.one.cost.total) == ("run", "unpriced", None)
+    client.close()

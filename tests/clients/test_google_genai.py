@@ -113,7 +113,7 @@ def test_maps_have_no_unit_and_are_not_lost(watch: Any, client: Any, provider: L
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
-@pytest.mark.parametrize("made", ["edited", "upscaled", "filmed"])
+@pytest.mark.parametrize("made", ["edited", "upscaled", "worn", "cut out", "filmed"])
 def test_pictures_and_films_are_told_by_name(watch: Any, provider: LocalProvider, made: str) -> None:
     options = genai.types.HttpOptions(base_url=f"http://{provider.host}")
     client: Any = genai.Client(vertexai=True, api_key="k", http_options=options)
@@ -127,6 +127,11 @@ def test_pictures_and_films_are_told_by_name(watch: Any, provider: LocalProvider
         )
     elif made == "edited":
         client.models.edit_image(model="imagen-3.0-capability-001", prompt="a", reference_images=[raw])
+    elif made == "worn":
+        source = {"person_image": picture, "product_images": [{"product_image": picture}]}
+        client.models.recontext_image(model="virtual-try-on-preview-08-04", source=source)
+    elif made == "cut out":
+        client.models.segment_image(model="image-segmentation-001", source={"image": picture})
     else:
         client.models.upscale_image(model="imagen-4.0-upscale-preview", image=picture, upscale_factor="x2")
     one = watch.one

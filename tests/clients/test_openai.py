@@ -430,3 +430,31 @@ def test_a_neighbours_span_that_is_ended_late_keeps_the_charge_alone(watch: Any,
     (span,) = watch.spans
     assert span.name == "theirs"
     assert span.attributes[names.TOKENOMICS_COST_TOTAL] > 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/threads/t/runs",
+        "/threads/runs",
+        "/evals/e/runs",
+        "/agents/sessions/s/events",
+        "/fine_tuning/alpha/graders/run",
+    ],
+)
+def test_a_run_that_reports_no_usage_is_unpriced_by_its_model(
+    watch: Any, client: Any, provider: LocalProvider, path: str
+) -> None:
+    """The answer that begins a run bears a null usage, or none (API reference, object ``thread.run``)."""
+    run = '{"id": "run_1", "object": "thread.run", "status": "queued", "model": "gpt-4o", "usage": null}'
+    provider.expect(Scenario(raw=(200, "application/json", run)))
+    client.post(path, cast_to=object, body={"assistant_id": "asst_1"})
+    assert (watch.one.outcome.reading.response_model, watch.one.outcome.reading.response_id) == ("gpt-4o", "run_1")
+    assert (watch.one.cost.status, watch.one.cost.total) == ("unpriced", None)
+
+
+@pytest.mark.parametrize("path", ["/threads/t/runs/r/cancel", "/threads", "/evals", "/evals/e/runs/r/cancel"])
+def test_what_looks_after_runs_is_no_charge(watch: Any, client: Any, provider: LocalProvider, path: str) -> None:
+    provider.expect(Scenario(raw=(200, "application/json", '{"id": "x", "model": "gpt-4o"}')))
+    client.post(path, cast_to=object, body={})
+    assert not watch.settled

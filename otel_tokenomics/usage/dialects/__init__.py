@@ -16,6 +16,7 @@ from otel_tokenomics.usage.dialects import (
     cohere,
     documents,
     google,
+    mistral,
     ollama,
     openai_like,
     openai_realtime,
@@ -35,6 +36,7 @@ _READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "converse": bedrock.read_converse,
         "realtime": openai_realtime.read_realtime,
         "ocr": documents.read_ocr,
+        "conversations": mistral.read_conversation,
     }
 )
 #: Providers whose usage is in a format of their own, whatever the operation; the words are none of an ``api``.
@@ -46,7 +48,7 @@ _OPENAI_KEYS: Final = ("prompt_tokens", "total_tokens")
 #: The words for a wire format that a reader exists for.
 APIS: Final = (
     "chat", "completions", "responses", "messages", "generate_content", "interactions", "converse", "embeddings",
-    "rerank", "images", "speech", "transcription", "realtime", "ocr",
+    "rerank", "images", "speech", "transcription", "realtime", "ocr", "conversations",
 )  # fmt: skip
 _DEFAULT_API: Final = MappingProxyType(
     {"aws.bedrock": "converse", "gcp.gemini": "generate_content", "gcp.vertex_ai": "generate_content"}
@@ -77,7 +79,7 @@ def default_api(provider: str | None, raw: object) -> str:
     """Return the wire format of a provider's usage object where none is named."""
     keys: frozenset[str] = frozenset(cast("dict[str, object]", raw)) if isinstance(raw, dict) else frozenset()
     if "prompt_tokens" in keys:
-        return "chat"
+        return "conversations" if keys & {"connector_tokens", "connectors"} else "chat"
     # Only Anthropic's format has these two fields, whoever hosts it; read as another one, the cache is lost.
     if provider == "anthropic" or keys & {"cache_read_input_tokens", "cache_creation_input_tokens"}:
         return "messages"

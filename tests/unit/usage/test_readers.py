@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai.types import CompletionUsage
 
 from otel_tokenomics.usage import Usage
-from otel_tokenomics.usage.dialects import APIS, anthropic, bedrock, default_api, openai_like, read
+from otel_tokenomics.usage.dialects import APIS, anthropic, bedrock, default_api, mistral, openai_like, read
 
 START = {
     "type": "message_start",
@@ -290,3 +290,20 @@ def test_a_broken_chunk_of_invoke_model_is_passed_over(chunk: object) -> None:
     reading = reader.reading()
     assert reading is not None
     assert reading.usage == Usage({"input": 4})
+
+
+def test_a_conversation_is_known_by_what_its_connectors_brought() -> None:
+    """The counts are those of https://docs.mistral.ai/agents/connectors/code_interpreter."""
+    raw = {"prompt_tokens": 95, "completion_tokens": 209, "total_tokens": 399, "connector_tokens": 95,
+           "connectors": {"code_interpreter": 1}}  # fmt: skip
+    assert default_api("mistral_ai", raw) == "conversations"
+    reading = read("conversations", raw)
+    assert (reading.usage, reading.flags) == (Usage({"input": 190, "output": 209, "code_session": 1}), ())
+
+
+def test_agents_of_several_models_that_answer_together_have_no_common_model() -> None:
+    outputs = [{"type": "message.output", "id": f"msg_{model}", "model": model} for model in ("a", "b")]
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    reading = mistral.read_response({"outputs": outputs, "usage": usage})
+    assert reading is not None
+    assert (reading.response_model, reading.response_id) == (None, "msg_a")
