@@ -97,6 +97,7 @@ TABLE = (
     Row("pydantic_ai_openai", "openlit", (OURS, _LIT + "openai"), (*_PYDANTIC, "openlit")),
     Row("pydantic_ai_anthropic", "openlit", (OURS, _LIT + "anthropic"), (*_PYDANTIC, "openlit")),
     Row("crewai", "openlit", (OURS, _LIT + "openai"), (*_CREW, "openlit")),
+    Row("crewai_anthropic", "openlit", (OURS, _LIT + "anthropic"), (*_CREW, "openlit")),
 )
 CELLS = [
     pytest.param(row, order, id=f"{row.framework}-{row.neighbour}-{order.replace(' ', '-')}")
