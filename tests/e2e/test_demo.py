@@ -168,12 +168,12 @@ import otel_tokenomics as tk
 tk.instrument()
 with tk.tags(team="search"):
     openai.OpenAI().responses.create(model="gpt-5.4-mini", input="canary-41")
-print("from the program", flush=True)
-if sys.argv[1:] == ["wait"]:
-    try:
+try:
+    print("from the program", flush=True)
+    if sys.argv[1:] == ["wait"]:
         threading.Event().wait(60)
-    except KeyboardInterrupt:
-        pass
+except KeyboardInterrupt:
+    pass
 raise SystemExit(3)
 """
 
