@@ -71,6 +71,8 @@ class Book:
         self.genai = read_extract("genai-prices")
         self.litellm = read_extract("litellm")
         self.patches = read_patches()
+        self.release: dict[str, str] = read_yaml("release.yaml")
+        self.sources: list[dict[str, Any]] = read_yaml("sources.lock")
         self.providers: dict[str, dict[str, Any]] = read_yaml("patches/providers.yaml")
         self.default: dict[str, Any] = self.providers.pop("_default")
         self.models: list[dict[str, Any]] = []
@@ -87,9 +89,9 @@ class Book:
             for (provider, model), entry in sorted(source.items()):
                 for name in entry.get("ids", ()):
                     key = (provider, name)
-                    if key in taken or (source is self.genai and (key in self.genai or key in self.patches)):
+                    if key in taken or (source is self.genai and key in self.genai):
                         continue
-                    if source is self.genai and self._priced_apart(entry, key):
+                    if source is self.genai and (self._priced_apart(entry, key) or key in self.patches):
                         continue
                     taken.add(key)
                     self.further_ids.setdefault((provider, model), []).append(name)
@@ -106,7 +108,7 @@ class Book:
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
         """Return whether litellm has another price for an id that genai-prices takes for one more name of a model."""
         apart = self.litellm.get(key)
-        if apart is None or not merge(None, entry, apart).disputes:
+        if apart is None or not merge(None, entry, apart, self.release["generated_at"]).disputes:
             return False
         # The id keeps genai-prices' rows, by the order of the merge, and bears the dispute itself.
         self.genai[key] = {"provider": key[0], "id": key[1], "rows": entry["rows"]}
@@ -118,7 +120,7 @@ class Book:
         if litellm is None and genai is not None:
             names = [(key[0], name) for name in self.further_ids.get(key, ())]
             litellm = next((self.litellm[name] for name in names if name in self.litellm), None)
-        merged = merge(patch, genai, litellm)
+        merged = merge(patch, genai, litellm, self.release["generated_at"])
         for source in (genai, litellm):
             self.left_out.update((source or {}).get("left_out", ()))
         if not any(row["rates"] for row in merged.rows):
@@ -127,6 +129,10 @@ class Book:
         self.noise += merged.noise
         if merged.disputes:
             self.disputes["/".join(key)] = merged.disputes
+        seen = {source["id"]: str(source["released"]) for source in self.sources}
+        seen |= {"p": str(patch["checked"])} if patch else {}
+        for row in merged.rows:
+            row["verified"] = max(seen[source] for source in row["src"])
         model: dict[str, Any] = {"id": key[1], "p": key[0], "rows": merged.rows}
         for entry in (patch, self.litellm.get(key)):
             if entry and "retired_at" in entry:
@@ -168,7 +174,6 @@ class Book:
 
     def text(self) -> str:
         """Return the book: minified, keys sorted, the header on the first line, then one model per line."""
-        release = read_yaml("release.yaml")
         providers: dict[str, dict[str, Any]] = {
             name: {"hosts": [], "names": [], "tier_aliases": {}, **self.default, **entry}
             for name, entry in self.providers.items()
@@ -177,7 +182,7 @@ class Book:
             entry["names"] = [name, *entry["names"]]
         header: dict[str, Any] = {
             "schema": SCHEMA,
-            **release,
+            **self.release,
             "currency": "USD",
             "scale": 12,
             "sources": [
@@ -188,7 +193,7 @@ class Book:
                     "sha256": s["wheel_sha256"],
                     "license": s["license"],
                 }
-                for s in read_yaml("sources.lock")
+                for s in self.sources
             ],
             "calendars": read_yaml("patches/calendars.yaml"),
             "providers": providers,
