@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import coverage_report
 import yaml
 from merge import merge
 
@@ -77,6 +78,7 @@ class Book:
         self.default: dict[str, Any] = self.providers.pop("_default")
         self.models: list[dict[str, Any]] = []
         self.disputes: dict[str, dict[str, list[str]]] = {}
+        self.differences: dict[str, dict[str, int]] = {}
         self.left_out: Counter[str] = Counter()
         self.noise = 0
         self.skipped: list[str] = []
@@ -129,6 +131,7 @@ class Book:
         self.noise += merged.noise
         if merged.disputes:
             self.disputes["/".join(key)] = merged.disputes
+        self._count_differences("/".join(key), patch, genai, litellm)
         seen = {source["id"]: str(source["released"]) for source in self.sources}
         seen |= {"p": str(patch["checked"])} if patch else {}
         for row in merged.rows:
@@ -138,6 +141,19 @@ class Book:
             if entry and "retired_at" in entry:
                 model.setdefault("retired_at", entry["retired_at"])
         self.models.append(model)
+
+    def _count_differences(self, name: str, patch: Any, genai: Any, litellm: Any) -> None:
+        """Count on how many rates the sources differ, by who decides: a patch, the merge's order, or nobody yet."""
+        if not genai or not litellm:
+            return
+        at = self.release["generated_at"]
+        wide = len(merge(None, genai, litellm, at).disputes)
+        small = len(merge(None, genai, litellm, at, Decimal(0)).disputes) - wide
+        by_patch = wide + small if patch else 0
+        undecided = len(self.disputes.get(name, ()))
+        found = {"patch": by_patch, "order": 0 if patch else small, "nobody": undecided}
+        if any(found.values()):
+            self.differences[name] = found
 
     @cache  # noqa: B019  # one book per process
     def _twins(self) -> dict[Key, list[str]]:
@@ -216,6 +232,9 @@ class Book:
             for unit, (ours, theirs) in units.items()
         )
         left_out = "\n".join(f"| `{what}` | {count} |" for what, count in sorted(self.left_out.items()))
+        whose = Counter[str]()
+        for found in self.differences.values():
+            whose.update(found)
         whole: dict[str, dict[str, int]] = json.loads(
             (HERE / "sources" / "litellm-left-out.json").read_text(encoding="utf-8")
         )
@@ -235,7 +254,15 @@ Sources: g genai-prices, l litellm, p our patch.
 |---|---|
 {by_source}
 
-## {len(self.disputes)} models on which the sources differ
+## What is known of each provider
+
+The sources differ on {whose.total()} rates of {len(self.differences)} models: a patch decides {whose["patch"]}, the
+merge's order {whose["order"]} (within half a percent), {whose["nobody"]} are undecided. Rows without a source or a day
+of verification: {len(coverage_report.unaccounted(self.models))}.
+
+{coverage_report.table(self.models, self.skipped, self.differences)}
+
+## {len(self.disputes)} models on which the sources differ and nobody decided
 
 The first value is in force; both are pico-USD per unit.
 
@@ -249,7 +276,9 @@ The first value is in force; both are pico-USD per unit.
 |---|---|
 {left_out}
 
-{len(self.skipped)} models have no rate that the format can express.
+{len(self.skipped)} models have no rate that the format can express:
+
+{coverage_report.names(self.skipped)}
 
 ## What of litellm's price map is left out whole
 
@@ -292,6 +321,8 @@ def main(arguments: Sequence[str]) -> int:
         text += yaml.safe_dump(book.disputes, sort_keys=True, width=120)
         (HERE / "disputes.yaml").write_text(text, encoding="utf-8")
     check_disputes(book.disputes)
+    if unaccounted := coverage_report.unaccounted(book.models):
+        raise SystemExit(f"pricebook: no source or day of verification: {unaccounted[:5]}")
     text = book.text()
     _refuse_what_the_engine_refuses(text)
     stale = 0

@@ -46,6 +46,7 @@ def merge(
     genai: Mapping[str, Any] | None,
     litellm: Mapping[str, Any] | None,
     at: str = _FOREVER,
+    tolerance: Decimal = TOLERANCE,
 ) -> Merged:
     """Return the merged rows of one model; at least one of the three is given. ``at`` is the book's date.
 
@@ -72,7 +73,7 @@ def merge(
             if ours is None:
                 first.append({**theirs, **_until_next(first, theirs.get("when"), at)})
                 continue
-            found = _meet(ours, theirs, decided.get("prefer"))
+            found = _meet(ours, theirs, decided.get("prefer"), tolerance)
             disputes |= found
             # genai-prices began to carry conditions on one day: where both agree, they hold as long as the base row.
             if not found and "when" in ours and base and "from" in ours and base.get("from", "") < ours["from"]:
@@ -137,10 +138,10 @@ def _until_next(rows: Sequence[Row], when: Any, at: str) -> Row:
     return {"until": min(later)} if later else {}
 
 
-def _meet(ours: Row, theirs: Row, prefer: str | None) -> Disputes:
+def _meet(ours: Row, theirs: Row, prefer: str | None, tolerance: Decimal) -> Disputes:
     """Fill what a row of ours lacks from the other source's, tier by tier; return what both state differently."""
     condition = "".join(f";{key}={'|'.join(words)}" for key, words in sorted(ours.get("when", {}).items()))
-    found = _differences(ours["rates"], theirs["rates"], condition)
+    found = _differences(ours["rates"], theirs["rates"], condition, tolerance)
     if prefer == "litellm":
         _adopt(ours, theirs)
     agreed = any(ours["rates"].get(unit) == rate for unit, rate in theirs["rates"].items())
@@ -148,7 +149,7 @@ def _meet(ours: Row, theirs: Row, prefer: str | None) -> Disputes:
     for tier in ours.get("tiers", ()):
         other = next((one for one in theirs.get("tiers", ()) if one["gt"] == tier["gt"]), None)
         if other is not None:
-            found |= _differences(tier["rates"], other["rates"], f"{condition};tier={tier['gt']}")
+            found |= _differences(tier["rates"], other["rates"], f"{condition};tier={tier['gt']}", tolerance)
             filled = _fill(tier["rates"], other["rates"]) or filled
     if filled or agreed:
         ours["src"] = ["g", "l"]
@@ -169,11 +170,11 @@ def _adopt(ours: Row, theirs: Row) -> None:
                 tier["rates"] |= {unit: rate for unit, rate in other["rates"].items() if rate}
 
 
-def _differences(ours: Mapping[str, int], theirs: Mapping[str, int], where: str) -> Disputes:
+def _differences(ours: Mapping[str, int], theirs: Mapping[str, int], where: str, tolerance: Decimal) -> Disputes:
     found: Disputes = {}
     for unit, rate in ours.items():
         other = theirs.get(unit)
-        if other is not None and abs(rate - other) > TOLERANCE * max(rate, other):
+        if other is not None and abs(rate - other) > tolerance * max(rate, other):
             found[unit + where] = [str(rate), str(other)]
     return found
 
