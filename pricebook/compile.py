@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import coverage_report
 import yaml
+from classes import Classes
 from merge import merge
 
 from otel_tokenomics.usage import UNITS
@@ -76,6 +77,7 @@ class Book:
         self.sources: list[dict[str, Any]] = read_yaml("sources.lock")
         self.providers: dict[str, dict[str, Any]] = read_yaml("patches/providers.yaml")
         self.default: dict[str, Any] = self.providers.pop("_default")
+        self.classes = Classes(read_yaml("classes.yaml"))
         self.models: list[dict[str, Any]] = []
         self.disputes: dict[str, dict[str, list[str]]] = {}
         self.differences: dict[str, dict[str, int]] = {}
@@ -137,6 +139,8 @@ class Book:
         for row in merged.rows:
             row["verified"] = max(seen[source] for source in row["src"])
         model: dict[str, Any] = {"id": key[1], "p": key[0], "rows": merged.rows}
+        if any("output" in row["rates"] for row in merged.rows) and (found := self.classes.of(key[1])):
+            model["class"] = found
         for entry in (patch, self.litellm.get(key)):
             if entry and "retired_at" in entry:
                 model.setdefault("retired_at", entry["retired_at"])
@@ -232,6 +236,8 @@ class Book:
             for unit, (ours, theirs) in units.items()
         )
         left_out = "\n".join(f"| `{what}` | {count} |" for what, count in sorted(self.left_out.items()))
+        classes = Counter(model.get("class", "none") for model in self.models)
+        by_class = ", ".join(f"{count} {name}" for name, count in sorted(classes.items()))
         whose = Counter[str]()
         for found in self.differences.values():
             whose.update(found)
@@ -247,6 +253,7 @@ class Book:
 <!-- Written by pricebook/compile.py -->
 
 {len(self.models)} models of {providers} providers, {rows} rows; {self.noise} rates rounded to pico-USD.
+Classes: {by_class}.
 
 Sources: g genai-prices, l litellm, p our patch.
 

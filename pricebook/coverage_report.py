@@ -9,6 +9,19 @@ from typing import Any, Final
 from otel_tokenomics.usage import UNITS
 
 _PATCH: Final = "p"
+_COLUMNS: Final = (
+    "Provider",
+    "Models",
+    "of one source",
+    "of two",
+    "with a patch",
+    "with a class",
+    "without a price",
+    "Differing rates: patch",
+    "order",
+    "nobody",
+    "Units",
+)
 
 
 def unaccounted(models: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -37,11 +50,7 @@ def table(
     for model in models:
         of_provider[model["p"]].append(model)
     without = [name.partition("/")[0] for name in without_price]
-    lines = [
-        "| Provider | Models | of one source | of two | with a patch | with a class | without a price "
-        "| Differing rates: patch | order | nobody | Units |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    lines = [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
     for provider in sorted({*of_provider, *without}):
         listed = of_provider[provider]
         sources = [{source for row in model["rows"] for source in row["src"]} for model in listed]
