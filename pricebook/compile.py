@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -20,15 +21,16 @@ from typing import Any, Final
 import coverage_report
 import yaml
 from classes import Classes
-from merge import merge
+from merge import Rounding, merge
 
+from otel_tokenomics.pricing import PriceBook, resolve
 from otel_tokenomics.usage import UNITS
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
 SCHEMA: Final = "otel-tokenomics/pricebook/1"
 COPIES: Final = ("otel_tokenomics/pricing/pricebook.json", "collector/pricing/pricebook.json")
-_NOT_MODELS: Final = frozenset({"providers", "calendars"})
+_NOT_MODELS: Final = frozenset({"providers", "calendars", "tools", "dropped"})
 #: What stands before a model's own name in an id; Bedrock's geographic profiles have a price of their own.
 _VENDOR: Final = {
     "aws.bedrock": re.compile(r"^[a-z0-9]+\.(?=[a-z0-9][^/]*$)"),
@@ -36,9 +38,15 @@ _VENDOR: Final = {
 }
 _GEOGRAPHIC: Final = ("us.", "eu.", "apac.", "au.", "jp.", "us-gov.", "global.", "regional.")
 #: patches/<file>.yaml of providers whose key has a dot
-_FILES: Final = {
-    key.replace(".", "_"): key for key in ("aws.bedrock", "azure.ai.openai", "gcp.gemini", "gcp.vertex_ai")
-}
+_DOTTED: Final = (
+    "aws.bedrock",
+    "azure.ai.inference",
+    "azure.ai.openai",
+    "gcp.gemini",
+    "gcp.vertex_ai",
+    "ibm.watsonx.ai",
+)
+_FILES: Final = {key.replace(".", "_"): key for key in _DOTTED}
 _SHOWN: Final = 20
 _TOKEN_UNITS: Final = list(UNITS[:14])
 
@@ -73,11 +81,16 @@ class Book:
         self.genai = read_extract("genai-prices")
         self.litellm = read_extract("litellm")
         self.patches = read_patches()
+        self.dropped: dict[Key, dict[str, Any]] = {}
         self.release: dict[str, str] = read_yaml("release.yaml")
         self.sources: list[dict[str, Any]] = read_yaml("sources.lock")
         self.providers: dict[str, dict[str, Any]] = read_yaml("patches/providers.yaml")
         self.default: dict[str, Any] = self.providers.pop("_default")
         self.classes = Classes(read_yaml("classes.yaml"))
+        self.tools: dict[str, dict[str, int]] = {
+            entry["provider"]: {unit: Rounding().pico(usd) for unit, usd in entry["usd_each"].items()}
+            for entry in read_yaml("patches/tools.yaml")
+        }
         self.models: list[dict[str, Any]] = []
         self.disputes: dict[str, dict[str, list[str]]] = {}
         self.differences: dict[str, dict[str, int]] = {}
@@ -108,6 +121,22 @@ class Book:
             names += [name for name in self._twins().get((model["p"], model["id"]), ()) if name not in names]
             if names:
                 model["ids"] = names
+        self._restore(read_extract("litellm-dropped"))
+
+    def _restore(self, dropped: dict[Key, dict[str, Any]]) -> None:
+        """Add the models of an older release that the newer sources dropped and that no name in the book leads to."""
+        book = PriceBook.parse(self.text(), "pricebook.json")
+        refused = [(rule["provider"], pattern) for rule in read_yaml("patches/dropped.yaml") for pattern in rule["ids"]]
+        self.dropped = {
+            key: entry
+            for key, entry in dropped.items()
+            if key[0] in self.providers
+            and not any(key[0] == provider and fnmatchcase(key[1], pattern) for provider, pattern in refused)
+            and resolve(book, *key, None, None).reason == "unknown_model"
+        }
+        for key in sorted(self.dropped):
+            self._model(key)
+        self.models.sort(key=lambda model: (model["p"], model["id"]))
 
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
         """Return whether litellm has another price for an id that genai-prices takes for one more name of a model."""
@@ -124,7 +153,10 @@ class Book:
         if litellm is None and genai is not None:
             names = [(key[0], name) for name in self.further_ids.get(key, ())]
             litellm = next((self.litellm[name] for name in names if name in self.litellm), None)
-        merged = merge(patch, genai, litellm, self.release["generated_at"])
+        merged = merge(patch, genai, litellm or self.dropped.get(key), self.release["generated_at"])
+        if key in self.dropped:
+            for row in merged.rows:
+                row["src"] = ["o"]
         for source in (genai, litellm):
             self.left_out.update((source or {}).get("left_out", ()))
         if not any(row["rates"] for row in merged.rows):
@@ -141,7 +173,8 @@ class Book:
         model: dict[str, Any] = {"id": key[1], "p": key[0], "rows": merged.rows}
         if any("output" in row["rates"] for row in merged.rows) and (found := self.classes.of(key[1])):
             model["class"] = found
-        for entry in (patch, self.litellm.get(key)):
+            _fill_tools(merged.rows, self.tools.get(key[0], {}))
+        for entry in (patch, self.litellm.get(key), self.dropped.get(key)):
             if entry and "retired_at" in entry:
                 model.setdefault("retired_at", entry["retired_at"])
         self.models.append(model)
@@ -214,7 +247,8 @@ class Book:
                     "license": s["license"],
                 }
                 for s in self.sources
-            ],
+            ]
+            + [{"id": "p", "name": "our patch", "version": self.release["version"], "license": "Apache-2.0"}],
             "calendars": read_yaml("patches/calendars.yaml"),
             "providers": providers,
             "multipliers": self.multipliers(),
@@ -255,7 +289,7 @@ class Book:
 {len(self.models)} models of {providers} providers, {rows} rows; {self.noise} rates rounded to pico-USD.
 Classes: {by_class}.
 
-Sources: g genai-prices, l litellm, p our patch.
+Sources: g genai-prices, l litellm, o an older litellm for what the newer dropped, p our patch.
 
 | Sources | Models |
 |---|---|
@@ -267,7 +301,7 @@ The sources differ on {whose.total()} rates of {len(self.differences)} models: a
 merge's order {whose["order"]} (within half a percent), {whose["nobody"]} are undecided. Rows without a source or a day
 of verification: {len(coverage_report.unaccounted(self.models))}.
 
-{coverage_report.table(self.models, self.skipped, self.differences)}
+{coverage_report.table(self.models, self.skipped, self.differences, {"/".join(key) for key in self.patches})}
 
 ## {len(self.disputes)} models on which the sources differ and nobody decided
 
@@ -295,6 +329,16 @@ A provider that stands here and has no model in the book is left out for the rea
 |---|---|---|
 {left_out_whole}
 """
+
+
+def _fill_tools(rows: list[dict[str, Any]], tools: dict[str, int]) -> None:
+    """Add what the provider's tools cost to the base rows, where no row of the model says it."""
+    stated = {unit for row in rows for unit in row["rates"]}
+    for row in rows:
+        added = {unit: rate for unit, rate in tools.items() if unit not in stated}
+        if "when" not in row and added:
+            row["rates"] |= added
+            row["src"] = [*row["src"], *({"p"} - set(row["src"]))]
 
 
 def _minified(value: Any) -> str:
@@ -358,8 +402,6 @@ def changes(before: str, after: str) -> list[str]:
 
 
 def _refuse_what_the_engine_refuses(text: str) -> None:
-    from otel_tokenomics.pricing import PriceBook
-
     PriceBook.parse(text, "pricebook.json")
 
 

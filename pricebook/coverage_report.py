@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from otel_tokenomics.usage import UNITS
@@ -40,11 +40,12 @@ def table(
     models: Sequence[Mapping[str, Any]],
     without_price: Iterable[str],
     differences: Mapping[str, Mapping[str, int]],
+    patched: Collection[str],
 ) -> str:
     """Return one line per provider.
 
     ``differences`` counts, by ``provider/model``, the rates on which the sources differ by who decided them: ``patch``,
-    ``order`` (of the merge, within the tolerance) or ``nobody``.
+    ``order`` (of the merge, within the tolerance) or ``nobody``; ``patched`` are the models with a decision of ours.
     """
     of_provider: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for model in models:
@@ -60,7 +61,7 @@ def table(
             len(listed),
             sum(len(each - {_PATCH}) == 1 for each in sources),
             sum(len(each - {_PATCH}) > 1 for each in sources),
-            sum(_PATCH in each for each in sources),
+            sum(f"{provider}/{model['id']}" in patched for model in listed),
             sum("class" in model for model in listed),
             without.count(provider),
             *(sum(found.get(by, 0) for found in decided) for by in ("patch", "order", "nobody")),

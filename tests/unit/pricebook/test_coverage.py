@@ -33,7 +33,7 @@ def test_a_line_counts_models_by_their_sources_and_differences_by_who_decided() 
         "lab/c": {"patch": 4, "order": 0, "nobody": 0},
         "lab-two/c": {"patch": 9, "order": 9, "nobody": 9},
     }
-    lines = report.table(models, ["lab/x", "lab/y/z"], differences).splitlines()[2:]
+    lines = report.table(models, ["lab/x", "lab/y/z"], differences, {"lab/c", "other/d"}).splitlines()[2:]
     assert lines == [
         "| lab | 3 | 1 | 2 | 1 | 1 | 2 | 4 | 2 | 3 | input, output |",
         "| other | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | request |",

@@ -98,6 +98,9 @@ def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[s
         ("together", "mistralai/Mixtral-8x7B-Instruct-v0.1", NOW, "0.6", "0.6"),
         ("together", "Qwen/Qwen3.7-Max", NOW, "2.5", "7.5"),
         ("openai", "gpt-4o-mini-tts", NOW, "0.6", "12"),
+        # one source took the price of a thousand tokens for that of one
+        ("azure.ai.openai", "jais-30b-chat", NOW, "3.2", "9.71"),
+        ("azure.ai.inference", "jais-30b-chat", NOW, "3.2", "9.71"),
     ],
 )
 def test_decided(provider: str, model: str, at: str, rate_in: str | None, rate_out: str | None) -> None:
@@ -139,6 +142,7 @@ def test_decided(provider: str, model: str, at: str, rate_in: str | None, rate_o
         ("groq", "openai/gpt-oss-safeguard-20b", "cache_read", {}, "0.0375"),
         # OpenAI: 10 USD per thousand calls of web_search, 25 of the search models' preview
         ("openai", "gpt-4.1", "web_search", {}, "10000"),
+        ("cohere", "embed-multilingual-light-v3.0", "input", {}, "0.1"),
         ("openai", "gpt-4o-mini-search-preview", "web_search", {}, "25000"),
         ("openai", "gpt-4o-transcribe", "audio_in", {}, "6"),
         ("openai", "gpt-4o-mini-transcribe", "audio_in", {}, "3"),
@@ -184,6 +188,35 @@ def test_a_tier_after_an_announced_change_is_not_priced_as_today() -> None:
     usage, facts = Usage({"input": 1000}), {"service_tier": "flex"}
     cost = price(load_embedded(), "gcp.gemini", "gemini-4-argon", usage, facts, instant("2026-12-01T00:00:00Z"))
     assert (cost.status, cost.reason) == ("partial", "tier_unpriced")
+
+
+def test_what_the_newer_sources_dropped_is_still_priced() -> None:
+    for provider, model, rate in (
+        ("mistral_ai", "mistral-large-2402", "4"),
+        ("x_ai", "grok-beta", "5"),
+        ("aws.bedrock", "anthropic.claude-3-haiku-20240307-v1:0", "0.25"),
+        ("gcp.vertex_ai", "claude-opus-4-1@20250805", "15"),
+        ("azure.ai.openai", "gpt-35-turbo-0613", "1.5"),
+    ):
+        assert usd_per_million(provider, model, "2025-06-02T12:00:00Z", "input") == rate
+    for provider, model in (("wandb", "zai-org/glm-4.5"), ("gcp.vertex_ai", "gemini-1.5-pro-preview-0514")):
+        assert usd_per_million(provider, model, NOW, "input") is None  # its price there is not to be trusted
+
+
+def test_no_model_costs_a_thousand_times_too_much() -> None:
+    """The dearest published: o1-pro at 150 in, 600 out, per million; Bedrock's ultrafast tier at 330 out."""
+    book = load_embedded()
+    rates = [
+        (name, unit, row["rates"][unit])
+        for provider, name in book.ids()
+        for entry in [book.entry(provider, name)]
+        if entry
+        for row in entry["rows"]
+        for unit in ("input", "cache_read", "output")
+        if unit in row["rates"]
+    ]
+    limits = {"input": 150, "cache_read": 75, "output": 600}
+    assert [found for found in rates if found[2] > limits[found[1]] * MILLION] == []
 
 
 def test_nothing_is_free_because_a_source_writes_zero() -> None:
