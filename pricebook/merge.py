@@ -71,7 +71,7 @@ def merge(
         for theirs in second:
             ours = _in_force(first, theirs.get("when"), at)
             if ours is None:
-                first.append({**theirs, **_until_next(first, theirs.get("when"), at)})
+                first.append({**theirs, **_dates(first, theirs.get("when"), base, at)})
                 continue
             found = _meet(ours, theirs, decided.get("prefer"), tolerance)
             disputes |= found
@@ -132,10 +132,11 @@ def _in_force(rows: Sequence[Row], when: Any, at: str) -> Row | None:
     return max(holding, key=lambda row: row.get("from", ""), default=None)
 
 
-def _until_next(rows: Sequence[Row], when: Any, at: str) -> Row:
-    """Return the end of what the source without dates states: the next change, where one is announced."""
+def _dates(rows: Sequence[Row], when: Any, base: Row | None, at: str) -> Row:
+    """Return how long what the source without dates states holds: from the last change to the next one announced."""
+    dates: Row = {"from": base["from"]} if base and "from" in base else {}
     later = [row["from"] for row in rows if row.get("from", "") > at and row.get("when") in (None, when)]
-    return {"until": min(later)} if later else {}
+    return dates | ({"until": min(later)} if later else {})
 
 
 def _meet(ours: Row, theirs: Row, prefer: str | None, tolerance: Decimal) -> Disputes:

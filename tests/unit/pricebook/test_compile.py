@@ -109,8 +109,10 @@ def test_the_source_without_dates_is_compared_with_the_row_in_force() -> None:
     today, later, flex = merged.rows
     assert (today["rates"], today["src"]) == ({"input": 1_000_000, "cache_read": 100_000}, ["g", "l"])
     assert (later["rates"], later["src"]) == ({"input": 2_000_000}, ["g"])
-    assert flex["until"] == "2027-01-01T00:00:00Z"
-    assert merge.merge(None, first, second, "2027-01-01T00:00:00Z").disputes == {"input": ["2000000", "1000000"]}
+    assert ("from" in flex, flex["until"]) == (False, "2027-01-01T00:00:00Z")
+    after = merge.merge(None, first, second, "2027-01-01T00:00:00Z")
+    assert after.disputes == {"input": ["2000000", "1000000"]}
+    assert after.rows[2]["from"] == "2027-01-01T00:00:00Z"  # what a tier cost before the change, no source says
 
 
 @pytest.mark.parametrize(("whose", "rate"), [("genai-prices", 1_000_000), ("litellm", 3_000_000)])
