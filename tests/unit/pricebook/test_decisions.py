@@ -87,6 +87,9 @@ def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[s
         ("mistral_ai", "mistral-large-4-0", "2026-10-20T00:00:00Z", "1.36", "4.18"),
         ("mistral_ai", "mistral-large-4", "2026-10-29T00:00:00Z", "0.7", "2.1"),
         ("mistral_ai", "open-mistral-nemo", NOW, "0.15", "0.15"),
+        # two aliases of one model move on one day
+        ("mistral_ai", "mistral-medium", "2026-06-15T23:59:59.999Z", "0.4", "2"),
+        ("mistral_ai", "mistral-medium", "2026-06-16T00:00:00Z", "1.5", "7.5"),
         # Cloudflare bills neurons at 0.011 USD per thousand; its table per token is rounded
         ("cloudflare", "@cf/zai-org/glm-4.7-flash", NOW, "0.0605", "0.4"),  # 5500 neurons per million
         ("cloudflare", "@cf/mistral/mistral-7b-instruct-v0.1", NOW, "0.11", "0.19"),
