@@ -41,6 +41,9 @@ def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[s
         ("x_ai", "grok-code-fast-1", "2026-05-15T00:00:00Z", "1", "2"),
         ("x_ai", "grok-code-fast-1-0825", "2026-05-15T00:00:00Z", "1", "2"),
         ("x_ai", "grok-4.20", NOW, "1.25", "2.5"),
+        # a snapshot has the history of its model
+        ("x_ai", "grok-4.20-0309", "2026-04-29T23:59:59.999Z", "2", "6"),
+        ("x_ai", "grok-4.20-0309", "2026-04-30T00:00:00Z", "1.25", "2.5"),
         # DeepSeek's tariff began at an hour; peak is 01:00-04:00 and 06:00-10:00 UTC, Monday to Friday, no holidays
         ("deepseek", "deepseek-v4-pro", "2026-08-16T15:59:59.999Z", "0.435", "0.87"),
         ("deepseek", "deepseek-v4-pro", "2026-08-16T16:00:00Z", "0.66", "1.98"),
