@@ -82,7 +82,7 @@ class Book:
         self.litellm = read_extract("litellm")
         self.patches = read_patches()
         self.dropped: dict[Key, dict[str, Any]] = {}
-        self.release: dict[str, str] = read_yaml("release.yaml")
+        self.release: dict[str, Any] = read_yaml("release.yaml")
         self.sources: list[dict[str, Any]] = read_yaml("sources.lock")
         self.providers: dict[str, dict[str, Any]] = read_yaml("patches/providers.yaml")
         self.default: dict[str, Any] = self.providers.pop("_default")

@@ -136,6 +136,11 @@ def test_every_row_of_the_book_has_its_sources_and_the_day_of_its_verification()
     assert without == []
 
 
+def test_a_jump_that_is_accepted_is_that_of_a_model_in_the_book() -> None:
+    names = {f"{model['p']}/{model['id']}" for model in BOOK["models"]}
+    assert [name for name in BOOK["x-accepted-jumps"] if name not in names] == []
+
+
 def test_tiers_are_filled_and_compared_tier_by_tier() -> None:
     first = source({"input": "0.000001"}, tiers=[{"gt": 10, "rates": {"input": "0.000002"}}])
     second = source(
