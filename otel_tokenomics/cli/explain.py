@@ -18,6 +18,8 @@ from otel_tokenomics.usage import Usage, pico_to_text
 _TEXTS: Final = ("provider", "host", "model", "request_model", "api")
 _OBJECTS: Final = ("usage", "units", "facts")
 _WIDE: Final = 100
+#: Two sources and the day on which one was last verified; more of them fold.
+_SOURCE: Final = 36
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,10 +141,10 @@ def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
         titles = ("", "row asks for", "in force", "why", *(["source"] if out.width >= _WIDE else []))
         rows = Table(box=None, pad_edge=False)
         for title in titles:
-            rows.add_column(title, overflow="fold")
+            rows.add_column(title, overflow="fold", max_width=_SOURCE if title == "source" else None)
         for row in explanation.rows:
             asks = ", ".join(f"{key}={'|'.join(words)}" for key, words in row.when.items()) or "nothing"
-            seen = f", checked {row.verified}" if row.verified else ""
+            seen = f" ({row.verified})" if row.verified else ""
             source = ", ".join(sources.get(key, key) for key in row.sources) + seen
             cells = ("->" if row.taken else "", asks, _in_force(row.start, row.until), row.why, source)
             rows.add_row(*cells[: len(titles)])
