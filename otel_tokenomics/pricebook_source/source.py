@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
+from otel_tokenomics.pricebook_source.files import content_of, overlay_text, text_of
 from otel_tokenomics.pricing import PriceBook, load_embedded
 
-#: A price book of every model there is has less than a megabyte.
-LARGEST_FILE: Final = 64 * 2**20
-_YAML: Final = (".yaml", ".yml")
+EMBEDDED: Final = "embedded"
 
 _logger = logging.getLogger("otel_tokenomics")
 
@@ -28,6 +24,8 @@ class PriceBookSource:
         self._base: PriceBook | None = None
         self._base_url: str | None = None
         self._current: PriceBook | None = None
+        #: Where the book below an overlay comes from, without what an address may hide.
+        self.origin: str = EMBEDDED
 
     def current(self) -> PriceBook:
         """Return the book in use; the embedded one until ``configure`` chose another."""
@@ -53,7 +51,7 @@ class PriceBookSource:
     def _chosen_base(self, settings: Settings) -> PriceBook:
         url = settings.pricebook_url
         if not url:
-            self._base, self._base_url = None, None
+            self._base, self._base_url, self.origin = None, None, EMBEDDED
             return load_embedded()
         try:
             book = _read_book(url, settings, self._base if url == self._base_url else None)
@@ -61,14 +59,14 @@ class PriceBookSource:
             kept = self._base or load_embedded()
             _logger.warning("otel_tokenomics: price book refused, %s stays in use: %s", kept.id, error)
             return kept
-        self._base, self._base_url = book, url
+        self._base, self._base_url, self.origin = book, url, unquote(urlsplit(url).path)
         return book
 
     def _with_overrides(self, base: PriceBook, path: str | None) -> PriceBook:
         if not path:
             return base
         try:
-            return base.with_overlay(_overlay_text(path), path)
+            return base.with_overlay(overlay_text(path), path)
         except PriceBookError as error:
             # Own prices that were good a moment ago are better than none, on the same book.
             kept = self._current if self._current is not None and self._current.version == base.version else base
@@ -88,56 +86,12 @@ def _read_book(url: str, settings: Settings, replaces: PriceBook | None) -> Pric
             kind = "file:// with a host"
         raise PriceBookError(f"pricebook_url: {kind} is not supported yet, only file:///path is")
     path = unquote(parts.path)
-    content = _content(path)
+    content = content_of(path)
     wanted = (settings.pricebook_sha256 or "").strip().lower()
     digest = hashlib.sha256(content).hexdigest()
     if wanted and digest != wanted:
         raise PriceBookError(f"{path}: sha256 is {digest}, pricebook_sha256 says {wanted}")
-    book = PriceBook.parse(_text(content, path), path, replaces)
+    book = PriceBook.parse(text_of(content, path), path, replaces)
     if settings.pricebook_version and book.version != settings.pricebook_version:
         raise PriceBookError(f"{path}: version: is {book.version}, pricebook_version pins {settings.pricebook_version}")
     return book
-
-
-def _overlay_text(path: str) -> str:
-    text = _text(_content(path), path)
-    return _json_of_yaml(text, path) if path.lower().endswith(_YAML) else text
-
-
-def _content(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise PriceBookError(f"{path}: cannot be read: {reason}") from None
-    if len(content) > LARGEST_FILE:
-        raise PriceBookError(f"{path}: is larger than {LARGEST_FILE} bytes")
-    return content
-
-
-def _text(content: bytes, path: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PriceBookError(f"{path}: byte {error.start}: is no UTF-8") from None
-
-
-def _json_of_yaml(text: str, path: str) -> str:
-    try:
-        import yaml  # an optional package: JSON needs none
-    except ImportError:
-        raise PriceBookError(f"{path}: YAML needs the package PyYAML; JSON is read without it") from None
-    try:
-        return json.dumps(yaml.safe_load(text), default=_yaml_instant)
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise PriceBookError(f"{path}: is no YAML of plain values: {' '.join(str(error).split())}") from None
-
-
-def _yaml_instant(value: Any) -> str:
-    """YAML reads an unquoted instant as a date object; the book's form is its text."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in an overlay")
