@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_tokenomics.cli.main import main
 from otel_tokenomics.pricing import load_embedded
+from otel_tokenomics.pricing.rates import instant
+from otel_tokenomics.report import otlp_files
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 FROZEN: dict[str, Any] = json.loads((VECTORS / "book.json").read_text(encoding="utf-8"))
@@ -131,3 +134,176 @@ def test_check_of_a_next_version(in_use: str, tmp_path: Path, capsys: pytest.Cap
     row["rates"]["input"] = 25_000_001
     shown = told(capsys, "check", written(tmp_path, "jump.json", book), code=1)
     assert "more than tenfold" in shown["refused_as_next_version"]
+
+
+def spans_of(folder: Path, *calls: tuple[str, dict[str, Any]], name: str = "spans.otlp") -> str:
+    """Write CLIENT spans, each with its start; their ids count from 1."""
+    message = ExportTraceServiceRequest()
+    scope = message.resource_spans.add().scope_spans.add()
+    for number, (start, attributes) in enumerate(calls, 1):
+        span = scope.spans.add(trace_id=b"\x0a" * 16, span_id=number.to_bytes(8, "big"), name="chat", kind=3)
+        span.start_time_unix_nano = instant(start) * 1_000_000
+        span.end_time_unix_nano = span.start_time_unix_nano + 10**9
+        for key, value in attributes.items():
+            kind = {bool: "bool_value", int: "int_value", float: "double_value", str: "string_value"}[type(value)]
+            setattr(span.attributes.add(key=key).value, kind, value)
+    path = folder / name
+    otlp_files.append(path, message.SerializeToString())
+    return str(path)
+
+
+def call(provider: str, model: str, given: int = 1000, made: int = 100, **more: Any) -> dict[str, Any]:
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": provider,
+        "gen_ai.response.model": model,
+        "gen_ai.usage.input_tokens": given,
+        "gen_ai.usage.output_tokens": made,
+        **more,
+    }
+
+
+def next_book() -> dict[str, Any]:
+    """gpt-5.4 is 1.25 instead of 2.50 from December on; gpt-4o is gone; one model is new."""
+    book = json.loads(json.dumps(FROZEN)) | {"version": "2026.12.01", "generated_at": "2026-12-01T05:00:00Z"}
+    rows = model(book, "gpt-5.4")["rows"]
+    (base,) = [row for row in rows if "when" not in row]
+    later = json.loads(json.dumps(base)) | {"from": "2026-12-01T00:00:00Z"}
+    later["rates"]["input"] = 1_250_000
+    base["until"] = "2026-12-01T00:00:00Z"
+    rows.append(later)
+    book["models"] = [one for one in book["models"] if (one["p"], one["id"]) != ("openai", "gpt-4o")]
+    book["models"].append({"p": "openai", "id": "gpt-new", "rows": [{"rates": {"input": 1_000_000, "output": 5}}]})
+    return book
+
+
+def test_diff_tells_models_rates_and_dates(in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    after = written(tmp_path, "next.json", next_book())
+    changes = {one["model"]: one for one in told(capsys, "diff", in_use, after)["changes"]}
+    assert {name: one["what"] for name, one in changes.items()} == {
+        "gpt-4o": "gone",
+        "gpt-5.4": "changed",
+        "gpt-new": "new",
+    }
+    (row,) = changes["gpt-5.4"]["rows"]
+    assert (row["what"], row["from"]) == ("new", "2026-12-01T00:00:00Z")
+    assert row["rates"] == [{"unit": "input", "tier": None, "old_pico": "2500000", "new_pico": "1250000"}]
+    assert main(["book", "diff", in_use, after]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert "changed  openai/gpt-5.4 from 2026-12-01T00:00:00Z: input 2.5 -> 1.25" in out
+    assert "new      openai/gpt-new: input 1, output 0.000005" in out
+    assert out[-1] == "models: 1 new, 1 changed, 1 gone"
+
+
+def test_diff_of_a_book_with_itself_is_nothing(in_use: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told_now = told(capsys, "diff", "embedded", "embedded")
+    assert (told_now["changes"], told_now["header"]) == ([], [])
+    assert told(capsys, "diff", in_use, in_use)["changes"] == []
+
+
+def test_diff_tells_names_tiers_ends_and_what_stands_outside_models(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = json.loads(json.dumps(FROZEN))
+    (base, *_) = model(book, "gpt-5.4")["rows"]
+    base["tiers"][0]["rates"]["output"] += 1
+    model(book, "gpt-5.4")["ids"] = ["gpt-5.4-again"]
+    model(book, "gpt-4o")["rows"][0]["until"] = "2027-01-01T00:00:00Z"
+    book["multipliers"][0]["ratio"] = [7, 5]
+    book["providers"]["extra"] = {"kind": "host"}
+    told_now = told(capsys, "diff", in_use, written(tmp_path, "b.json", book))
+    changes = {one["model"]: one for one in told_now["changes"]}
+    assert "ids + gpt-5.4-again" in changes["gpt-5.4"]["notes"]
+    (rate,) = changes["gpt-5.4"]["rows"][0]["rates"]
+    assert (rate["unit"], rate["tier"]) == ("output", 272000)
+    assert changes["gpt-4o"]["rows"][0]["note"].endswith("-> 2027-01-01T00:00:00Z")
+    assert "new      providers.extra" in told_now["header"]
+    assert [one.split()[0] for one in told_now["header"] if "multiplier" in one] == ["gone", "new"]
+
+
+def test_diff_prices_spans_each_at_its_own_time(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    after = written(tmp_path, "next.json", next_book())
+    ours = {"tokenomics.cost.total": 9.0, "tokenomics.cost.source": "sdk", "tokenomics.cost.status": "priced",
+            "tokenomics.price.book": "vectors@2026.11.22"}  # fmt: skip
+    stated = {"tokenomics.cost.total": 0.5, "tokenomics.cost.source": "provider", "tokenomics.cost.status": "priced",
+              "tokenomics.price.book": "vectors@2026.11.22"}  # fmt: skip
+    spans = spans_of(
+        tmp_path,
+        ("2026-11-30T23:59:59Z", call("openai", "gpt-5.4", **ours)),
+        ("2026-12-01T00:00:00Z", call("openai", "gpt-5.4", **ours)),
+        ("2026-12-02T00:00:00Z", call("openai", "gpt-5.4", **stated)),
+        ("2026-12-02T00:00:00Z", call("openai", "gpt-new", 1000, 0)),
+        ("2026-12-02T00:00:00Z", {"tokenomics.cost.status": "not_applicable", "tokenomics.cost.reason": "shadowed",
+                                  **call("openai", "gpt-5.4")}),
+    )  # fmt: skip
+    told_now = told(capsys, "diff", in_use, after, "--spans", spans)
+    by_model = {one["model"]: one for one in told_now["spans"]}
+    # 2 x (1000 x $2.50 + 100 x $15 per million) + $0.50; the second call's input falls to $1.25 per million.
+    assert by_model["openai/gpt-5.4"] == {
+        "model": "openai/gpt-5.4", "calls": 3, "old": "0.508", "new": "0.50675", "delta": "-0.00125",
+        "unpriced_calls": {"old": 0, "new": 0},
+    }  # fmt: skip
+    assert by_model["openai/gpt-new"]["unpriced_calls"] == {"old": 1, "new": 0}
+    assert (told_now["total"]["calls"], told_now["total"]["delta"]) == (4, "-0.00025")
+    assert main(["book", "diff", in_use, after, "--spans", spans]) == 0
+    total = capsys.readouterr().out.splitlines()[-1].split()
+    assert total == ["total", "4", "$0.508", "$0.5078", "-$0.00025", "1", "->", "0"]
+
+
+def test_diff_of_what_is_no_book_or_holds_no_call(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["book", "diff", in_use, str(tmp_path / "none.json")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    spans = spans_of(tmp_path, ("2026-11-30T00:00:00Z", {"http.request.method": "GET"}))
+    assert main(["book", "diff", in_use, in_use, "--spans", spans]) == 2
+    assert "holds no model call" in capsys.readouterr().err
+
+
+def test_unpriced_lists_reasons_and_fixes(in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = {"tokenomics.cost.status": "unpriced", "tokenomics.cost.reason": "unknown_model"}
+    at = "2026-11-22T10:00:00Z"
+    spans = spans_of(
+        tmp_path,
+        (at, call("openai", "gpt-5.4")),
+        (at, call("azure.ai.openai", "my-prod")),
+        (at, call("azure.ai.openai", "my-prod", **ours)),
+        (at, call("openai", "gpt-4o", **ours)),
+        (at, call("openai", "gpt-5.4", **{"tokenomics.usage.page": 3})),
+        (at, {key: value for key, value in call("openai", "gpt-5.4").items() if "usage" not in key}),
+    )
+    again = spans_of(tmp_path, (at, call("openai", "gpt-5.4")), name="again.otlp")
+    report = told(capsys, "unpriced", spans, again)
+    assert report["calls"] == 6  # the span that both files hold counts once
+    gaps = {(one["status"], one["reason"], one["model"]): one for one in report["gaps"]}
+    assert {key: one["calls"] for key, one in gaps.items()} == {
+        ("unpriced", "unknown_model", "my-prod"): 2,
+        ("unpriced", "unknown_model", "gpt-4o"): 1,
+        ("unpriced", "no_usage", "gpt-5.4"): 1,
+        ("partial", "missing_rate", "gpt-5.4"): 1,
+    }
+    assert gaps["unpriced", "unknown_model", "my-prod"]["tokens"] == 2200
+    assert "vectors@2026.11.22 prices it" in gaps["unpriced", "unknown_model", "gpt-4o"]["fix"]
+    assert "OTEL_TOKENOMICS_STREAM_USAGE" in gaps["unpriced", "no_usage", "gpt-5.4"]["fix"]
+    assert report["overlay"]["aliases"] == {"azure.ai.openai": {"my-prod": {"model": "ID-IN-THE-BOOK"}}}
+    assert report["overlay"]["models"][0]["rows"][0]["usd_each"] == {"page": "USD"}
+    assert main(["book", "unpriced", spans]) == 0
+    out = capsys.readouterr().out
+    assert "unpriced: 66.7 % (4) of calls" in out
+    assert "  2 x azure.ai.openai/my-prod: unknown_model\n    fix: name it in an overlay: " in out
+
+
+def test_the_alias_to_paste_is_one_that_works(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = spans_of(tmp_path, ("2026-11-22T10:00:00Z", call("azure.ai.openai", "my-prod")))
+    overlay = json.dumps(told(capsys, "unpriced", spans)["overlay"]).replace("ID-IN-THE-BOOK", "gpt-5")
+    monkeypatch.setenv("OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES", written(tmp_path, "own.json", overlay))
+    assert told(capsys, "unpriced", spans)["gaps"] == []
+
+
+def test_unpriced_of_a_file_without_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["book", "unpriced", spans_of(tmp_path, ("2026-11-30T00:00:00Z", {"a": 1}))]) == 2
+    assert "no model call" in capsys.readouterr().err
