@@ -14,6 +14,9 @@ from typing import Final
 _COMMANDS: Final = {
     "show": "say which book is in use: id, date, age, sources, overlay, where from",
     "check": "check a book or an overlay: every error with its line; then what it changes against the book in use",
+    "update": "fetch the newer book that the settings name, check it, keep it for every process of this user",
+    "keys": "make a key pair to sign books of your own with",
+    "sign": "sign a book, so that others can tell whose it is",
     "diff": "compare two books: what changed, and what that does to the cost of the spans of a file",
     "unpriced": "list the share of calls in OTLP files that have no price, by reason, with the fix to paste",
 }

@@ -33,20 +33,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show one book."""
     overrides: str | None = arguments.overrides
+    address: str | None = None
     if arguments.file is None and overrides is None:
         settings, source = Settings.resolve(), PriceBookSource()
         book, origin, overrides = source.configure(settings), source.origin, settings.pricebook_overrides
+        address = source.address
     else:
         book, origin = named_book(arguments.file or EMBEDDED), arguments.file or EMBEDDED
         if overrides is not None:
             book = book.with_overlay(overlay_text(overrides), overrides)
-    shown = _facts(book, origin, overrides)
+    shown: dict[str, Any] = {**_facts(book, origin, overrides), "address": address}
     if arguments.json:
         print(json.dumps(shown, indent=2))
         return 0
     sources = ", ".join(f"{one['name']} {one['version']}" for one in shown["sources"]) or "none named"
     print(f"book      {shown['price_book']}")
     print(f"from      {shown['from']}")
+    if address is not None:
+        fetched = "fetched from" if origin != EMBEDDED else "not fetched yet (`book update` does it now):"
+        print(f"address   {fetched} {address}")
     print(f"sha256    {shown['sha256'] or 'unknown'}")
     print(f"made      {shown['generated_at']}, {shown['age_days']} days ago")
     print(f"holds     {shown['models']} models of {shown['providers']} providers")
