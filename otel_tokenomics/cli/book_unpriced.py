@@ -11,6 +11,7 @@ import json
 import sys
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from otel_tokenomics.cli.book_check import plain_line
 from otel_tokenomics.config import Settings
@@ -19,6 +20,9 @@ from otel_tokenomics.pricebook_source import PriceBookSource
 from otel_tokenomics.report.otlp_files import read_spans
 from otel_tokenomics.report.span_prices import calls_of
 from otel_tokenomics.report.unpriced import UnpricedReport, unpriced_report
+
+#: Most calls come first; names may be as many as somebody invents.
+_SHOWN: Final = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         found = {"book": book.id, "calls": report.calls, "tokens": report.tokens, "overlay": report.overlay}
         print(json.dumps({**found, "gaps": [gap._asdict() for gap in report.gaps]}, indent=2))
-    else:
+    elif report.calls:
         _show(report, book.id)
     if damage:
         print(f"otel-tokenomics book: {damage[0]}", file=sys.stderr)
@@ -50,10 +54,12 @@ def _show(report: UnpricedReport, book: str) -> None:
         gaps = [gap for gap in report.gaps if gap.status == status]
         calls, tokens = sum(gap.calls for gap in gaps), sum(gap.tokens for gap in gaps)
         print(f"{status}: {_share(calls, report.calls)} of calls, {_share(tokens, report.tokens)} of tokens")
-        for gap in gaps:
+        for gap in gaps[:_SHOWN]:
             name = f"{gap.provider or '?'}/{gap.model or '?'}"
             print(f"  {gap.calls:,} x {plain_line(name)}: {gap.reason}")
             print(f"    fix: {plain_line(gap.fix)}")
+        if len(gaps) > _SHOWN:
+            print(f"  ... and {len(gaps) - _SHOWN} more models: --json shows them")
     if report.overlay:
         print("\none overlay for what an overlay can close; fill in ids and rates, then `otel-tokenomics book check`:")
         print(json.dumps(report.overlay, indent=1))

@@ -10,7 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from typing import Any, Final, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricebook_source import files
@@ -30,26 +30,22 @@ class Fetched(NamedTuple):
     etag: str | None
 
 
-def shown_address(parts: SplitResult) -> str:
-    """Return an address as errors may show it: without user, password and query."""
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
-
-
-def fetch(url: str, etag: str | None = None, largest: int | None = None) -> Fetched | None:
+def fetch(url: str, shown: str, etag: str | None = None, largest: int | None = None) -> Fetched | None:
     """Return what an https address holds; None where it is still what ``etag`` stands for.
 
     The certificate is checked by the system's authorities (``SSL_CERT_FILE`` names others), proxies are those of the
     environment, and redirects lead to https alone.
 
     Args:
-        url: the address; only its host and path are shown in errors.
+        url: the address, which may hold a secret.
+        shown: what errors call it.
         etag: the tag of the content that is known already.
         largest: how many bytes are read at most; those of a book where it is left out.
 
     Raises:
         PriceBookError: nothing came within 5 seconds, too much, or something else than the whole content.
     """
-    shown, limit = shown_address(urlsplit(url)), files.LARGEST_FILE if largest is None else largest
+    limit = files.LARGEST_FILE if largest is None else largest
     headers = {"User-Agent": f"otel-tokenomics/{__version__}", "Accept-Encoding": "identity"}
     if etag is not None:
         headers["If-None-Match"] = etag

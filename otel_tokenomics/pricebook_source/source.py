@@ -193,7 +193,8 @@ class PriceBookSource:
 
     def _launch(self) -> None:
         settings = self._settings
-        if self._thread is not None or not self._owners or settings is None or not settings.pricebook_url:
+        running = self._thread is not None and self._thread.is_alive()
+        if running or not self._owners or settings is None or not settings.pricebook_url:
             return
         try:
             address = _address(settings)
@@ -320,14 +321,14 @@ def _fetched_book(address: Address, settings: Settings, before: PriceBook | None
     kept = LastGood(address.url)
     copy, now = kept.read(), time.time()
     try:
-        answer = fetch(address.url, copy.etag if copy is not None else None)
+        answer = fetch(address.url, address.shown, copy.etag if copy is not None else None)
         content = copy.content if answer is None and copy is not None else answer.content if answer is not None else b""
         signature = None
         if settings.pricebook_public_key:
             from otel_tokenomics.pricebook_source.signature import SUFFIX
 
             # Not kept with a copy that did not change: the publisher may have taken a new key.
-            signed = fetch(address.beside(SUFFIX), largest=_LARGEST_SIGNATURE)
+            signed = fetch(address.beside(SUFFIX), address.shown + SUFFIX, largest=_LARGEST_SIGNATURE)
             signature = text_of(signed.content if signed is not None else b"", address.shown + SUFFIX)
         book = _accepted(content, signature, settings, address.shown, before)
     except PriceBookError:

@@ -642,6 +642,22 @@ def test_other_settings_end_what_the_earlier_ones_began(server: Server, looking:
     assert looking.refresh(settings) is load_embedded()
 
 
+def test_an_owner_that_is_dropped_ends_it_and_another_begins_anew(server: Server, looking: PriceBookSource) -> None:
+    server.publish(book())
+    dropped = Owner()
+    looking.configure(signed_by_us(server))
+    looking.start(dropped)
+    wait_for(lambda: looking.current().version == "2026.11.22")
+    del dropped
+    thread = looking._thread
+    assert thread is not None
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    looking.start(looking.owner)  # type: ignore[attr-defined]
+    server.publish(book(23))
+    wait_for(lambda: looking.current().version == "2026.11.23")
+
+
 def test_off_without_an_address_and_before_somebody_asks(server: Server) -> None:
     made, owner = PriceBookSource(), Owner()
     made.configure(Settings())
