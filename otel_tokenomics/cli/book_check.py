@@ -134,11 +134,12 @@ def _preview_overlay(arguments: argparse.Namespace, text: str, below: PriceBook)
         print(json.dumps({
             "file": name, "kind": "overlay", "ok": True, "price_book": above.id, "against": below.id,
             "changes": [as_json(change) for change in effect.models], "discounts": effect.discounts,
-            "aliases": effect.aliases, "nothing": effect.nothing, "form_alone": form,
+            "multipliers": effect.multipliers, "aliases": effect.aliases, "nothing": effect.nothing, "form_alone": form,
         }, indent=2))  # fmt: skip
         return 0
     print(f"{name}: good, {above.id} on top of {below.id}, USD per million tokens, the rest each")
     lines = [line for change in effect.models for line in lines_of(change)]
+    lines += [f"factor   {one}" for one in effect.multipliers]
     lines += [f"discount {one}" for one in effect.discounts] + [f"alias    {one}" for one in effect.aliases]
     show_changes(lines, every=arguments.all)
     for key, count in form.items():

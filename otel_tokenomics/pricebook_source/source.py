@@ -216,16 +216,16 @@ class PriceBookSource:
         while not stop.wait(wait):
             if not self._owners:  # an exporter that was dropped without its end
                 return
-            wait = INTERVAL_S + secrets.randbelow(JITTER_S)
             try:
                 left = self._round(settings)
                 if left is None:
                     return
-                wait, refused = max(wait, left), False
+                wait, refused = left, False
                 self._tell_age(logging.WARNING)
             except Exception as error:  # noqa: BLE001  # this thread must outlive whatever comes from outside
                 if stop.is_set():
                     return
+                wait = INTERVAL_S + secrets.randbelow(JITTER_S)
                 _logger.log(
                     logging.DEBUG if refused else logging.WARNING,
                     "otel_tokenomics: price book not refreshed, %s stays in use: %s",
@@ -235,8 +235,8 @@ class PriceBookSource:
                 refused = True
 
     def _round(self, settings: Settings) -> float | None:
-        """Look once; return how many seconds to wait at least, None where nothing newer can come."""
-        address = _address(settings)
+        """Look once; return how many seconds to wait until the next time, None where nothing newer can come."""
+        address, wait = _address(settings), INTERVAL_S + secrets.randbelow(JITTER_S)
         if address.path is not None:
             seen = _stamp(address.path)
             if seen != self._seen or seen is None:
@@ -247,11 +247,11 @@ class PriceBookSource:
             if 0 <= since < INTERVAL_S:
                 # Another process of this user asked, or this one before it was started anew: its copy is as new.
                 self._take_copy(address, settings)
-                if not self._pinned_and_there(settings):
-                    return INTERVAL_S - since + secrets.randbelow(JITTER_S)
+                wait -= since
             else:
                 self.refresh(settings)
-        return None if self._pinned_and_there(settings) else 0.0
+        pinned_and_there = settings.pricebook_sha256 and self.origin != EMBEDDED
+        return None if pinned_and_there else wait
 
     def _take_copy(self, address: Address, settings: Settings) -> None:
         copy = LastGood(address.url).read()
@@ -261,9 +261,6 @@ class PriceBookSource:
             if settings is self._settings:
                 base = self._copy_of(address, settings)
                 self._current = self._with_overrides(base, settings.pricebook_overrides)
-
-    def _pinned_and_there(self, settings: Settings) -> bool:
-        return bool(settings.pricebook_sha256) and self.origin != EMBEDDED
 
 
 def _name(book: PriceBook) -> str:

@@ -152,11 +152,12 @@ def _flat(row: Entry | None) -> dict[tuple[int, str], int]:
 class OverlayEffect(NamedTuple):
     """What an overlay does to the book below it.
 
-    ``discounts`` and ``aliases`` are one line each; ``nothing`` names what hits nothing.
+    ``discounts``, ``multipliers`` and ``aliases`` are one line each; ``nothing`` names what hits nothing.
     """
 
     models: tuple[ModelChange, ...]
     discounts: tuple[str, ...]
+    multipliers: tuple[str, ...]
     aliases: tuple[str, ...]
     nothing: tuple[str, ...]
 
@@ -191,10 +192,16 @@ def overlay_effect(below: PriceBook, overlay: Overlay, above: PriceBook, now_ms:
                 aliases.append(f"{provider}/{name} is {match.provider}/{match.model.id}{fixed}")
             else:
                 nothing.append(f"aliases.{provider}.{name}: the book has no model {names[name]['model']}")
-    for index, (provider, wanted, _) in enumerate(overlay.multipliers):
+    multipliers: list[str] = []
+    for index, (provider, wanted, one) in enumerate(overlay.multipliers):
+        asks = ";".join(f"{key}={'|'.join(sorted(words))}" for key, words in one.when)
+        multipliers.append(
+            f"{provider} x {one.ratio[0]}/{one.ratio[1]} on {', '.join(unit for unit in UNITS if unit in one.units)}"
+            f"{f' [{asks}]' if asks else ''}: {', '.join(sorted(wanted)) if wanted is not None else 'every model'}"
+        )
         missing = sorted(name for name in wanted or () if not above.has(provider, name))
         nothing += [f"multipliers[{index}]: {provider} has no {name}" for name in missing]
-    return OverlayEffect(models, tuple(discounts), tuple(aliases), tuple(nothing))
+    return OverlayEffect(models, tuple(discounts), tuple(multipliers), tuple(aliases), tuple(nothing))
 
 
 def _discount_text(discount: Discount) -> str:

@@ -97,7 +97,11 @@ def test_check_shows_what_an_overlay_changes(in_use: str, tmp_path: Path, capsys
         ],
         "aliases": {"azure.ai.openai": {"prod": {"model": "gpt-5", "deployment_type": "datazone-eu"}, "old": "gpt-0"}},
         "static": [{"name": "lease", "usd": "1"}],
-    }
+        "multipliers": [
+            {"p": "openai", "ids": ["gpt-5.4", "gpt-0"], "ratio": [11, 10], "units": ["output", "input"],
+             "when": {"inference_geo": ["us"]}},
+        ],
+    }  # fmt: skip
     name = written(tmp_path, "own.json", overlay)
     shown = told(capsys, "check", name)
     first, second, third = shown["changes"]
@@ -110,11 +114,13 @@ def test_check_shows_what_an_overlay_changes(in_use: str, tmp_path: Path, capsys
     assert "tier above 272000" in first["rows"][0]["note"]
     assert (second["what"], third["what"]) == ("new", "new")
     assert shown["discounts"][0] == "openai/gpt-5.4 x 9/10 on input: 1 models: gpt-5.4"
+    assert shown["multipliers"] == ["openai x 11/10 on input, output [inference_geo=us]: gpt-0, gpt-5.4"]
     assert shown["aliases"] == ["azure.ai.openai/prod is azure.ai.openai/gpt-5;deployment_type=datazone-eu"]
     assert [one.partition(":")[0].partition(" ")[0] for one in shown["nothing"]] == [
         "models",
         "discounts[1]",
         "aliases.azure.ai.openai.old",
+        "multipliers[0]",
     ]
     assert shown["form_alone"] == {"static": 1}
     assert main(["book", "check", name]) == 0

@@ -208,6 +208,21 @@ def cut(handler: http.server.BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
+def cut_in_a_chunk(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"%x\r\n%s" % (len(book(23)), book(23)[:1000]))
+    handler.close_connection = True
+
+
+def endless_head(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    for number in range(1000):
+        handler.send_header(f"X-{number}", "x")
+    handler.end_headers()
+
+
 def slow(handler: http.server.BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.end_headers()
@@ -251,6 +266,8 @@ def unasked_304(handler: http.server.BaseHTTPRequestHandler) -> None:
 OTHER_PRIVATE, OTHER_PUBLIC = new_key()
 NO_BOOK: dict[str, tuple[bytes | Answer, str]] = {
     "cut off": (cut, "cut off after 1000 of"),
+    "cut off in a chunk": (cut_in_a_chunk, "IncompleteRead"),
+    "a thousand headers": (endless_head, "got more than 100 headers"),
     "slow": (slow, "took longer than"),
     "endless": (endless, "is larger than"),
     "stated too large": (stated_too_large, "is larger than"),
