@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
+from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricebook_source.files import content_of
 
@@ -43,14 +44,19 @@ def cache_folder() -> Path | None:
 
 
 class LastGood:
-    """The copy of one address. A copy is named by its digest and the state names the copy, each written at once.
+    """The copy of one address under one set of pins: services with other pins must not take each other's place.
 
-    Nothing here raises: without a folder that can be written to, there is no copy.
+    A copy is named by its digest and the state names the copy, each written at once. Nothing here raises: without a
+    folder that can be written to, there is no copy.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, settings: Settings) -> None:
         root = cache_folder()
-        name = hashlib.sha256(url.encode()).hexdigest()[:16]
+        identity = (
+            settings.pricebook_url, settings.pricebook_sha256, settings.pricebook_version,
+            settings.pricebook_public_key,
+        )  # fmt: skip
+        name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
         self.folder: Path | None = root / "otel-tokenomics" / "pricebook" / name if root is not None else None
 
     def read(self) -> Copy | None:

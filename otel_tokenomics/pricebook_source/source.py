@@ -151,7 +151,7 @@ class PriceBookSource:
 
     def _copy_of(self, address: Address, settings: Settings) -> PriceBook:
         """Return the last good copy of an https address, else the embedded book."""
-        copy = LastGood(address.url).read()
+        copy = LastGood(settings).read()
         book, origin = load_embedded(), EMBEDDED
         if copy is not None:
             try:
@@ -243,7 +243,7 @@ class PriceBookSource:
                 self._seen = seen
                 self.refresh(settings)
         else:
-            since = time.time() - LastGood(address.url).checked_at()
+            since = time.time() - LastGood(settings).checked_at()
             if 0 <= since < INTERVAL_S:
                 # Another process of this user asked, or this one before it was started anew: its copy is as new.
                 self._take_copy(address, settings)
@@ -254,7 +254,7 @@ class PriceBookSource:
         return None if pinned_and_there else wait
 
     def _take_copy(self, address: Address, settings: Settings) -> None:
-        copy = LastGood(address.url).read()
+        copy = LastGood(settings).read()
         if copy is None or copy.path == self.origin:
             return
         with self._lock:
@@ -315,7 +315,7 @@ def _fetched_book(address: Address, settings: Settings, before: PriceBook | None
     """Return the book of an https address and the file of its copy (the address where none can be written)."""
     from otel_tokenomics.pricebook_source.remote import fetch  # TLS is loaded by those alone who fetch
 
-    kept = LastGood(address.url)
+    kept = LastGood(settings)
     copy, now = kept.read(), time.time()
     try:
         answer = fetch(address.url, address.shown, copy.etag if copy is not None else None)

@@ -299,7 +299,7 @@ def test_what_is_no_newer_book_changes_nothing(server: Server, case: str, monkey
     before = made.current()
     # A tag is sent only with a copy: this answer has none, so that 304 is no answer to it either.
     if case == "304 for nothing":
-        for kept in Path(LastGood(server.url).folder or "").glob("*.json"):
+        for kept in Path(LastGood(settings).folder or "").glob("*.json"):
             kept.unlink()
     spoil(server, answer)
     monkeypatch.setattr(files, "LARGEST_FILE", 300_000)
@@ -410,11 +410,21 @@ def test_a_damaged_copy_is_no_copy(server: Server, caplog: pytest.LogCaptureFixt
     assert server.asked[0] == ("/book.json", None)
 
 
-def test_a_copy_of_another_signer_is_not_used(server: Server) -> None:
-    server.publish(book())
-    updated(signed_by_us(server))
+def test_a_copy_is_checked_again_whenever_it_is_read(server: Server) -> None:
     other = Settings(pricebook_url=server.url, pricebook_public_key=OTHER_PUBLIC)
+    LastGood(other).keep(book(), None, sign(book(), PRIVATE)[0], time.time())
     assert PriceBookSource().configure(other) is load_embedded()
+    LastGood(other).keep(book(), None, sign(book(), OTHER_PRIVATE)[0], time.time())
+    assert PriceBookSource().configure(other).id == "vectors@2026.11.22"
+
+
+def test_services_with_other_pins_do_not_take_each_others_copy(server: Server) -> None:
+    server.publish(book())
+    pinned = signed_by_us(server, pricebook_version="2026.11.22")
+    updated(pinned)
+    server.publish(book(23))
+    assert updated(signed_by_us(server)).current().version == "2026.11.23"
+    assert PriceBookSource().configure(pinned).version == "2026.11.22"
 
 
 @pytest.mark.parametrize("spoilt", ["[]", "{", '{"sha256": 7}', '{"sha256": "../../etc/passwd"}', "null", "[" * 90_000])
@@ -607,14 +617,14 @@ def test_processes_of_one_user_ask_once_an_hour_together(server: Server, monkeyp
     assert second.current().version == "2026.11.22"
     # What a third one fetched meanwhile is taken from the disk.
     content = book(23)
-    LastGood(server.url).keep(content, None, sign(content, PRIVATE)[0], time.time())
+    LastGood(settings).keep(content, None, sign(content, PRIVATE)[0], time.time())
     second._round(settings)
     assert second.current().version == "2026.11.23"
     assert len(server.asked) == asked
     # An hour later, or where the clock was set back, it is asked again.
     server.publish(book(24))
     for checked in (time.time() - source.INTERVAL_S - 1, time.time() + 86_400):
-        LastGood(server.url).note_check(checked)
+        LastGood(settings).note_check(checked)
         second._round(settings)
     assert second.current().version == "2026.11.24"
     assert len(server.asked) == asked + 4
