@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any, Final
 
+from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricebook_source import PriceBookSource
@@ -77,11 +78,6 @@ def _is_book(text: str) -> bool:
     return "generated_at" in content or ("schema" in content and "providers" in content)
 
 
-def plain_line(text: str) -> str:
-    """Return a line of any length without signs that steer a terminal."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
-
-
 def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
@@ -102,7 +98,7 @@ def _preview_book(arguments: argparse.Namespace, text: str, below: PriceBook) ->
             "refused_as_next_version": refused, "header": header, "changes": [as_json(change) for change in changes],
         }, indent=2))  # fmt: skip
         return 1 if refused else 0
-    print(f"{name}: good, {book.id} against {below.id}, USD per million tokens, the rest each")
+    print(plain_line(f"{name}: good, {book.id} against {below.id}, USD per million tokens, the rest each"))
     show_changes([*header, *(line for change in changes for line in lines_of(change))], every=arguments.all)
     print(summary(changes))
     if refused:

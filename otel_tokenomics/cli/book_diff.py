@@ -11,8 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from otel_tokenomics.cli.book_check import plain_line, show_changes, summary
+from otel_tokenomics.cli.book_check import show_changes, summary
 from otel_tokenomics.cli.book_show import named_book
+from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricebook_source.files import overlay_text
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             told["total"] = _as_json(_sum(totals))
         print(json.dumps(told, indent=2))
     else:
-        print(f"{old.id} -> {new.id}, USD per million tokens, the rest each")
+        print(plain_line(f"{old.id} -> {new.id}, USD per million tokens, the rest each"))
         show_changes([*header, *(line for change in changes for line in lines_of(change))], every=arguments.all)
         print(summary(changes))
         if totals is not None:

@@ -13,6 +13,7 @@ import time
 from importlib.resources import files
 from typing import Any, Final
 
+from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricebook_source import PriceBookSource
@@ -47,16 +48,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(shown, indent=2))
         return 0
     sources = ", ".join(f"{one['name']} {one['version']}" for one in shown["sources"]) or "none named"
-    print(f"book      {shown['price_book']}")
-    print(f"from      {shown['from']}")
-    if address is not None:
-        fetched = "fetched from" if origin != EMBEDDED else "not fetched yet (`book update` does it now):"
-        print(f"address   {fetched} {address}")
-    print(f"sha256    {shown['sha256'] or 'unknown'}")
-    print(f"made      {shown['generated_at']}, {shown['age_days']} days ago")
-    print(f"holds     {shown['models']} models of {shown['providers']} providers")
-    print(f"sources   {sources}")
-    print(f"overlay   {shown['overlay'] or 'none'}")
+    fetched = "fetched from" if origin != EMBEDDED else "not fetched yet (`book update` does it now):"
+    for line in (
+        f"book      {shown['price_book']}",
+        f"from      {shown['from']}",
+        *([f"address   {fetched} {address}"] if address is not None else []),
+        f"sha256    {shown['sha256'] or 'unknown'}",
+        f"made      {shown['generated_at']}, {shown['age_days']} days ago",
+        f"holds     {shown['models']} models of {shown['providers']} providers",
+        f"sources   {sources}",
+        f"overlay   {shown['overlay'] or 'none'}",
+    ):
+        print(plain_line(line))
     return 0
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.pricebook_source.files import content_of, text_of
 from otel_tokenomics.pricebook_source.signature import SUFFIX, sign
 from otel_tokenomics.pricing import PriceBook
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         told = {"price_book": book.id, "file": name + SUFFIX, "public_key": public, "sha256": digest}
         print(json.dumps(told))
     else:
-        print(f"{book.id} signed: {name}{SUFFIX}")
+        print(plain_line(f"{book.id} signed: {name}{SUFFIX}"))
         print(f"sha256      {digest}")
         print(f"public key  {public}")
     return 0

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from otel_tokenomics.cli.book_check import plain_line
+from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricebook_source import PriceBookSource

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from otel_tokenomics.cli.book_check import summary
+from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricebook_source import PriceBookSource
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         told = {"before": before.id, "after": after.id, "from": origin, "address": source.address, "models": counts}
         print(json.dumps(told, indent=2))
         return 0
-    print(f"{before.id} -> {after.id}" if before.id != after.id else f"{after.id}: nothing newer")
+    print(plain_line(f"{before.id} -> {after.id}" if before.id != after.id else f"{after.id}: nothing newer"))
     print(summary(changes))
     if origin not in (EMBEDDED, source.address):
         print(f"kept in {origin}" if source.address is not None else f"read from {origin}")

@@ -313,3 +313,20 @@ def test_the_alias_to_paste_is_one_that_works(
 def test_unpriced_of_a_file_without_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["book", "unpriced", spans_of(tmp_path, ("2026-11-30T00:00:00Z", {"a": 1}))]) == 2
     assert "no model call" in capsys.readouterr().err
+
+
+def test_a_book_steers_no_terminal(in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b]0;x\x07\n\u202e"
+    book = json.loads(json.dumps(FROZEN)) | {"id": hostile}
+    book["models"].append({"p": "openai", "id": hostile.lower(), "rows": [{"rates": {"input": 1}}]})
+    file = written(tmp_path, "hostile.json", book)
+    spans = spans_of(tmp_path, ("2026-11-22T10:00:00Z", call("openai", hostile)))
+    overlay = written(tmp_path, "own.json", {"aliases": {"openai": {hostile: "gpt-0"}}, hostile: 1})
+    for arguments in (
+        ["show", file], ["check", file], ["diff", in_use, file, "--spans", spans], ["unpriced", spans],
+        ["check", overlay],
+    ):  # fmt: skip
+        main(["book", *arguments])
+        said = capsys.readouterr()
+        assert "?]0;x???" in said.out + said.err
+        assert not set("\x1b\x07\u202e") & set(said.out + said.err)
