@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,3 +120,28 @@ def test_what_is_no_overlay_at_all_is_one_problem(text: str) -> None:
 def test_a_file_of_errors_alone_ends() -> None:
     entry = '{"p": "nobody", "ratio": [1, 2]}'
     assert len(overlay_problems(f'{{"discounts": [{", ".join([entry] * 200)}]}}')) == MAX_PROBLEMS
+
+
+REFUSALS: list[dict[str, Any]] = json.loads((VECTORS / "refusals.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=[case["name"] for case in REFUSALS])
+def test_one_broken_rule_is_one_problem(case: dict[str, Any]) -> None:
+    """The vectors break one rule each: nothing that follows from it is told as another."""
+    document = json.loads((VECTORS / f"{case['file']}.json").read_text(encoding="utf-8"))
+    *way, last = case["at"]
+    place = document
+    for step in way:
+        place = place[step] if isinstance(step, int) else place.setdefault(step, {})
+    if case.get("remove"):
+        del place[last]
+    else:
+        place[last] = case["set"]
+    text = json.dumps(document, indent=1)
+    load = BOOK.overlay_of if case["file"] == "overlay" else PriceBook.parse
+    (found,) = problems_of(text, text, "x.json", lambda content: load(content, "x.json"))
+    assert found.place.startswith(case["expect"])
+    # On the line stands the last key of the place, or what lacks it begins there.
+    key = [word for word in re.split(r"[.\[\]]", found.place) if word and not word.isdigit()][-1]
+    written = text.splitlines()[found.line - 1]
+    assert key in written or written.strip()[0] in "{[" or case["name"] == "empty_key" or case.get("remove")
