@@ -13,6 +13,7 @@ from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricing import Explanation
 from otel_tokenomics.pricing import explain as explain_cost
 from otel_tokenomics.report.money_text import money_text
+from otel_tokenomics.report.unpriced import aliases_to_write
 from otel_tokenomics.usage import Usage, pico_to_text
 
 _TEXTS: Final = ("provider", "host", "model", "request_model", "api")
@@ -100,9 +101,9 @@ def _suggestions(priced: PricedLine) -> list[str]:
         return [f"say who bills, with --provider: {', '.join(sellers)}"] if sellers else []
     if cost.reason != "unknown_model":
         return []
-    alias = {"aliases": {cost.provider or "PROVIDER": {asked: {"model": "ID-IN-THE-BOOK"}}}}
+    alias = json.dumps(aliases_to_write([(cost.provider, asked)]))
     return [
-        f"name it in an overlay (--overrides, OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES): {json.dumps(alias)}",
+        f"name it in an overlay (--overrides, OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES): {alias}",
         "`otel-tokenomics models WORD` finds the id that the book has",
     ]
 
