@@ -151,7 +151,7 @@ def test_a_version_that_is_pinned_may_be_an_older_one(server: Server) -> None:
 def test_the_first_fetch_does_not_go_back_behind_the_package(server: Server, tmp_path: Path) -> None:
     text = (Path(source.__file__).parents[1] / "pricing" / "pricebook.json").read_text(encoding="utf-8")
     version = load_embedded().version
-    older = text.replace(f'"version":"{version}"', '"version":"2026.01.01"', 1).encode()
+    older = text.replace(f'"version":"{version}"', '"version":"2026.01.01"').encode()
     server.publish(older)
     with pytest.raises(PriceBookError, match=r"version: 2026\.01\.01 goes back behind"):
         updated(signed_by_us(server))
