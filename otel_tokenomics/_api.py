@@ -79,6 +79,7 @@ class _Runtime:
 
     def stop(self) -> None:
         """Take everything back that can be taken back."""
+        pricebook_source.rest(self)
         self.engine.uninstrument()
         if self.processor is not None:
             self.processor.active = False
@@ -181,6 +182,7 @@ def _instrument(only: Collection[str] | None, settings: dict[str, object]) -> No
         _heed_celery()
         _runtime.engine.instrument(only)
         _runtime.attach()
+        pricebook_source.keep_fresh(_runtime)
 
 
 def uninstrument() -> None:

@@ -26,8 +26,12 @@ class PriceBookError(TokenomicsError, ValueError):
     """A price book or overlay was refused.
 
     The message names the origin (file), the place inside it (a path such as
-    ``models[3].rows[0].rates.input``) and the rule that is broken.
+    ``models[3].rows[0].rates.input``) and the rule that is broken; ``place`` and ``rule`` hold the last two apart,
+    empty where no place inside the book is at fault.
     """
+
+    place: str = ""
+    rule: str = ""
 
 
 class BadInputError(TokenomicsError, ValueError):

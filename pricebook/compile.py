@@ -13,20 +13,24 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import coverage_report
 import yaml
-from merge import merge
+from classes import Classes
+from merge import Rounding, merge
 
+from otel_tokenomics.pricing import PriceBook, resolve
 from otel_tokenomics.usage import UNITS
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
 SCHEMA: Final = "otel-tokenomics/pricebook/1"
 COPIES: Final = ("otel_tokenomics/pricing/pricebook.json", "collector/pricing/pricebook.json")
-_NOT_MODELS: Final = frozenset({"providers", "calendars"})
+_NOT_MODELS: Final = frozenset({"providers", "calendars", "tools", "dropped"})
 #: What stands before a model's own name in an id; Bedrock's geographic profiles have a price of their own.
 _VENDOR: Final = {
     "aws.bedrock": re.compile(r"^[a-z0-9]+\.(?=[a-z0-9][^/]*$)"),
@@ -34,9 +38,15 @@ _VENDOR: Final = {
 }
 _GEOGRAPHIC: Final = ("us.", "eu.", "apac.", "au.", "jp.", "us-gov.", "global.", "regional.")
 #: patches/<file>.yaml of providers whose key has a dot
-_FILES: Final = {
-    key.replace(".", "_"): key for key in ("aws.bedrock", "azure.ai.openai", "gcp.gemini", "gcp.vertex_ai")
-}
+_DOTTED: Final = (
+    "aws.bedrock",
+    "azure.ai.inference",
+    "azure.ai.openai",
+    "gcp.gemini",
+    "gcp.vertex_ai",
+    "ibm.watsonx.ai",
+)
+_FILES: Final = {key.replace(".", "_"): key for key in _DOTTED}
 _SHOWN: Final = 20
 _TOKEN_UNITS: Final = list(UNITS[:14])
 
@@ -71,10 +81,19 @@ class Book:
         self.genai = read_extract("genai-prices")
         self.litellm = read_extract("litellm")
         self.patches = read_patches()
+        self.dropped: dict[Key, dict[str, Any]] = {}
+        self.release: dict[str, Any] = read_yaml("release.yaml")
+        self.sources: list[dict[str, Any]] = read_yaml("sources.lock")
         self.providers: dict[str, dict[str, Any]] = read_yaml("patches/providers.yaml")
         self.default: dict[str, Any] = self.providers.pop("_default")
+        self.classes = Classes(read_yaml("classes.yaml"))
+        self.tools: dict[str, dict[str, int]] = {
+            entry["provider"]: {unit: Rounding().pico(usd) for unit, usd in entry["usd_each"].items()}
+            for entry in read_yaml("patches/tools.yaml")
+        }
         self.models: list[dict[str, Any]] = []
         self.disputes: dict[str, dict[str, list[str]]] = {}
+        self.differences: dict[str, dict[str, int]] = {}
         self.left_out: Counter[str] = Counter()
         self.noise = 0
         self.skipped: list[str] = []
@@ -87,9 +106,9 @@ class Book:
             for (provider, model), entry in sorted(source.items()):
                 for name in entry.get("ids", ()):
                     key = (provider, name)
-                    if key in taken or (source is self.genai and (key in self.genai or key in self.patches)):
+                    if key in taken or (source is self.genai and key in self.genai):
                         continue
-                    if source is self.genai and self._priced_apart(entry, key):
+                    if source is self.genai and (self._priced_apart(entry, key) or key in self.patches):
                         continue
                     taken.add(key)
                     self.further_ids.setdefault((provider, model), []).append(name)
@@ -102,11 +121,27 @@ class Book:
             names += [name for name in self._twins().get((model["p"], model["id"]), ()) if name not in names]
             if names:
                 model["ids"] = names
+        self._restore(read_extract("litellm-dropped"))
+
+    def _restore(self, dropped: dict[Key, dict[str, Any]]) -> None:
+        """Add the models of an older release that the newer sources dropped and that no name in the book leads to."""
+        book = PriceBook.parse(self.text(), "pricebook.json")
+        refused = [(rule["provider"], pattern) for rule in read_yaml("patches/dropped.yaml") for pattern in rule["ids"]]
+        self.dropped = {
+            key: entry
+            for key, entry in dropped.items()
+            if key[0] in self.providers
+            and not any(key[0] == provider and fnmatchcase(key[1], pattern) for provider, pattern in refused)
+            and resolve(book, *key, None, None).reason == "unknown_model"
+        }
+        for key in sorted(self.dropped):
+            self._model(key)
+        self.models.sort(key=lambda model: (model["p"], model["id"]))
 
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
         """Return whether litellm has another price for an id that genai-prices takes for one more name of a model."""
         apart = self.litellm.get(key)
-        if apart is None or not merge(None, entry, apart).disputes:
+        if apart is None or not merge(None, entry, apart, self.release["generated_at"]).disputes:
             return False
         # The id keeps genai-prices' rows, by the order of the merge, and bears the dispute itself.
         self.genai[key] = {"provider": key[0], "id": key[1], "rows": entry["rows"]}
@@ -118,7 +153,10 @@ class Book:
         if litellm is None and genai is not None:
             names = [(key[0], name) for name in self.further_ids.get(key, ())]
             litellm = next((self.litellm[name] for name in names if name in self.litellm), None)
-        merged = merge(patch, genai, litellm)
+        merged = merge(patch, genai, litellm or self.dropped.get(key), self.release["generated_at"])
+        if key in self.dropped:
+            for row in merged.rows:
+                row["src"] = ["o"]
         for source in (genai, litellm):
             self.left_out.update((source or {}).get("left_out", ()))
         if not any(row["rates"] for row in merged.rows):
@@ -127,11 +165,32 @@ class Book:
         self.noise += merged.noise
         if merged.disputes:
             self.disputes["/".join(key)] = merged.disputes
+        self._count_differences("/".join(key), patch, genai, litellm)
+        seen = {source["id"]: str(source["released"]) for source in self.sources}
+        seen |= {"p": str(patch["checked"])} if patch else {}
+        for row in merged.rows:
+            row["verified"] = max(seen[source] for source in row["src"])
         model: dict[str, Any] = {"id": key[1], "p": key[0], "rows": merged.rows}
-        for entry in (patch, self.litellm.get(key)):
+        if any("output" in row["rates"] for row in merged.rows) and (found := self.classes.of(key[1])):
+            model["class"] = found
+            _fill_tools(merged.rows, self.tools.get(key[0], {}))
+        for entry in (patch, self.litellm.get(key), self.dropped.get(key)):
             if entry and "retired_at" in entry:
                 model.setdefault("retired_at", entry["retired_at"])
         self.models.append(model)
+
+    def _count_differences(self, name: str, patch: Any, genai: Any, litellm: Any) -> None:
+        """Count on how many rates the sources differ, by who decides: a patch, the merge's order, or nobody yet."""
+        if not genai or not litellm:
+            return
+        at = self.release["generated_at"]
+        wide = len(merge(None, genai, litellm, at).disputes)
+        small = len(merge(None, genai, litellm, at, Decimal(0)).disputes) - wide
+        by_patch = wide + small if patch else 0
+        undecided = len(self.disputes.get(name, ()))
+        found = {"patch": by_patch, "order": 0 if patch else small, "nobody": undecided}
+        if any(found.values()):
+            self.differences[name] = found
 
     @cache  # noqa: B019  # one book per process
     def _twins(self) -> dict[Key, list[str]]:
@@ -168,7 +227,6 @@ class Book:
 
     def text(self) -> str:
         """Return the book: minified, keys sorted, the header on the first line, then one model per line."""
-        release = read_yaml("release.yaml")
         providers: dict[str, dict[str, Any]] = {
             name: {"hosts": [], "names": [], "tier_aliases": {}, **self.default, **entry}
             for name, entry in self.providers.items()
@@ -177,7 +235,7 @@ class Book:
             entry["names"] = [name, *entry["names"]]
         header: dict[str, Any] = {
             "schema": SCHEMA,
-            **release,
+            **self.release,
             "currency": "USD",
             "scale": 12,
             "sources": [
@@ -188,8 +246,9 @@ class Book:
                     "sha256": s["wheel_sha256"],
                     "license": s["license"],
                 }
-                for s in read_yaml("sources.lock")
-            ],
+                for s in self.sources
+            ]
+            + [{"id": "p", "name": "our patch", "version": self.release["version"], "license": "Apache-2.0"}],
             "calendars": read_yaml("patches/calendars.yaml"),
             "providers": providers,
             "multipliers": self.multipliers(),
@@ -211,6 +270,11 @@ class Book:
             for unit, (ours, theirs) in units.items()
         )
         left_out = "\n".join(f"| `{what}` | {count} |" for what, count in sorted(self.left_out.items()))
+        classes = Counter(model.get("class", "none") for model in self.models)
+        by_class = ", ".join(f"{count} {name}" for name, count in sorted(classes.items()))
+        whose = Counter[str]()
+        for found in self.differences.values():
+            whose.update(found)
         whole: dict[str, dict[str, int]] = json.loads(
             (HERE / "sources" / "litellm-left-out.json").read_text(encoding="utf-8")
         )
@@ -223,14 +287,23 @@ class Book:
 <!-- Written by pricebook/compile.py -->
 
 {len(self.models)} models of {providers} providers, {rows} rows; {self.noise} rates rounded to pico-USD.
+Classes: {by_class}.
 
-Sources: g genai-prices, l litellm, p our patch.
+Sources: g genai-prices, l litellm, o an older litellm for what the newer dropped, p our patch.
 
 | Sources | Models |
 |---|---|
 {by_source}
 
-## {len(self.disputes)} models on which the sources differ
+## What is known of each provider
+
+The sources differ on {whose.total()} rates of {len(self.differences)} models: a patch decides {whose["patch"]}, the
+merge's order {whose["order"]} (within half a percent), {whose["nobody"]} are undecided. Rows without a source or a day
+of verification: {len(coverage_report.unaccounted(self.models))}.
+
+{coverage_report.table(self.models, self.skipped, self.differences, {"/".join(key) for key in self.patches})}
+
+## {len(self.disputes)} models on which the sources differ and nobody decided
 
 The first value is in force; both are pico-USD per unit.
 
@@ -244,7 +317,9 @@ The first value is in force; both are pico-USD per unit.
 |---|---|
 {left_out}
 
-{len(self.skipped)} models have no rate that the format can express.
+{len(self.skipped)} models have no rate that the format can express:
+
+{coverage_report.names(self.skipped)}
 
 ## What of litellm's price map is left out whole
 
@@ -254,6 +329,16 @@ A provider that stands here and has no model in the book is left out for the rea
 |---|---|---|
 {left_out_whole}
 """
+
+
+def _fill_tools(rows: list[dict[str, Any]], tools: dict[str, int]) -> None:
+    """Add what the provider's tools cost to the base rows, where no row of the model says it."""
+    stated = {unit for row in rows for unit in row["rates"]}
+    for row in rows:
+        added = {unit: rate for unit, rate in tools.items() if unit not in stated}
+        if "when" not in row and added:
+            row["rates"] |= added
+            row["src"] = [*row["src"], *({"p"} - set(row["src"]))]
 
 
 def _minified(value: Any) -> str:
@@ -287,6 +372,8 @@ def main(arguments: Sequence[str]) -> int:
         text += yaml.safe_dump(book.disputes, sort_keys=True, width=120)
         (HERE / "disputes.yaml").write_text(text, encoding="utf-8")
     check_disputes(book.disputes)
+    if unaccounted := coverage_report.unaccounted(book.models):
+        raise SystemExit(f"pricebook: no source or day of verification: {unaccounted[:5]}")
     text = book.text()
     _refuse_what_the_engine_refuses(text)
     stale = 0
@@ -315,8 +402,6 @@ def changes(before: str, after: str) -> list[str]:
 
 
 def _refuse_what_the_engine_refuses(text: str) -> None:
-    from otel_tokenomics.pricing import PriceBook
-
     PriceBook.parse(text, "pricebook.json")
 
 

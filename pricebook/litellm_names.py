@@ -53,7 +53,8 @@ _AZURE_AREAS: Final = {
 #: Azure's clouds and areas for which calls bear no fact
 _AZURE_UNNAMED: Final = frozenset({"us-gov", "apac"})
 _AWS_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]")
-_BY_SIZE: Final = re.compile(r"(?:^|/)(?:[0-9]+|max)-x-(?:[0-9]+|max)(?:/|$)|/(?:50|max)-steps/")
+BY_SIZE: Final = "price by size or quality of the image"
+_SIZED: Final = re.compile(r"(?:^|/)(?:[0-9]+|max)-x-(?:[0-9]+|max)(?:/|$)|/(?:50|max)-steps/")
 _SIZE_CLASS: Final = re.compile(r"^(?:fireworks-ai|together-ai)-|^fireworks-ai-default$")
 #: What is priced per call and is no model's answer.
 _NO_MODEL: Final = frozenset({"search", "vector_store", "guardrail", "extraction"})
@@ -73,8 +74,8 @@ def named(name: str, tag: str, mode: str | None) -> Named:
     if mode in _NO_MODEL:
         return Named(left_out=f"mode {mode}: no model's answer")
     model = name.lower()
-    if _BY_SIZE.search(model):
-        return Named(left_out="price by size or quality of the image")
+    if _SIZED.search(model):
+        return Named(left_out=BY_SIZE)
     if "commitment/" in model:
         return Named(left_out="committed capacity by the hour")
     if _SIZE_CLASS.search(model):

@@ -1,8 +1,9 @@
 """Merge one model's rows from our patch and the two sources.
 
 Order per model, unit, condition and tier: our patch, then genai-prices (the only source with dates), then litellm,
-which fills what genai-prices does not have. A rate on which the sources differ by more than 0.5 % and that no
-patch decides keeps the order's winner and is a dispute.
+which fills what genai-prices does not have. litellm states what is charged now: it is compared with the row that is
+in force at the book's date, and knows nothing of a price that is announced for later. A rate on which the sources
+differ by more than 0.5 % and that no patch decides keeps the order's winner and is a dispute.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 PICO: Final = Decimal(10) ** 12
 TOLERANCE: Final = Decimal("0.005")
+_FOREVER: Final = "9999-12-31T23:59:59Z"
 Row = dict[str, Any]
 Disputes = dict[str, list[str]]
 
@@ -40,12 +42,17 @@ class Rounding:
 
 
 def merge(
-    patch: Mapping[str, Any] | None, genai: Mapping[str, Any] | None, litellm: Mapping[str, Any] | None
+    patch: Mapping[str, Any] | None,
+    genai: Mapping[str, Any] | None,
+    litellm: Mapping[str, Any] | None,
+    at: str = _FOREVER,
+    tolerance: Decimal = TOLERANCE,
 ) -> Merged:
-    """Return the merged rows of one model; at least one of the three is given.
+    """Return the merged rows of one model; at least one of the three is given. ``at`` is the book's date.
 
-    A patch has ``rows`` of its own, or takes the rows of one source as they are (``take``), or leaves the merge to the
-    order above; ``before`` states what units cost before an instant, in front of the base row that begins there.
+    A patch has ``rows`` of its own, or takes the rows of one source as they are (``take``), or says whose rate stands
+    where both state a unit (``prefer``), or leaves the merge to the order above; ``before`` states what units cost
+    before an instant, in front of the base row that begins there.
     """
     rounding = Rounding()
     decided = patch or {}
@@ -60,13 +67,13 @@ def merge(
     second = [_row(row, "l", rounding) for row in litellm["rows"]] if litellm else []
     disputes: Disputes = {}
     if first:
-        base = _current(first, None)
+        base = _in_force(first, None, at)
         for theirs in second:
-            ours = _current(first, theirs.get("when"))
+            ours = _in_force(first, theirs.get("when"), at)
             if ours is None:
-                first.append(theirs)
+                first.append({**theirs, **_dates(first, theirs.get("when"), base, at)})
                 continue
-            found = _meet(ours, theirs)
+            found = _meet(ours, theirs, decided.get("prefer"), tolerance)
             disputes |= found
             # genai-prices began to carry conditions on one day: where both agree, they hold as long as the base row.
             if not found and "when" in ours and base and "from" in ours and base.get("from", "") < ours["from"]:
@@ -113,38 +120,62 @@ def _before(rows: list[Row], step: Mapping[str, Any], rounding: Rounding) -> Non
         earlier["tiers"] = oldest["tiers"]
     # What a condition cost before the change, no source says.
     for row in rows:
-        if "until" not in row and row.get("from", "") < step["until"]:
+        if row.get("from", "") < step["until"] < row.get("until", _FOREVER):
             row["from"] = step["until"]
     rows.insert(0, {**earlier, "src": ["p"]})
 
 
-def _current(rows: Sequence[Row], when: Any) -> Row | None:
-    return next((row for row in rows if row.get("when") == when and "until" not in row), None)
+def _in_force(rows: Sequence[Row], when: Any, at: str) -> Row | None:
+    """Return the row of a condition that holds at an instant: of several, the one that began last."""
+    of_condition = [row for row in rows if row.get("when") == when]
+    holding = [row for row in of_condition if row.get("from", "") <= at and ("until" not in row or at < row["until"])]
+    return max(holding, key=lambda row: row.get("from", ""), default=None)
 
 
-def _meet(ours: Row, theirs: Row) -> Disputes:
+def _dates(rows: Sequence[Row], when: Any, base: Row | None, at: str) -> Row:
+    """Return how long what the source without dates states holds: from the last change to the next one announced."""
+    dates: Row = {"from": base["from"]} if base and "from" in base else {}
+    later = [row["from"] for row in rows if row.get("from", "") > at and row.get("when") in (None, when)]
+    return dates | ({"until": min(later)} if later else {})
+
+
+def _meet(ours: Row, theirs: Row, prefer: str | None, tolerance: Decimal) -> Disputes:
     """Fill what a row of ours lacks from the other source's, tier by tier; return what both state differently."""
     condition = "".join(f";{key}={'|'.join(words)}" for key, words in sorted(ours.get("when", {}).items()))
-    found = _differences(ours["rates"], theirs["rates"], condition)
+    found = _differences(ours["rates"], theirs["rates"], condition, tolerance)
+    if prefer == "litellm":
+        _adopt(ours, theirs)
     agreed = any(ours["rates"].get(unit) == rate for unit, rate in theirs["rates"].items())
     filled = _fill(ours["rates"], theirs["rates"])
     for tier in ours.get("tiers", ()):
         other = next((one for one in theirs.get("tiers", ()) if one["gt"] == tier["gt"]), None)
         if other is not None:
-            found |= _differences(tier["rates"], other["rates"], f"{condition};tier={tier['gt']}")
+            found |= _differences(tier["rates"], other["rates"], f"{condition};tier={tier['gt']}", tolerance)
             filled = _fill(tier["rates"], other["rates"]) or filled
     if filled or agreed:
         ours["src"] = ["g", "l"]
+    if found and prefer:
+        ours["src"] = [*ours["src"], "p"]
+        return {}
     if found:
         ours["x-disputed"] = {unit: [int(values[0]), int(values[1])] for unit, values in found.items()}
     return found
 
 
-def _differences(ours: Mapping[str, int], theirs: Mapping[str, int], where: str) -> Disputes:
+def _adopt(ours: Row, theirs: Row) -> None:
+    """Put the other source's rates in place of ours, tier by tier."""
+    ours["rates"] |= {unit: rate for unit, rate in theirs["rates"].items() if rate}
+    for tier in ours.get("tiers", ()):
+        for other in theirs.get("tiers", ()):
+            if other["gt"] == tier["gt"]:
+                tier["rates"] |= {unit: rate for unit, rate in other["rates"].items() if rate}
+
+
+def _differences(ours: Mapping[str, int], theirs: Mapping[str, int], where: str, tolerance: Decimal) -> Disputes:
     found: Disputes = {}
     for unit, rate in ours.items():
         other = theirs.get(unit)
-        if other is not None and abs(rate - other) > TOLERANCE * max(rate, other):
+        if other is not None and abs(rate - other) > tolerance * max(rate, other):
             found[unit + where] = [str(rate), str(other)]
     return found
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, cast
 
-from litellm_names import named
+from litellm_names import BY_SIZE, named
 
 UNIT_OF: Final = {
     "input_cost_per_token": "input",
@@ -42,6 +42,7 @@ UNIT_OF: Final = {
 UNIT_IN_MODE: Final = {
     ("input_cost_per_query", "rerank"): "search_unit",
     ("input_cost_per_second", "audio_transcription"): "audio_in_second",
+    ("input_cost_per_second", "realtime"): "audio_in_second",
     ("input_cost_per_audio_per_second", "embedding"): "audio_in_second",
     ("output_cost_per_second", "video_generation"): "video_out_second",
 }
@@ -52,9 +53,12 @@ CONDITION_OF: Final = {
     "_balanced": {"service_tier": ["balanced"]},
     "_batches": {"processing": ["batch"]},
 }
+#: Read elsewhere: what the same entry says under another key.
+_READ: Final = frozenset({"input_cost_per_token_cache_hit"})
 #: Units that another one of the same row makes redundant: both would bill the same second or token.
 _INSTEAD_OF: Final = {"audio_in_second": ("input", "audio_in")}
 _ABOVE: Final = re.compile(r"_above_(\d+)k_tokens")
+_DIGITS: Final = Decimal("1e-15")
 _DATE: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _SIZED: Final = re.compile(r"(output_cost_per_(?:second|image))_(?:[0-9.]+[kp]?)$", re.IGNORECASE)
 _PEAK_ELSEWHERE: Final = [
@@ -80,8 +84,8 @@ def split_key(key: str, mode: str | None = None) -> tuple[str, int, str] | None:
 def rows_of(fields: Mapping[str, Any], provider: str, left_out: list[str]) -> list[dict[str, Any]]:
     """Return the base row and one row per condition that the map names."""
     found: dict[str, dict[int, Rates]] = {}
-    for key, value in fields.items():
-        if not _is_number(value) or "cost" not in key:
+    for key, value in (dict(fields) | _as_published(fields)).items():
+        if not _is_number(value) or "cost" not in key or key in _READ:
             continue
         split = split_key(key, fields.get("mode"))
         if split is None:
@@ -93,6 +97,7 @@ def rows_of(fields: Mapping[str, Any], provider: str, left_out: list[str]) -> li
             # xAI's long context begins at the threshold itself.
             found.setdefault(condition, {}).setdefault(gt - (provider == "x_ai" and gt > 0), {})[unit] = _text(value)
     base = found.setdefault("", {}).setdefault(0, {})
+    _image_made(fields, base, left_out)
     _where_size_decides(fields, base, left_out)
     _cache_hit(fields, base)
     sized = _search(fields, provider, base)
@@ -103,6 +108,21 @@ def rows_of(fields: Mapping[str, Any], provider: str, left_out: list[str]) -> li
                 del tiers[0][unit]
     rows = [row for condition, tiers in sorted(found.items()) if (row := _row(condition, tiers))]
     return [*_peak(fields, rows), *sized]
+
+
+def _as_published(fields: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Return a second's price from the published one of a minute or an hour, which the map rounds to few digits."""
+    metadata = fields.get("metadata")
+    stated = fields.get("input_cost_per_second")
+    if not stated or not isinstance(metadata, dict):
+        return {}
+    published = cast("dict[str, Any]", metadata)
+    for key, seconds in (("original_pricing_per_minute", 60), ("original_pricing_per_hour", 3600)):
+        if _is_number(published.get(key)):
+            exact = (Decimal(published[key]) / seconds).quantize(_DIGITS)
+            if abs(exact - stated) <= stated / 200:
+                return {"input_cost_per_second": exact}
+    return {}
 
 
 def _is_number(value: object) -> bool:
@@ -130,6 +150,14 @@ def _where_size_decides(fields: Mapping[str, Any], base: Rates, left_out: list[s
             unit = split_key(sized[1], fields.get("mode"))
             if unit and base.pop(unit[0], None):
                 left_out.append(f"price {sized[1]} by resolution")
+
+
+def _image_made(fields: Mapping[str, Any], base: Rates, left_out: list[str]) -> None:
+    """Read the price of an image made where the map writes it as one of the input, and no other price beside it."""
+    cost = fields.get("input_cost_per_image")
+    if cost and fields.get("mode") == "image_generation" and not base:
+        base["image"] = _text(cost)
+        left_out.remove("price input_cost_per_image")
 
 
 def _cache_hit(fields: Mapping[str, Any], base: Rates) -> None:
@@ -205,6 +233,8 @@ class Extract:
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], dict[str, Any]] = {}
         self.left_out: dict[str, Counter[str]] = {}
+        #: Models that the map prices by size of the image under ids of their own: the plain id's price is one of them.
+        self.sized: set[tuple[str, str]] = set()
         self._of_regions: list[tuple[tuple[str, str], Mapping[str, list[str]], list[dict[str, Any]]]] = []
 
     def add(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -221,6 +251,8 @@ class Extract:
             if not rows:
                 zeros = set(left_out) == {_ZERO}
                 self._count("every rate is 0" if zeros else "no rate that format v1 can express", tag)
+            elif (tag, found.id) in self.sized and {unit for row in rows for unit in row["rates"]} == {"image"}:
+                self._count(BY_SIZE, tag)
             elif found.when:
                 self._of_regions.append((key, found.when, rows))
             elif key in self.entries:
@@ -277,6 +309,9 @@ def normalise(price_map: str) -> Extract:
         for name, fields in json.loads(price_map, parse_float=Decimal).items()
         if name != "sample_spec" and "litellm_provider" in fields
     }
+    for name, fields in known.items():
+        if named(name, fields["litellm_provider"], fields.get("mode")).left_out == BY_SIZE:
+            extract.sized.add((fields["litellm_provider"], name.lower().rpartition("/")[2]))
     for name in sorted(known, key=lambda name: known[name]["litellm_provider"] in _SECOND):
         extract.add(name, known[name])
     return extract

@@ -31,7 +31,7 @@ def wheel(source: dict[str, Any], folder: Path) -> Path:
         [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *platform, "-d", str(folder), requirement],
         check=True,
     )
-    (path,) = folder.glob(f"{source['name'].replace('-', '_')}-*.whl")
+    (path,) = folder.glob(f"{source['name'].replace('-', '_')}-{source['version']}-*.whl")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != source["wheel_sha256"]:
         raise SystemExit(f"pricebook/sources.lock: {requirement}: wheel_sha256 is {digest}, not the locked one")
@@ -47,24 +47,37 @@ def genai_prices(path: Path, folder: Path) -> str:
     return subprocess.run([str(python), script], check=True, capture_output=True, text=True).stdout
 
 
-def litellm(path: Path) -> tuple[str, str]:
-    """Return the extract of litellm's price map, read out of the wheel, and what it leaves out by reason."""
+def litellm(path: Path) -> normalise_litellm.Extract:
+    """Return the extract of litellm's price map, read out of the wheel."""
     with zipfile.ZipFile(path) as archive:
-        extract = normalise_litellm.normalise(archive.read(PRICE_MAP).decode("utf-8"))
-    lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in extract.finish())
-    return f"[\n{lines}\n]\n", json.dumps(extract.left_out, sort_keys=True, indent=1) + "\n"
+        return normalise_litellm.normalise(archive.read(PRICE_MAP).decode("utf-8"))
+
+
+def litellm_files(newest: Path, older: Path) -> dict[str, str]:
+    """Return litellm's extract, what it leaves out by reason, and what only an older release has, by file name."""
+    extract = litellm(newest)
+    entries = extract.finish()
+    dropped = [entry for entry in litellm(older).finish() if (entry["provider"], entry["id"]) not in extract.entries]
+    return {
+        "litellm": _lines(entries),
+        "litellm-left-out": json.dumps(extract.left_out, sort_keys=True, indent=1) + "\n",
+        "litellm-dropped": _lines(dropped),
+    }
+
+
+def _lines(entries: list[dict[str, Any]]) -> str:
+    lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
+    return f"[\n{lines}\n]\n"
 
 
 def main() -> int:
     """Write both extracts; return the exit code."""
-    locked = {source["name"]: source for source in yaml.safe_load((HERE / "sources.lock").read_text(encoding="utf-8"))}
+    locked = {source["id"]: source for source in yaml.safe_load((HERE / "sources.lock").read_text(encoding="utf-8"))}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        entries, left_out = litellm(wheel(locked["litellm"], folder))
         extracts = {
-            "genai-prices": genai_prices(wheel(locked["genai-prices"], folder), folder),
-            "litellm": entries,
-            "litellm-left-out": left_out,
+            "genai-prices": genai_prices(wheel(locked["g"], folder), folder),
+            **litellm_files(wheel(locked["l"], folder), wheel(locked["o"], folder)),
         }
     for source, text in extracts.items():
         (HERE / "sources" / f"{source}.json").write_text(text, encoding="utf-8")

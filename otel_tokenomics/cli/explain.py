@@ -13,11 +13,14 @@ from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricing import Explanation
 from otel_tokenomics.pricing import explain as explain_cost
 from otel_tokenomics.report.money_text import money_text
+from otel_tokenomics.report.unpriced import aliases_to_write
 from otel_tokenomics.usage import Usage, pico_to_text
 
 _TEXTS: Final = ("provider", "host", "model", "request_model", "api")
 _OBJECTS: Final = ("usage", "units", "facts")
 _WIDE: Final = 100
+#: Two sources and the day on which one was last verified; more of them fold.
+_SOURCE: Final = 36
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,9 +101,9 @@ def _suggestions(priced: PricedLine) -> list[str]:
         return [f"say who bills, with --provider: {', '.join(sellers)}"] if sellers else []
     if cost.reason != "unknown_model":
         return []
-    alias = {"aliases": {cost.provider or "PROVIDER": {asked: {"model": "ID-IN-THE-BOOK"}}}}
+    alias = json.dumps(aliases_to_write([(cost.provider, asked)]))
     return [
-        f"name it in an overlay (--overrides, OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES): {json.dumps(alias)}",
+        f"name it in an overlay (--overrides, OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES): {alias}",
         "`otel-tokenomics models WORD` finds the id that the book has",
     ]
 
@@ -139,10 +142,10 @@ def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
         titles = ("", "row asks for", "in force", "why", *(["source"] if out.width >= _WIDE else []))
         rows = Table(box=None, pad_edge=False)
         for title in titles:
-            rows.add_column(title, overflow="fold")
+            rows.add_column(title, overflow="fold", max_width=_SOURCE if title == "source" else None)
         for row in explanation.rows:
             asks = ", ".join(f"{key}={'|'.join(words)}" for key, words in row.when.items()) or "nothing"
-            seen = f", checked {row.verified}" if row.verified else ""
+            seen = f" ({row.verified})" if row.verified else ""
             source = ", ".join(sources.get(key, key) for key in row.sources) + seen
             cells = ("->" if row.taken else "", asks, _in_force(row.start, row.until), row.why, source)
             rows.add_row(*cells[: len(titles)])

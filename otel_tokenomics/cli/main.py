@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from otel_tokenomics.errors import TokenomicsError
 from otel_tokenomics.version import __version__
@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "price": "price raw provider usage: JSON lines in, cost with provenance out",
     "explain": "say which rule, row and date a price rests on, and what was rejected",
     "models": "list the models of the price book with their rates",
+    "book": "show, check and compare price books and own prices",
     "trace": "show the cost tree of a trace, from an OTLP file",
     "doctor": "import each client, say whether its calls are seen and who else watches them, which book and exporter",
 }
@@ -51,8 +52,20 @@ def command_parser(name: str) -> tuple[argparse.ArgumentParser, Any]:
     made = _Parser(f"otel-tokenomics {name}", description=module.__doc__)
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     module.add_arguments(made)
-    made.add_argument("--json", action="store_true", help="machine-readable output")
+    for one in _all_parsers(made):
+        # A command below another one must not put its own "not given" in the place of what was given above.
+        default = False if one is made else argparse.SUPPRESS
+        one.add_argument("--json", action="store_true", default=default, help="machine-readable output")
     return made, module
+
+
+def _all_parsers(made: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Return a command's parser and those of the commands below it."""
+    actions: list[Any] = made._actions  # noqa: SLF001  # argparse has no other way to what was added
+    below: list[dict[str, argparse.ArgumentParser]] = [
+        cast("Any", action.choices) for action in actions if isinstance(action.choices, dict)
+    ]
+    return [made, *(parser for choices in below for parser in choices.values())]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,11 +118,12 @@ def reference() -> str:
     """Return docs/reference/cli.md: the help of every command."""
     lines = ["# Command line", "", "<!-- GENERATED from the commands' help; `make generate` writes it anew. -->", ""]
     for name in COMMANDS:
-        text, shown = io.StringIO(), command_parser(name)[0]
-        shown.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=98)  # pyright: ignore[reportAttributeAccessIssue]
-        with redirect_stdout(text):
-            shown.print_help()
-        lines += [f"## otel-tokenomics {name}", "", "```", text.getvalue().rstrip(), "```", ""]
+        for shown in _all_parsers(command_parser(name)[0]):
+            text = io.StringIO()
+            shown.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=98)  # pyright: ignore[reportAttributeAccessIssue]
+            with redirect_stdout(text):
+                shown.print_help()
+            lines += [f"## {shown.prog}", "", "```", text.getvalue().rstrip(), "```", ""]
     return "\n".join(lines)
 
 

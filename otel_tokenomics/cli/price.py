@@ -17,6 +17,7 @@ from typing import Any, Final
 from otel_tokenomics.cli.terminal import progress
 from otel_tokenomics.cli.usage_line import BadLineError, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
+from otel_tokenomics.pricebook_source.files import content_of, overlay_text, text_of
 from otel_tokenomics.pricing import PriceBook, load_embedded
 
 _STDIN: Final = "-"
@@ -32,16 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_book(arguments: argparse.Namespace) -> PriceBook:
-    """Return the book of ``--book`` and ``--overrides``; raise BadInputError where a file cannot be read."""
-    try:
-        book = PriceBook.parse(_text(arguments.book), arguments.book) if arguments.book else load_embedded()
-        return book.with_overlay(_text(arguments.overrides), arguments.overrides) if arguments.overrides else book
-    except OSError as error:
-        raise BadInputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-
-def _text(name: str) -> str:
-    return Path(name).read_text(encoding="utf-8-sig", errors="replace")
+    """Return the book of ``--book`` and ``--overrides``; raise PriceBookError where a file cannot be read."""
+    book = load_embedded()
+    if arguments.book:
+        book = PriceBook.parse(text_of(content_of(arguments.book), arguments.book), arguments.book)
+    return book.with_overlay(overlay_text(arguments.overrides), arguments.overrides) if arguments.overrides else book
 
 
 def run(arguments: argparse.Namespace) -> int:

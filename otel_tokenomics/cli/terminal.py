@@ -59,6 +59,11 @@ def plain(text: object) -> str:
     return shown if len(shown) <= _MAX_TEXT else shown[: _MAX_TEXT - 1] + signs().cut
 
 
+def plain_line(text: str) -> str:
+    """Return foreign text of any length as one line without control signs: what is there to be copied is not cut."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def progress(text: str) -> None:
     """Say on standard error what is being done; standard output stays the answer's."""
     print(f"==> {text}", file=sys.stderr, flush=True)

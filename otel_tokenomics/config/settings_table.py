@@ -62,8 +62,19 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option("price_server_spans", "bool", (), "price the SERVER and CONSUMER spans of others too"),
     Option("credential_salt", "secret", (), "without it no credential hash is written"),
-    Option("pricebook_url", "text", (), "file:// address of a price book"),
+    Option(
+        "pricebook_url",
+        "text",
+        (),
+        "https:// or file:// address of a price book; https is asked by a thread of its own, once an hour",
+    ),
     Option("pricebook_sha256", "text", (), "digest that the price book must have"),
+    Option(
+        "pricebook_public_key",
+        "text",
+        (),
+        "Ed25519 key (base64) whose signature, at the address with .sig, the price book must have",
+    ),
     Option("pricebook_version", "text", (), "the only version that is accepted"),
     Option("pricebook_overrides", "text", (), "path of an overlay: own prices, discounts, aliases"),
 )
@@ -96,6 +107,7 @@ class SettingsFields:
     credential_salt: str | None = field(default=None, repr=False)
     pricebook_url: str | None = None
     pricebook_sha256: str | None = None
+    pricebook_public_key: str | None = None
     pricebook_version: str | None = None
     pricebook_overrides: str | None = None
 
@@ -124,5 +136,6 @@ OTEL_TOKENOMICS_PRICE_SERVER_SPANS: Final = "OTEL_TOKENOMICS_PRICE_SERVER_SPANS"
 OTEL_TOKENOMICS_CREDENTIAL_SALT: Final = "OTEL_TOKENOMICS_CREDENTIAL_SALT"
 OTEL_TOKENOMICS_PRICEBOOK_URL: Final = "OTEL_TOKENOMICS_PRICEBOOK_URL"
 OTEL_TOKENOMICS_PRICEBOOK_SHA256: Final = "OTEL_TOKENOMICS_PRICEBOOK_SHA256"
+OTEL_TOKENOMICS_PRICEBOOK_PUBLIC_KEY: Final = "OTEL_TOKENOMICS_PRICEBOOK_PUBLIC_KEY"
 OTEL_TOKENOMICS_PRICEBOOK_VERSION: Final = "OTEL_TOKENOMICS_PRICEBOOK_VERSION"
 OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES: Final = "OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES"

@@ -1,19 +1,20 @@
-"""Where the price book in use comes from: the embedded one, a file, own prices on top.
+"""Where the price book in use comes from: the embedded one, a file, an https address, own prices on top.
 
-No prices and no telemetry may enter this room; it reads files when it is told to, checks a book before it swaps it,
-and imports ``pricing``, ``config``, ``errors`` and the standard library. It never raises: a book that is refused
-leaves the last good one in use, with one WARNING.
+No prices and no telemetry may enter this room; it reads and fetches when it is told to, checks a book before it swaps
+it, and imports ``pricing``, ``config``, ``errors`` and the standard library (``cryptography`` for signatures alone). A
+book that is refused leaves the last good one in use, with one WARNING.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricebook_source.source import PriceBookSource
 from otel_tokenomics.pricing import PriceBook
 
-__all__ = ["PriceBookSource", "configure", "current"]
+__all__ = ["PriceBookSource", "configure", "current", "keep_fresh", "rest"]
 
 _process: Final = PriceBookSource()
 
@@ -26,3 +27,17 @@ def configure(settings: Settings) -> PriceBook:
 def current() -> PriceBook:
     """Return the process's book: what ``configure`` chose, else the embedded one."""
     return _process.current()
+
+
+def keep_fresh(owner: object) -> None:
+    """Look for a newer book in a thread of its own from now on, where the settings name an address; off without."""
+    _process.start(owner)
+
+
+def rest(owner: object) -> None:
+    """Look for no newer book on behalf of this owner any more."""
+    _process.stop(owner)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.after_fork)

@@ -120,8 +120,15 @@ class PriceBook:
         Raises:
             PriceBookError: the overlay breaks a rule; origin, path and rule are named.
         """
-        overlay = parse_overlay(text, origin, self._calendar_entries, self._provider_entries)
-        return PriceBook(self._header, self._source, (overlay, *self._overlays))
+        return PriceBook(self._header, self._source, (self.overlay_of(text, origin), *self._overlays))
+
+    def overlay_of(self, text: str, origin: str) -> Overlay:
+        """Return an overlay that would lie above this book, checked.
+
+        Raises:
+            PriceBookError: it breaks a rule; origin, path and rule are named.
+        """
+        return parse_overlay(text, origin, self._calendar_entries, self._provider_entries)
 
     def provider_by_name(self, name: str | None) -> str | None:
         """Return the provider that goes by a name (trimmed, any case), or None."""

@@ -49,7 +49,9 @@ class Checker:
 
     def refuse(self, path: str, rule: str) -> PriceBookError:
         """Return the error of one broken rule."""
-        return PriceBookError(f"{self.origin}: {path}: {rule}" if path else f"{self.origin}: {rule}")
+        error = PriceBookError(f"{self.origin}: {path}: {rule}" if path else f"{self.origin}: {rule}")
+        error.place, error.rule = path, rule
+        return error
 
     def decode(self, text: str) -> Mapping[str, Any]:
         """Return the object of a JSON text, or refuse it with its line and column."""

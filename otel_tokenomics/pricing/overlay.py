@@ -110,6 +110,9 @@ def _row(check: ModelChecker, value: Any, path: str) -> Mapping[str, Any]:
 
 def _pico(check: Checker, amount: Any, per: int, most: int, path: str) -> int:
     """Return an amount of USD for ``per`` units as pico-USD for one, half-even."""
+    if type(amount) in (int, float):
+        # A number of JSON is a double to many a reader: $0.1 would not be $0.1.
+        raise check.refuse(path, f'must be USD as text: write "{amount}" in quotes')
     text = check.text(amount, path)
     if not _AMOUNT.fullmatch(text):
         raise check.refuse(path, f'must be USD as text such as "2.50", from 0 on, is {shown(text)}')

@@ -36,6 +36,7 @@ class SpanRecord(NamedTuple):
     scope: str
     attributes: dict[str, Any]
     resource: dict[str, Any]
+    scope_version: str = ""
 
 
 class Point(NamedTuple):
@@ -269,7 +270,7 @@ def _spans(request: Any, where: str, damaged: Damaged) -> Iterator[SpanRecord]:
                 yield SpanRecord(
                     span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(), span.name, span.kind,
                     span.start_time_unix_nano, span.end_time_unix_nano, span.status.code == 2, scope_spans.scope.name,
-                    _attributes(span.attributes), resource,
+                    _attributes(span.attributes), resource, scope_spans.scope.version,
                 )  # fmt: skip
     if nameless:
         damaged(BadInputError(f"{where}: {nameless} spans lack a trace id of 16 bytes or a span id of 8"))

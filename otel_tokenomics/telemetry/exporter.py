@@ -38,6 +38,7 @@ class PricingSpanExporter(SpanExporter):
         self._settings = settings or Settings.resolve()
         if settings is None:
             pricebook_source.configure(self._settings)
+            pricebook_source.keep_fresh(self)
         self._pricing: tuple[PriceBook, ForeignPricing] | None = None
         self._recent = RecentCalls()
         _live.add(self)
@@ -49,6 +50,7 @@ class PricingSpanExporter(SpanExporter):
     def shutdown(self) -> None:
         """Shut the wrapped exporter down."""
         _live.discard(self)
+        pricebook_source.rest(self)
         self._inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

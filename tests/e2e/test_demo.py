@@ -52,6 +52,18 @@ def test_tree_and_metric_totals_agree(run: tuple[Path, dict[str, Any]]) -> None:
     assert float(answer["tree_total"]) == pytest.approx(micro / 1e6, abs=1e-12)
 
 
+def test_spans_price_the_same_from_their_attributes_alone(
+    run: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["book", "diff", "embedded", "embedded", "--spans", str(run[0] / "sdk"), "--json"]) == 0
+    total = json.loads(capsys.readouterr().out)["total"]
+    assert (total["old"], total["new"]) == (run[1]["tree_total"], run[1]["tree_total"])
+    assert total["unpriced_calls"] == {"old": 4, "new": 4}
+    assert main(["book", "unpriced", str(run[0] / "sdk"), "--json"]) == 0
+    gaps = json.loads(capsys.readouterr().out)["gaps"]
+    assert [(gap["calls"], gap["reason"]) for gap in gaps] == [(3, "unknown_model"), (1, "no_usage")]
+
+
 @pytest.mark.parametrize("columns", [80, 126])
 def test_the_terminal_shows_what_matters(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: Path

@@ -79,7 +79,7 @@ def test_the_commands_of_the_readme_run_as_printed(
     monkeypatch.chdir(tmp_path)
     commands = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
     ours = [words[1:] for words in commands if words[:1] == ["otel-tokenomics"]]
-    assert {words[0] for words in ours} == {"doctor", "price", "explain", "models", "demo", "trace"}
+    assert {words[0] for words in ours} == {"doctor", "price", "explain", "models", "demo", "trace", "book"}
     for words in ours:
         assert main(words) == 0, capsys.readouterr().err
     assert "trace " in capsys.readouterr().out

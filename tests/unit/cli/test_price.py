@@ -349,3 +349,13 @@ def test_a_hundred_thousand_lines(capsys: pytest.CaptureFixture[str], tmp_path: 
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 100_000
     assert (json.loads(lines[-1])["line"], json.loads(lines[-1])["total"]) == (100_000, "0.31125")
+
+
+def test_an_overlay_in_yaml(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    overlay = tmp_path / "own.yaml"
+    overlay.write_text('models:\n- {p: vllm, id: mine, rows: [{usd_per_million: {input: "2"}}]}\n', encoding="utf-8")
+    line = {"provider": "vllm", "model": "mine", "units": {"input": 1000}}
+    code, (answer,), _ = price([line], monkeypatch, capsys, "--overrides", str(overlay))
+    assert (code, answer["total"]) == (0, "0.002")

@@ -94,6 +94,53 @@ def test_a_condition_on_which_both_agree_holds_as_long_as_the_base_row() -> None
     assert merged.disputes == {"input;processing=batch": ["1000000", "3000000"]}
 
 
+def test_the_source_without_dates_is_compared_with_the_row_in_force() -> None:
+    """An introductory price with its end: litellm states it, and knows nothing of the price after."""
+    first = {"provider": "p", "id": "m", "rows": [
+        {"rates": {"input": "0.000001"}, "until": "2027-01-01T00:00:00Z"},
+        {"rates": {"input": "0.000002"}, "from": "2027-01-01T00:00:00Z"},
+    ]}  # fmt: skip
+    second = {"provider": "p", "id": "m", "rows": [
+        {"rates": {"input": "0.000001", "cache_read": "0.0000001"}},
+        {"rates": {"input": "0.0000005"}, "when": {"service_tier": ["flex"]}},
+    ]}  # fmt: skip
+    merged = merge.merge(None, first, second, "2026-11-24T06:00:00Z")
+    assert merged.disputes == {}
+    today, later, flex = merged.rows
+    assert (today["rates"], today["src"]) == ({"input": 1_000_000, "cache_read": 100_000}, ["g", "l"])
+    assert (later["rates"], later["src"]) == ({"input": 2_000_000}, ["g"])
+    assert ("from" in flex, flex["until"]) == (False, "2027-01-01T00:00:00Z")
+    after = merge.merge(None, first, second, "2027-01-01T00:00:00Z")
+    assert after.disputes == {"input": ["2000000", "1000000"]}
+    assert after.rows[2]["from"] == "2027-01-01T00:00:00Z"  # what a tier cost before the change, no source says
+
+
+@pytest.mark.parametrize(("whose", "rate"), [("genai-prices", 1_000_000), ("litellm", 3_000_000)])
+def test_a_patch_says_whose_rate_stands_and_leaves_the_rest_to_the_merge(whose: str, rate: int) -> None:
+    tiers = [{"gt": 10, "rates": {"input": "0.000002"}}]
+    first = source({"input": "0.000001", "output": "0.000004"}, tiers=tiers)
+    second = source(
+        {"input": "0.000003", "cache_read": "0.0000005"}, tiers=[{"gt": 10, "rates": {"input": "0.000006"}}]
+    )
+    merged = merge.merge({"id": "m", "prefer": whose}, first, second)
+    assert merged.disputes == {}
+    (row,) = merged.rows
+    assert row["rates"] == {"input": rate, "output": 4_000_000, "cache_read": 500_000}
+    assert row["tiers"] == [{"gt": 10, "rates": {"input": 2 * rate}}]
+    assert row["src"] == ["g", "l", "p"]
+    assert "x-disputed" not in row
+
+
+def test_every_row_of_the_book_has_its_sources_and_the_day_of_its_verification() -> None:
+    without = [(m["p"], m["id"]) for m in BOOK["models"] for row in m["rows"] if not (row["src"] and row["verified"])]
+    assert without == []
+
+
+def test_a_jump_that_is_accepted_is_that_of_a_model_in_the_book() -> None:
+    names = {f"{model['p']}/{model['id']}" for model in BOOK["models"]}
+    assert [name for name in BOOK["x-accepted-jumps"] if name not in names] == []
+
+
 def test_tiers_are_filled_and_compared_tier_by_tier() -> None:
     first = source({"input": "0.000001"}, tiers=[{"gt": 10, "rates": {"input": "0.000002"}}])
     second = source(

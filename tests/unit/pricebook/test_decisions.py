@@ -41,6 +41,9 @@ def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[s
         ("x_ai", "grok-code-fast-1", "2026-05-15T00:00:00Z", "1", "2"),
         ("x_ai", "grok-code-fast-1-0825", "2026-05-15T00:00:00Z", "1", "2"),
         ("x_ai", "grok-4.20", NOW, "1.25", "2.5"),
+        # a snapshot has the history of its model
+        ("x_ai", "grok-4.20-0309", "2026-04-29T23:59:59.999Z", "2", "6"),
+        ("x_ai", "grok-4.20-0309", "2026-04-30T00:00:00Z", "1.25", "2.5"),
         # DeepSeek's tariff began at an hour; peak is 01:00-04:00 and 06:00-10:00 UTC, Monday to Friday, no holidays
         ("deepseek", "deepseek-v4-pro", "2026-08-16T15:59:59.999Z", "0.435", "0.87"),
         ("deepseek", "deepseek-v4-pro", "2026-08-16T16:00:00Z", "0.66", "1.98"),
@@ -71,6 +74,39 @@ def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[s
         ("openai", "gpt-5.6-luna", "2026-07-30T00:00:00Z", "0.2", "1.2"),
         ("openai", "gpt-5.6-terra", "2026-07-29T23:59:59.999Z", "2.5", "15"),
         ("openai", "gpt-5.6-terra", "2026-07-30T00:00:00Z", "2", "12"),
+        # Gemini's introductory prices end on a day that Google states: half of the list price until then
+        ("gcp.gemini", "gemini-3.6-flash", "2026-12-31T23:59:59.999Z", "0.75", "3.75"),
+        ("gcp.gemini", "gemini-3.6-flash", "2027-01-01T00:00:00Z", "1.5", "7.5"),
+        ("gcp.gemini", "gemini-4-argon", "2026-11-30T23:59:59.999Z", "2", "10"),
+        ("gcp.gemini", "gemini-4-argon", "2026-12-01T00:00:00Z", "4", "20"),
+        ("gcp.vertex_ai", "gemini-2.0-flash", NOW, "0.15", "0.6"),
+        ("gcp.gemini", "gemini-2.0-flash", NOW, "0.1", "0.4"),
+        ("gcp.vertex_ai", "claude-3-5-haiku@20241022", NOW, "0.8", "4"),
+        ("aws.bedrock", "anthropic.claude-opus-5-5", NOW, "4.4", "22"),
+        ("aws.bedrock", "us.anthropic.claude-opus-5-5", NOW, "4.4", "22"),
+        ("aws.bedrock", "global.anthropic.claude-opus-5-5", NOW, "4", "20"),
+        # Mistral Large 4: promotion, nine days at the list price, then 0.7/2.1
+        ("mistral_ai", "mistral-large-4", "2026-10-19T23:59:59.999Z", "0.68", "2.09"),
+        ("mistral_ai", "mistral-large-4-0", "2026-10-20T00:00:00Z", "1.36", "4.18"),
+        ("mistral_ai", "mistral-large-4", "2026-10-29T00:00:00Z", "0.7", "2.1"),
+        ("mistral_ai", "open-mistral-nemo", NOW, "0.15", "0.15"),
+        # two aliases of one model move on one day
+        ("mistral_ai", "mistral-medium", "2026-06-15T23:59:59.999Z", "0.4", "2"),
+        ("mistral_ai", "mistral-medium", "2026-06-16T00:00:00Z", "1.5", "7.5"),
+        # Cloudflare bills neurons at 0.011 USD per thousand; its table per token is rounded
+        ("cloudflare", "@cf/zai-org/glm-4.7-flash", NOW, "0.0605", "0.4"),  # 5500 neurons per million
+        ("cloudflare", "@cf/mistral/mistral-7b-instruct-v0.1", NOW, "0.11", "0.19"),
+        # OVHcloud's catalogue is in euros, its endpoint's list in dollars
+        ("ovhcloud", "gpt-oss-120b", NOW, "0.09", "0.47"),
+        ("ovhcloud", "Meta-Llama-3_3-70B-Instruct", NOW, "0.74", "0.74"),
+        ("fireworks", "accounts/fireworks/models/llama-v3p1-8b-instruct", NOW, "0.2", "0.2"),
+        ("fireworks", "accounts/fireworks/models/deepseek-v4-pro", NOW, "1.74", "3.48"),
+        ("together", "mistralai/Mixtral-8x7B-Instruct-v0.1", NOW, "0.6", "0.6"),
+        ("together", "Qwen/Qwen3.7-Max", NOW, "2.5", "7.5"),
+        ("openai", "gpt-4o-mini-tts", NOW, "0.6", "12"),
+        # one source took the price of a thousand tokens for that of one
+        ("azure.ai.openai", "jais-30b-chat", NOW, "3.2", "9.71"),
+        ("azure.ai.inference", "jais-30b-chat", NOW, "3.2", "9.71"),
     ],
 )
 def test_decided(provider: str, model: str, at: str, rate_in: str | None, rate_out: str | None) -> None:
@@ -102,6 +138,21 @@ def test_decided(provider: str, model: str, at: str, rate_in: str | None, rate_o
         ("aws.bedrock", "nova-pro-v1:0", "output", {}, "3.2"),
         ("cohere", "rerank-v3.5", "search_unit", {}, "2000"),
         ("deepinfra", "gryphe/mythomax-l2-13b", "input", {}, "0.4"),
+        # what is known of a tier today ends with the introductory price; from then on no source states it
+        ("gcp.gemini", "gemini-4-argon", "input", {"service_tier": "flex"}, "1"),
+        ("gcp.gemini", "gemini-4-argon", "output", {"service_tier": "priority"}, "18"),
+        # Azure: a data zone costs a tenth more than the global deployment
+        ("azure.ai.openai", "text-embedding-3-large", "input", {}, "0.13"),
+        ("azure.ai.openai", "text-embedding-3-large", "input", {"deployment_type": "datazone-eu"}, "0.143"),
+        ("gcp.vertex_ai", "gemini-2.5-flash-lite", "audio_in", {"processing": "batch"}, "0.15"),
+        ("groq", "openai/gpt-oss-safeguard-20b", "cache_read", {}, "0.0375"),
+        # OpenAI: 10 USD per thousand calls of web_search, 25 of the search models' preview
+        ("openai", "gpt-4.1", "web_search", {}, "10000"),
+        ("cohere", "embed-multilingual-light-v3.0", "input", {}, "0.1"),
+        ("openai", "gpt-4o-mini-search-preview", "web_search", {}, "25000"),
+        ("openai", "gpt-4o-transcribe", "audio_in", {}, "6"),
+        ("openai", "gpt-4o-mini-transcribe", "audio_in", {}, "3"),
+        ("openai", "gpt-4o-mini-transcribe-2025-12-15", "audio_in", {}, "3"),
     ],
 )
 def test_what_only_one_source_carries(provider: str, model: str, unit: str, facts: dict[str, str], rate: str) -> None:
@@ -131,6 +182,47 @@ def test_perplexity_charges_a_request_by_the_size_of_its_search_context(size: st
 def test_a_cache_read_that_was_halved_costs_the_old_price_before() -> None:
     assert usd_per_million("anthropic", "claude-sonnet-5-5", "2026-10-06T23:59:59.999Z", "cache_read") == "0.2"
     assert usd_per_million("anthropic", "claude-sonnet-5-5", "2026-10-07T00:00:00Z", "cache_read") == "0.1"
+
+
+def test_a_cut_that_was_announced_on_a_day_costs_the_old_price_before() -> None:
+    for model in ("@cf/cloudflare/clef-flash", "clef-flash"):
+        assert usd_per_million("cloudflare", model, "2026-10-08T23:59:59.999Z", "input") == "0.09"
+        assert usd_per_million("cloudflare", model, "2026-10-09T00:00:00Z", "input") == "0.038"
+
+
+def test_a_tier_after_an_announced_change_is_not_priced_as_today() -> None:
+    usage, facts = Usage({"input": 1000}), {"service_tier": "flex"}
+    cost = price(load_embedded(), "gcp.gemini", "gemini-4-argon", usage, facts, instant("2026-12-01T00:00:00Z"))
+    assert (cost.status, cost.reason) == ("partial", "tier_unpriced")
+
+
+def test_what_the_newer_sources_dropped_is_still_priced() -> None:
+    for provider, model, rate in (
+        ("mistral_ai", "mistral-large-2402", "4"),
+        ("x_ai", "grok-beta", "5"),
+        ("aws.bedrock", "anthropic.claude-3-haiku-20240307-v1:0", "0.25"),
+        ("gcp.vertex_ai", "claude-opus-4-1@20250805", "15"),
+        ("azure.ai.openai", "gpt-35-turbo-0613", "1.5"),
+    ):
+        assert usd_per_million(provider, model, "2025-06-02T12:00:00Z", "input") == rate
+    for provider, model in (("wandb", "zai-org/glm-4.5"), ("gcp.vertex_ai", "gemini-1.5-pro-preview-0514")):
+        assert usd_per_million(provider, model, NOW, "input") is None  # its price there is not to be trusted
+
+
+def test_no_model_costs_a_thousand_times_too_much() -> None:
+    """The dearest published: o1-pro at 150 in, 600 out, per million; Bedrock's ultrafast tier at 330 out."""
+    book = load_embedded()
+    rates = [
+        (name, unit, row["rates"][unit])
+        for provider, name in book.ids()
+        for entry in [book.entry(provider, name)]
+        if entry
+        for row in entry["rows"]
+        for unit in ("input", "cache_read", "output")
+        if unit in row["rates"]
+    ]
+    limits = {"input": 150, "cache_read": 75, "output": 600}
+    assert [found for found in rates if found[2] > limits[found[1]] * MILLION] == []
 
 
 def test_nothing_is_free_because_a_source_writes_zero() -> None:

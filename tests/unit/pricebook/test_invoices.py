@@ -111,6 +111,59 @@ INVOICES = [
     ),
     # Cohere rerank: two dollars per thousand searches
     Invoice("cohere", "rerank-v3.5", {"search_unit": 5}, "0.01"),
+    # Transcription: Whisper 0.006 a minute, a minute and a half; Deepgram's Nova-3 0.0043 a minute, ten minutes (a
+    # second is 0.0043 / 60, rounded to a pico-dollar: 600 x 0.000071666667)
+    Invoice("openai", "whisper-1", {"audio_in_second": 90}, "0.009"),
+    Invoice("deepgram", "nova-3", {"audio_in_second": 600}, "0.0430000002"),
+    # gpt-4o-transcribe by tokens: audio 6, text out 10. 1000 x 6 + 200 x 10 millionths
+    Invoice("openai", "gpt-4o-transcribe", {"audio_in": 1000, "output": 200}, "0.008"),
+    # Speech: tts-1 15 dollars and tts-1-hd 30 per million characters; gpt-4o-mini-tts 0.60 text in, 12 audio out
+    Invoice("openai", "tts-1", {"character": 1200}, "0.018"),
+    Invoice("openai", "tts-1-hd", {"character": 1200}, "0.036"),
+    Invoice("openai", "gpt-4o-mini-tts", {"input": 100, "audio_out": 1000}, "0.01206"),
+    # Images by token: gpt-image-1 5 text, 10 image in, 40 image out; 1056 tokens are a square of medium quality
+    Invoice("openai", "gpt-image-1", {"input": 1000, "image_in": 1000, "image_out": 1056}, "0.05724"),
+    # gemini-2.5-flash-image: 30 per million, 1290 tokens an image; with 0.30 per million of the prompt
+    Invoice("gcp.gemini", "gemini-2.5-flash-image", {"input": 1000, "image_out": 1290}, "0.039"),
+    # Images by piece: Imagen 4 at 0.04, grok-imagine-image at 0.02
+    Invoice("gcp.gemini", "imagen-4.0-generate-001", {"image": 3}, "0.12"),
+    Invoice("x_ai", "grok-imagine-image", {"image": 4}, "0.08"),
+    # Video: sora-2 0.10 a second, eight seconds; Veo 2 0.50
+    Invoice("openai", "sora-2", {"video_out_second": 8}, "0.8"),
+    Invoice("gcp.vertex_ai", "veo-2.0-generate-001", {"video_out_second": 8}, "4"),
+    # OCR: one dollar per thousand pages with mistral-ocr-2505
+    Invoice("mistral_ai", "mistral-ocr-2505", {"page": 12}, "0.012"),
+    # Embeddings: embed-v4.0 0.12, Titan v2 0.02
+    Invoice("cohere", "embed-v4.0", {"input": 10_000}, "0.0012"),
+    Invoice("aws.bedrock", "amazon.titan-embed-text-v2:0", {"input": 10_000}, "0.0002"),
+    # Audio tokens: gpt-4o-audio-preview text 2.5/10, audio 40/80; Gemini 2.5 Flash text 0.30, audio 1.00, out 2.50
+    Invoice("openai", "gpt-4o-audio-preview", {"input": 1000, "audio_in": 1000, "audio_out": 500}, "0.0825"),
+    Invoice("gcp.gemini", "gemini-2.5-flash", {"input": 1000, "audio_in": 1000, "reasoning": 1000}, "0.0038"),
+    # Gemini 2.5 Pro: 1.25/10, above 200,000 tokens 2.50/15
+    Invoice("gcp.gemini", "gemini-2.5-pro", {"input": 200_000, "output": 1000}, "0.26"),
+    Invoice("gcp.gemini", "gemini-2.5-pro", {"input": 200_001, "output": 1000}, "0.5150025"),
+    # priority: gpt-4.1 3.50/14
+    Invoice("openai", "gpt-4.1", {"input": 1000, "output": 1000}, "0.0175", {"service_tier": "priority"}),
+    # tools: file search 2.50 per thousand, a container 0.03; Anthropic's web fetch is free, a search 0.01
+    Invoice("openai", "gpt-5.4", {"input": 1000, "file_search": 2, "code_session": 1}, "0.0375"),
+    Invoice("openai", "ft:gpt-4.1-2025-04-14:acme::9xQ", {"input": 1000, "file_search": 2}, "0.008"),
+    Invoice("anthropic", "claude-haiku-4-5-20251001", {"input": 1000, "web_search": 1, "web_fetch": 3}, "0.011"),
+    # realtime by the minute: gpt-realtime-translate 0.034, two minutes (a second is 0.034 / 60 to the pico-dollar)
+    Invoice("openai", "gpt-realtime-translate", {"audio_in_second": 120}, "0.06800000004"),
+    # an introductory price that ends: gemini-3.8-flash 0.75/3.75 through 2026, then 1.50/7.50
+    Invoice("gcp.gemini", "gemini-3.8-flash", {"input": 1000, "output": 1000}, "0.0045"),
+    Invoice("gcp.gemini", "gemini-3.8-flash", {"input": 1000, "output": 1000}, "0.009", {}, "2027-01-01T00:00:00Z"),
+    # renamed and retired: grok-code-fast-1 is served as grok-build-0.1 since 2026-05-15, 0.2/1.5 before, 1/2 after
+    Invoice("x_ai", "grok-code-fast-1", {"input": 1000, "output": 1000}, "0.0017", {}, "2026-05-14T12:00:00Z"),
+    Invoice("x_ai", "grok-code-fast-1", {"input": 1000, "output": 1000}, "0.003"),
+    # retired snapshots by their full names: Claude 3 Opus 15/75 and 1.50 cached, Claude 3.7 Sonnet 3/15, Gemini 1.5 Pro
+    # 1.25/5 since October 2024, grok-beta 5/15
+    Invoice("anthropic", "claude-3-opus-20240229", {"input": 1000, "cache_read": 1000, "output": 1000}, "0.0915"),
+    Invoice("anthropic", "claude-3-7-sonnet-20250219", {"input": 1000, "output": 1000}, "0.018"),
+    Invoice("gcp.gemini", "gemini-1.5-pro-002", {"input": 1000, "output": 1000}, "0.00625"),
+    Invoice("x_ai", "grok-beta", {"input": 1000, "output": 1000}, "0.02"),
+    # deepseek-chat until it was withdrawn: 0.28/0.42
+    Invoice("deepseek", "deepseek-chat", {"input": 1000, "output": 1000}, "0.0007", {}, "2026-07-01T12:00:00Z"),
 ]  # fmt: skip
 
 

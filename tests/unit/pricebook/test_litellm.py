@@ -128,6 +128,7 @@ def test_what_a_key_means_depends_on_the_mode() -> None:
         {
             "lab/hear": {"litellm_provider": "lab", "mode": "audio_transcription", "input_cost_per_second": 0.0001},
             "lab/film": {"litellm_provider": "lab", "mode": "video_generation", "output_cost_per_second": 0.1},
+            "lab/talk": {"litellm_provider": "lab", "mode": "realtime", "input_cost_per_second": 0.0005},
             "lab/rank": {"litellm_provider": "lab", "mode": "rerank", "input_cost_per_query": 0.002},
             "lab/speak": {"litellm_provider": "lab", "mode": "audio_speech", "output_cost_per_second": 0.1},
         }
@@ -135,8 +136,50 @@ def test_what_a_key_means_depends_on_the_mode() -> None:
     assert {key[1]: entry["rows"][0]["rates"] for key, entry in found.items()} == {
         "hear": {"audio_in_second": "0.0001"},
         "film": {"video_out_second": "0.1"},
+        "talk": {"audio_in_second": "0.0005"},
         "rank": {"search_unit": "0.002"},
     }
+
+
+def test_an_image_made_is_priced_where_its_price_stands_alone_under_the_input() -> None:
+    paint: dict[str, Any] = {"litellm_provider": "lab", "mode": "image_generation", "input_cost_per_image": 0.02}
+    found = extract(
+        {
+            "lab/paint": paint,
+            "lab/both": {**paint, "output_cost_per_image": 0.05},
+            "lab/sized": paint,
+            "low/1024-x-1024/sized": paint,
+            "other/sized": {**paint, "litellm_provider": "other"},
+        }
+    )
+    assert {key: entry["rows"][0]["rates"] for key, entry in found.items()} == {
+        ("lab", "paint"): {"image": "0.02"},
+        ("lab", "both"): {"image": "0.05"},
+        ("other", "sized"): {"image": "0.02"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "rate"),
+    [
+        ({"original_pricing_per_minute": 0.0043}, "0.000071666666667"),
+        ({"original_pricing_per_hour": 0.258}, "0.000071666666667"),
+        ({"original_pricing_per_minute": 0.0053}, "0.00007167"),  # another price than the one stated
+        ({"original_pricing_per_minute": "free"}, "0.00007167"),
+        ("once a minute", "0.00007167"),
+    ],
+)
+def test_a_second_costs_what_the_published_minute_says(metadata: Any, rate: str) -> None:
+    hear = {"litellm_provider": "lab", "mode": "audio_transcription", "input_cost_per_second": 7.167e-05}
+    assert extract({"lab/hear": {**hear, "metadata": metadata}})["lab", "hear"]["rows"][0]["rates"] == {
+        "audio_in_second": rate
+    }
+
+
+def test_what_is_read_under_another_key_is_not_left_out() -> None:
+    entry = extract({"lab/m": chat(input_cost_per_token=1e-6, input_cost_per_token_cache_hit=1e-7)})["lab", "m"]
+    assert entry["rows"] == [{"rates": {"input": "0.000001", "cache_read": "0.0000001"}}]
+    assert "left_out" not in entry
 
 
 def test_a_price_by_resolution_is_left_out_since_no_fact_names_it() -> None:

@@ -118,7 +118,11 @@ def test_an_older_book_may_be_chosen_by_another_address(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("https://user:secret@prices.example/book.json", "https:// is not supported yet"),
+        ("https://user:secret@prices.example/book.json", "takes no user and no password"),
+        ("https://prices.example/book.json?token=secret", "needs pricebook_sha256 or pricebook_public_key"),
+        ("https:///book.json", "needs a host"),
+        ("http://127.0.0.1/book.json?token=secret", "http:// is not supported, only https:// and file:///path are"),
+        ("https://prices.example:port/book.json", "is no address"),
         ("/etc/prices.json", "an address without a scheme"),
         ("file://server/share/book.json", "file:// with a host is not supported"),
         ("file:///nowhere/book.json", "/nowhere/book.json: cannot be read: No such file"),

@@ -1,0 +1,69 @@
+"""List the calls in OTLP files that have no price, or only a lower bound of one, by reason, with the fix to paste.
+
+What a span says of itself (`tokenomics.cost.status`) counts; a span without it is priced with the book in use.
+--json holds, as `overlay`, one overlay for all that an overlay can close: fill in the ids and rates, then `book check`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from otel_tokenomics.cli.terminal import plain_line
+from otel_tokenomics.config import Settings
+from otel_tokenomics.errors import BadInputError
+from otel_tokenomics.pricebook_source import PriceBookSource
+from otel_tokenomics.report.otlp_files import read_spans
+from otel_tokenomics.report.span_prices import calls_of
+from otel_tokenomics.report.unpriced import UnpricedReport, unpriced_report
+
+#: Most calls come first; names may be as many as somebody invents.
+_SHOWN: Final = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="OTLP file, or directory of the local receiver")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the gaps; return 2 where a file is damaged, after what could be read."""
+    settings, damage = Settings.resolve(), list[BadInputError]()
+    book = PriceBookSource().configure(settings)
+    spans = chain.from_iterable(read_spans(Path(name), damage.append) for name in arguments.files)
+    report = unpriced_report(calls_of(spans, settings), book, settings.unknown_host)
+    if not report.calls and not damage:
+        raise BadInputError(f"{', '.join(arguments.files)}: no model call")
+    if arguments.json:
+        found = {"book": book.id, "calls": report.calls, "tokens": report.tokens, "overlay": report.overlay}
+        print(json.dumps({**found, "gaps": [gap._asdict() for gap in report.gaps]}, indent=2))
+    elif report.calls:
+        _show(report, book.id)
+    if damage:
+        print(f"otel-tokenomics book: {damage[0]}", file=sys.stderr)
+    return 2 if damage else 0
+
+
+def _show(report: UnpricedReport, book: str) -> None:
+    print(f"{report.calls:,} calls, {report.tokens:,} tokens; where a span has no verdict, by {book}")
+    for status in ("unpriced", "partial"):
+        gaps = [gap for gap in report.gaps if gap.status == status]
+        calls, tokens = sum(gap.calls for gap in gaps), sum(gap.tokens for gap in gaps)
+        print(f"{status}: {_share(calls, report.calls)} of calls, {_share(tokens, report.tokens)} of tokens")
+        for gap in gaps[:_SHOWN]:
+            name = f"{gap.provider or '?'}/{gap.model or '?'}"
+            print(f"  {gap.calls:,} x {plain_line(name)}: {gap.reason}")
+            print(f"    fix: {plain_line(gap.fix)}")
+        if len(gaps) > _SHOWN:
+            print(f"  ... and {len(gaps) - _SHOWN} more models: --json shows them")
+    if report.overlay:
+        print("\none overlay for what an overlay can close; fill in ids and rates, then `otel-tokenomics book check`:")
+        print(json.dumps(report.overlay, indent=1))
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} % ({part:,})" if whole else "none"
