@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_tokenomics.cli.terminal import plain_line
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     name: str = arguments.file
     written, text = text_of(content_of(name), name), overlay_text(name)
     # The overlay in use is no part of what a new one changes.
-    below = PriceBookSource().configure(_without_overrides(Settings.resolve()))
+    below = PriceBookSource().configure(replace(Settings.resolve(), pricebook_overrides=None))
     is_book = _is_book(text)
 
     def load(content: str) -> object:
@@ -57,14 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"otel-tokenomics book: {name}: refused as {kind}, {_counted(len(problems), 'problem')}", file=sys.stderr)
         return 2
     return (_preview_book if is_book else _preview_overlay)(arguments, text, below)
-
-
-def _without_overrides(settings: Settings) -> Settings:
-    return Settings(
-        pricebook_url=settings.pricebook_url,
-        pricebook_sha256=settings.pricebook_sha256,
-        pricebook_version=settings.pricebook_version,
-    )
 
 
 def _is_book(text: str) -> bool:

@@ -315,6 +315,19 @@ def test_unpriced_of_a_file_without_calls(tmp_path: Path, capsys: pytest.Capture
     assert "no model call" in capsys.readouterr().err
 
 
+def test_check_takes_the_book_in_use_by_all_that_says_whose_it_is(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OTEL_TOKENOMICS_PRICEBOOK_URL", "https://127.0.0.1:9/book.json")
+    monkeypatch.setenv("OTEL_TOKENOMICS_PRICEBOOK_PUBLIC_KEY", "A" * 43 + "=")
+    told(capsys, "check", written(tmp_path, "own.json", {"discounts": []}))
+    assert not [record for record in caplog.records if "refused" in record.getMessage()]
+
+
 def test_a_book_steers_no_terminal(in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "\x1b]0;x\x07\n\u202e"
     book = json.loads(json.dumps(FROZEN)) | {"id": hostile}
