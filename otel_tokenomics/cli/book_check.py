@@ -79,9 +79,9 @@ def _preview_book(arguments: argparse.Namespace, text: str, below: PriceBook) ->
     name: str = arguments.file
     book = PriceBook.parse(text, name)
     refused = None
-    if book.id.partition("@")[0] == below.id.partition("@")[0]:
+    if book.name == below.name:
         try:
-            PriceBook.parse(text, name, below)
+            book.must_follow(below, name)
         except PriceBookError as error:
             refused = str(error)
     changes, header = book_changes(below, book), header_changes(below, book)

@@ -107,10 +107,10 @@ def _show(totals: list[ModelTotals]) -> None:
                 unpriced,
             )
         )
-    print_table(rows)
+    _print_table(rows)
 
 
-def print_table(rows: list[tuple[str, ...]]) -> None:
+def _print_table(rows: list[tuple[str, ...]]) -> None:
     """Print rows under their head: names to the left, numbers to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     print()

@@ -158,7 +158,7 @@ class PriceBookSource:
                 kept = _accepted(copy.content, copy.signature, settings, copy.path, None)
                 # A package may bring a newer book than the one that was fetched before it was installed.
                 pinned = settings.pricebook_sha256 or settings.pricebook_version
-                if pinned or _name(kept) != _name(book) or kept.generated_at_ms >= book.generated_at_ms:
+                if pinned or kept.name != book.name or kept.generated_at_ms >= book.generated_at_ms:
                     book, origin = kept, copy.path
             except PriceBookError as error:
                 _logger.info("otel_tokenomics: the copy of the price book is not used: %s", error)
@@ -263,10 +263,6 @@ class PriceBookSource:
                 self._current = self._with_overrides(base, settings.pricebook_overrides)
 
 
-def _name(book: PriceBook) -> str:
-    return book.id.partition("@")[0]
-
-
 def _stamp(path: str) -> tuple[int, ...] | None:
     try:
         found = Path(path).stat()
@@ -349,8 +345,8 @@ def _accepted(
         verify(content, signature or "", settings.pricebook_public_key, origin)
     text, embedded = text_of(content, origin), load_embedded()
     book = PriceBook.parse(text, origin, None if before is embedded else before)
-    if before is embedded and _name(book) == _name(embedded):
-        PriceBook.parse(text, origin, embedded)
+    if before is embedded and book.name == embedded.name:
+        book.must_follow(embedded, origin)
     if settings.pricebook_version and book.version != settings.pricebook_version:
         raise PriceBookError(
             f"{origin}: version: is {book.version}, pricebook_version pins {settings.pricebook_version}"

@@ -110,9 +110,24 @@ class PriceBook:
             raise check.refuse("models", "must not be empty")
         checker = ModelChecker(origin, header.get("calendars", {}), header["providers"])
         models = [checker.model(value, f"models[{index}]") for index, value in enumerate(values)]
+        book = cls({key: value for key, value in header.items() if key != "models"}, _source_of(models))
         if replaces is not None:
-            refuse_a_step_back(check, (header, models), replaces.written())
-        return cls({key: value for key, value in header.items() if key != "models"}, _source_of(models))
+            book.must_follow(replaces, origin)
+        return book
+
+    def must_follow(self, before: PriceBook, origin: str) -> None:
+        """Refuse this book as the next version of another one.
+
+        Raises:
+            PriceBookError: version or date go back, half of the models are gone, or a rate moved more than tenfold.
+        """
+        header, models = self.written()
+        refuse_a_step_back(Checker(origin), (header, list(models.values())), before.written())
+
+    @property
+    def name(self) -> str:
+        """What the book goes by in every version."""
+        return self.id.partition("@")[0]
 
     def with_overlay(self, text: str, origin: str) -> PriceBook:
         """Return this book with own prices laid over it, above overlays that it bears already.

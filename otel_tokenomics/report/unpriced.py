@@ -11,6 +11,7 @@ from otel_tokenomics.pricing import Cost, PriceBook
 from otel_tokenomics.report.span_prices import SpanCall, cost_of
 from otel_tokenomics.usage import TOKEN_UNITS
 
+_GAPS: Final = ("unpriced", "partial")
 PLACEHOLDER: Final = "ID-IN-THE-BOOK"
 _ADVICE: Final = {
     "no_model": "the span names no model: the instrumentation has to write gen_ai.response.model",
@@ -52,11 +53,14 @@ def unpriced_report(calls: Iterable[SpanCall], book: PriceBook, unknown_host: st
     counts: dict[tuple[str, str, str, str], list[int]] = {}
     costs: dict[tuple[str, str, str, str], tuple[SpanCall, Cost]] = {}
     for call in calls:
-        cost = cost_of(book, call, unknown_host)
         number, tokens = number + 1, _tokens(call)
         all_tokens += tokens
-        status = _recorded(call, names.TOKENOMICS_COST_STATUS) or cost.status
-        if status not in ("unpriced", "partial"):
+        status = _recorded(call, names.TOKENOMICS_COST_STATUS)
+        if status and status not in _GAPS:
+            continue
+        cost = cost_of(book, call, unknown_host)
+        status = status or cost.status
+        if status not in _GAPS:
             continue
         recorded = names.TOKENOMICS_COST_STATUS in call.span.attributes
         reason = _recorded(call, names.TOKENOMICS_COST_REASON) if recorded else cost.reason

@@ -155,13 +155,13 @@ class Recorder:
             return False
         attributes = self._attributes.of(call)
         if not own:
-            self._watch(span, call, {**attributes, **tags})
+            self._watch(span, call, attributes, tags)
         if self.writes_tags:
             attributes |= tags
         span.set_attributes(attributes if own else absent_only(span, attributes))
         return own or names.TOKENOMICS_CALL_END in getattr(span, "attributes", attributes)
 
-    def _watch(self, span: Span, call: SettledCall, attributes: dict[str, Any]) -> None:
+    def _watch(self, span: Span, call: SettledCall, attributes: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Have the call told on a span of ours where the owner of this one never ends it."""
         while (inner := getattr(span, "__wrapped__", None)) is not None:
             span = inner  # a proxy of OpenInference's is dropped long before its span
@@ -169,12 +169,12 @@ class Recorder:
             return
         outcome, above = call.outcome, getattr(span, "parent", None)
         within = set_span_in_context(NonRecordingSpan(above), Context()) if above is not None else Context()
-        ended_ns = outcome.ended_at_ns or time.time_ns()
+        ended_ns, written = outcome.ended_at_ns or time.time_ns(), {**attributes, **tags}
 
         def tell() -> None:
             try:
                 ours = self.start(call.operation, call.request, call.choice, within, outcome.started_at_ns)
-                ours.set_attributes(attributes)
+                ours.set_attributes(written)
                 if outcome.end == "error":
                     ours.set_status(Status(StatusCode.ERROR))
                 ours.end(ended_ns)

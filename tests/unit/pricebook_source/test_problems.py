@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_books import CASES, broken
 
 from otel_tokenomics.pricebook_source.files import json_of_yaml
 from otel_tokenomics.pricebook_source.problems import MAX_PROBLEMS, Problem, problems_of
@@ -122,22 +123,10 @@ def test_a_file_of_errors_alone_ends() -> None:
     assert len(overlay_problems(f'{{"discounts": [{", ".join([entry] * 200)}]}}')) == MAX_PROBLEMS
 
 
-REFUSALS: list[dict[str, Any]] = json.loads((VECTORS / "refusals.json").read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize("case", REFUSALS, ids=[case["name"] for case in REFUSALS])
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_one_broken_rule_is_one_problem(case: dict[str, Any]) -> None:
     """The vectors break one rule each: nothing that follows from it is told as another."""
-    document = json.loads((VECTORS / f"{case['file']}.json").read_text(encoding="utf-8"))
-    *way, last = case["at"]
-    place = document
-    for step in way:
-        place = place[step] if isinstance(step, int) else place.setdefault(step, {})
-    if case.get("remove"):
-        del place[last]
-    else:
-        place[last] = case["set"]
-    text = json.dumps(document, indent=1)
+    text = json.dumps(broken(case), indent=1)
     load = BOOK.overlay_of if case["file"] == "overlay" else PriceBook.parse
     (found,) = problems_of(text, text, "x.json", lambda content: load(content, "x.json"))
     assert found.place.startswith(case["expect"])

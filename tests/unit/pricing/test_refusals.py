@@ -8,14 +8,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from broken_books import CASES, broken, read
 from referencing import Registry, Resource
 
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricing import PriceBook
 
 ROOT = Path(__file__).resolve().parents[3]
-VECTORS = ROOT / "tests" / "vectors"
-CASES: list[dict[str, Any]] = json.loads((VECTORS / "refusals.json").read_text(encoding="utf-8"))
 FIELDS = {"name", "why", "file", "at", "set", "remove", "schema", "expect"}
 _SCHEMAS = {
     name: json.loads((ROOT / "pricebook" / "schema" / file).read_text(encoding="utf-8"))
@@ -24,25 +23,6 @@ _SCHEMAS = {
 _REGISTRY: Registry[Any] = Registry().with_resources(
     [(schema["$id"], Resource.from_contents(schema)) for schema in _SCHEMAS.values()]
 )
-
-
-def read(name: str) -> Any:
-    return json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def broken(case: dict[str, Any]) -> Any:
-    """Return the document of a case with its one rule broken."""
-    document = read(case["file"])
-    *way, last = case["at"]
-    place = document
-    for step in way:
-        # A condition or head that is not there yet is put there.
-        place = place[step] if isinstance(step, int) else place.setdefault(step, {})
-    if case.get("remove"):
-        del place[last]
-    else:
-        place[last] = case["set"]
-    return document
 
 
 def load(name: str, document: Any) -> PriceBook:
