@@ -99,6 +99,14 @@ INVOICES = [
         "deepseek", "deepseek-v4-pro", {"input": 1000, "cache_read": 1000, "output": 1000}, "0.005324", {},
         "2026-11-24T03:59:59.999Z",
     ),
+    # the same peak hour on the last day of the National Day holiday (a Wednesday), and on the Thursday after it
+    Invoice("deepseek", "deepseek-v4-pro", {"input": 1000, "output": 1000}, "0.00264", {}, "2026-10-07T02:00:00Z"),
+    Invoice("deepseek", "deepseek-v4-pro", {"input": 1000, "output": 1000}, "0.00528", {}, "2026-10-08T02:00:00Z"),
+    # Flash at its first tariff, 0.22/0.66 and twice that in peak hours, weekends too until 2026-08-23 in Beijing
+    Invoice("deepseek", "deepseek-v4-flash", {"input": 1000, "output": 1000}, "0.00088", {}, "2026-08-18T12:00:00Z"),
+    Invoice("deepseek", "deepseek-v4-flash", {"input": 1000, "output": 1000}, "0.00176", {}, "2026-08-22T07:00:00Z"),
+    Invoice("deepseek", "deepseek-v4-flash", {"input": 1000, "output": 1000}, "0.00088", {}, "2026-08-29T07:00:00Z"),
+    Invoice("deepseek", "deepseek-v4-flash", {"input": 1000, "output": 1000}, "0.00176", {}, "2026-09-08T07:00:00Z"),
     # grok-4.20 1.25/2.5, double from 200,000 tokens on
     Invoice("x_ai", "grok-4.20", {"input": 199_999, "output": 1000}, "0.25249875"),
     Invoice("x_ai", "grok-4.20", {"input": 200_000, "output": 1000}, "0.505"),
