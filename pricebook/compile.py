@@ -24,6 +24,7 @@ from classes import Classes
 from merge import Rounding, merge
 
 from otel_tokenomics.pricing import PriceBook, resolve
+from otel_tokenomics.pricing.match import probes
 from otel_tokenomics.usage import UNITS
 
 HERE: Final = Path(__file__).resolve().parent
@@ -112,6 +113,7 @@ class Book:
                         continue
                     taken.add(key)
                     self.further_ids.setdefault((provider, model), []).append(name)
+        taken |= self._snapshots(taken)
         for key in sorted({*self.genai, *self.litellm, *self.patches} - taken):
             if key[0] not in self.providers:
                 raise SystemExit(f"pricebook/patches/providers.yaml: provider {key[0]!r} is missing")
@@ -122,6 +124,30 @@ class Book:
             if names:
                 model["ids"] = names
         self._restore(read_extract("litellm-dropped"))
+
+    def _snapshots(self, taken: set[Key]) -> set[Key]:
+        """Return the dated ids that litellm prices as it does their model, and make them further ids of that model.
+
+        genai-prices knows more of a model than litellm does (long contexts, batches, history), but names few of its
+        snapshots, which is what answers bear.
+        """
+        owner = {(p, name): (p, model) for (p, model), names in self.further_ids.items() for name in names}
+        found: set[Key] = set()
+        for key in sorted(self.litellm.keys() - self.genai.keys() - self.patches.keys() - taken):
+            name = key[1].removesuffix("@default")
+            shorter = [probe.name for probe in probes(key[0], name) if probe.step == "tail"] or [name]
+            model = (key[0], shorter[0])
+            whole = owner.get(model, model)
+            if model != key and whole in self.genai and self._is_snapshot(key, model, whole):
+                found.add(key)
+                self.further_ids.setdefault(whole, []).append(key[1])
+        return found
+
+    def _is_snapshot(self, key: Key, model: Key, whole: Key) -> bool:
+        theirs = self.litellm.get(model)
+        if theirs is not None:
+            return theirs["rows"] == self.litellm[key]["rows"]
+        return not merge(None, self.genai[whole], self.litellm[key], self.release["generated_at"]).disputes
 
     def _restore(self, dropped: dict[Key, dict[str, Any]]) -> None:
         """Add the models of an older release that the newer sources dropped and that no name in the book leads to."""

@@ -99,6 +99,9 @@ INVOICES = [
         "deepseek", "deepseek-v4-pro", {"input": 1000, "cache_read": 1000, "output": 1000}, "0.005324", {},
         "2026-11-24T03:59:59.999Z",
     ),
+    # Sonnet 4.5 as answers name it, above 200,000 tokens: 6/22.50; one-hour writes in a batch of Opus 4.5: half of 10
+    Invoice("anthropic", "claude-sonnet-4-5-20250929", {"input": 250_000, "output": 1000}, "1.5225"),
+    Invoice("anthropic", "claude-opus-4-5-20251101", {"cache_write_1h": 2000}, "0.01", {"processing": "batch"}),
     # the same peak hour on the last day of the National Day holiday (a Wednesday), and on the Thursday after it
     Invoice("deepseek", "deepseek-v4-pro", {"input": 1000, "output": 1000}, "0.00264", {}, "2026-10-07T02:00:00Z"),
     Invoice("deepseek", "deepseek-v4-pro", {"input": 1000, "output": 1000}, "0.00528", {}, "2026-10-08T02:00:00Z"),
