@@ -129,11 +129,11 @@ def price_line(book: PriceBook, entry: Mapping[str, Any]) -> PricedLine:
     rows: list[BreakdownRow] = []
     if reading.usage is not None and cost.source == "sdk":
         # Several models each have their own rates.
-        rows = breakdown(book, cost, reading.usage, at_ms) if not reading.shares else []
+        rows = breakdown(book, cost, reading.usage, at_ms, summed=reading.summed) if not reading.shares else []
         for share in (*reading.shares, *others):
             alone = Reading(share.usage, effective, share.model, summed=reading.summed)
             own_cost = price_reading(book, alone, texts["provider"], at_ms, host=host)
-            rows += breakdown(book, own_cost, share.usage, at_ms)
+            rows += breakdown(book, own_cost, share.usage, at_ms, summed=reading.summed)
     ignored = [key for key in entry if key not in _FIELDS]
     return PricedLine(book, cost, reading.usage, effective, at_ms, {**entry, "model": model}, ignored, rows)
 

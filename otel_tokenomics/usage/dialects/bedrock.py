@@ -15,7 +15,18 @@ from typing import Final, cast
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
 from otel_tokenomics.usage.dialects import anthropic, openai_like
-from otel_tokenomics.usage.dialects.counts import HUGE, Counts, believed, count, field, items, reason_of, word, worst
+from otel_tokenomics.usage.dialects.counts import (
+    HUGE,
+    Counts,
+    believed,
+    count,
+    field,
+    items,
+    reason_of,
+    told,
+    word,
+    worst,
+)
 
 #: Headers of an InvokeModel response -> the field of ``TokenUsage`` that they repeat.
 HEADERS: Final[Mapping[str, str]] = MappingProxyType(
@@ -172,7 +183,7 @@ def read_body(body: object) -> Reading | None:
         found = read_converse(usage)
     elif field(body, "inputTextTokenCount") is not None:  # Titan
         made = [_count(result, "tokenCount") for result in items(body, "results")]
-        output = None if None in made or not made else sum(believed(number) for number in made)
+        output = None if None in made or not made else told(worst(*made)) or sum(map(believed, made))
         found = read_converse({"inputTokens": field(body, "inputTextTokenCount"), "outputTokens": output})
     elif field(body, "prompt_token_count") is not None:  # Llama
         counts = {"inputTokens": "prompt_token_count", "outputTokens": "generation_token_count"}
@@ -210,7 +221,7 @@ def _read_record(record: object) -> Reading:
     given, made = field(record, "input"), field(record, "output")
     body = field(made, "outputBodyJson")
     said = read_answer(body) if body is not None else None
-    if said is None or said.usage is None:
+    if said is None or (said.usage is None and said.reason is None):
         said = read_converse(
             {
                 "inputTokens": field(given, "inputTokenCount"),

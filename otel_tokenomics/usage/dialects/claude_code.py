@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, cast
 
 from otel_tokenomics.usage import OtherCharge, Reading
 from otel_tokenomics.usage.dialects import anthropic
-from otel_tokenomics.usage.dialects.counts import believed, count, field, money, word
+from otel_tokenomics.usage.dialects.counts import believed, count, field, money, word, worst
 
 #: The words of a session's count, and Anthropic's for the same.
 _WORDS: Final = (
@@ -121,6 +121,9 @@ def read_result(result: object) -> Reading:
     reason = next((one.reason for one in readings if one.reason is not None), None)
     flags = tuple(dict.fromkeys(flag for one in readings for flag in one.flags))
     usage = sum((share.usage for share in shares[1:]), shares[0].usage)
+    models = cast("Mapping[str, object]", field(result, "modelUsage"))
+    if reason is None and worst(*(count(one, name) for one in models.values() for name in _COUNTED)):
+        reason = "incomplete_usage"
     return Reading(usage, readings[0].facts, reason=reason, flags=flags, shares=shares, summed=True)
 
 

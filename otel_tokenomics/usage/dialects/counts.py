@@ -135,6 +135,11 @@ def worst(*numbers: int | None) -> int:
     return HUGE if HUGE in bad else BAD if bad else 0
 
 
+def told(number: int) -> int:
+    """Return a count, or the mark of one, as something that is read to the same again."""
+    return MAX_COUNT + 1 if number == HUGE else number
+
+
 def whole_seconds(source: object, name: str) -> int | None:
     """Return a duration in seconds, of which a fraction is billed as a whole one; else as ``count`` does."""
     seconds, value = count(source, name), field(source, name)

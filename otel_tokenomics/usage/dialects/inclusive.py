@@ -64,7 +64,9 @@ def _unusual(
         counts["input"] = max(left, 0)
         counts |= {unit: number for unit, number in modal.items() if number}
     else:
-        modal = {"cache_read": cached, **{u: n for u, n in modalities.items() if u.endswith("_in") and n > 0}}
+        # The smallest whole that can hold the parts: they may be the same tokens.
+        heard = sum(number for unit, number in modalities.items() if unit.endswith("_in") and number > 0)
+        _, modal = split_input(max(cached + written, heard), cached, written, modalities)
         counts |= {unit: number for unit, number in modal.items() if number}
     if cached and "cache_read" not in counts and "audio_cache_read" not in counts:
         counts["cache_read"] = cached
@@ -105,5 +107,6 @@ def with_worst(reading: Reading, bad: int) -> Reading:
     """Return a reading beside whose counts stood another one: what could not be believed leaves a lower bound."""
     if not bad or reading.usage is None:
         return reading
-    reason = reason_of(bad, reading.usage.counts)
-    return reading._replace(usage=None if bad == HUGE else reading.usage, reason=reason)
+    if bad == HUGE:
+        return reading._replace(usage=None, reason="invalid_usage", others=())
+    return reading._replace(reason=reason_of(bad, reading.usage.counts))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.usage import NO_FACTS, OtherCharge, Reading, Usage
+from otel_tokenomics.usage import NO_FACTS, Reading, Usage
 from otel_tokenomics.usage.dialects import groq_compound
 from otel_tokenomics.usage.dialects.counts import (
     believed,
@@ -29,6 +29,7 @@ from otel_tokenomics.usage.dialects.openai_media import (
     read_speech,
     read_svg,
     read_transcription,
+    with_other,
 )
 
 _TICKS_TO_PICO: Final = 100
@@ -196,8 +197,8 @@ def read_response(api: str, response: object, provider: str | None = None) -> Re
         reading.others,
         finish,
     )
-    if api == "images" and (svg := read_svg(field(response, "svg_usage"))) is not None:
-        reading = reading._replace(others=(*reading.others, svg))
+    if api == "images":
+        reading = with_other(reading, read_svg(field(response, "svg_usage")))
     return groq_compound.with_shares(reading, response, read_chat) if provider == "groq" else reading
 
 
@@ -231,21 +232,21 @@ def _with_tools(reading: Reading, response: object) -> Reading:
         return reading
     tools = field(response, "tool_usage")
     called, unknown = _called_tools(response, listed=tools is not None)
-    others = reading.others
     if tools is not None:
         searches = count(field(tools, "web_search"), "num_requests")
         if believed(searches):
             called["web_search"] = believed(searches)
-        unknown |= searches is not None and searches < 0
-        image = field(tools, "image_gen")
-        if image is not None and (made := read_images(image).usage) is not None and any(made.counts.values()):
-            others = (*others, OtherCharge(_image_model(response), made))
-    drawn = (read_svg(field(item, "svg_usage")) for item in items(response, "output"))
-    others = (*others, *(charge for charge in drawn if charge is not None))
-    if not (called or unknown or others):
-        return reading
-    usage = Usage({**reading.usage.counts, **called}, reading.usage.source)
-    return reading._replace(usage=usage, reason=reading.reason or (_LOWER_BOUND if unknown else None), others=others)
+        reading = with_worst(reading, worst(searches))
+    if (called or unknown) and reading.usage is not None:
+        usage = Usage({**reading.usage.counts, **called}, reading.usage.source)
+        reading = reading._replace(usage=usage, reason=reading.reason or (_LOWER_BOUND if unknown else None))
+    image = field(tools, "image_gen")
+    if image is not None:
+        reading = with_other(reading, read_images(image)._replace(response_model=_image_model(response)))
+    for item in items(response, "output"):
+        if (drawn := field(item, "svg_usage")) is not None:
+            reading = with_other(reading, read_svg(drawn))
+    return reading
 
 
 def _called_tools(response: object, *, listed: bool) -> tuple[dict[str, int], bool]:

@@ -39,14 +39,25 @@ def read_images(raw: object, _provider: str | None = None) -> Reading:
     )
 
 
-def read_svg(raw: object) -> OtherCharge | None:
-    """Return what writing a drawing used, which another model than the image's does; None where nothing did."""
+def read_svg(raw: object) -> Reading:
+    """Return the reading of what writing a drawing used, which is done by a model of its own."""
     made = disjoint(
         (count(raw, "input_tokens"), None, None, None),
         {},
         (count(raw, "output_tokens"), count(raw, "reasoning_tokens"), count(raw, "total_tokens")),
-    ).usage
-    return OtherCharge(word(raw, "model") or "", made) if made is not None and any(made.counts.values()) else None
+    )
+    return made._replace(response_model=word(raw, "model"))
+
+
+def with_other(reading: Reading, other: Reading) -> Reading:
+    """Return a reading with another model's charge; where that cannot be believed, the rest is a lower bound."""
+    if reading.usage is None:
+        return reading
+    reason = reading.reason or ("incomplete_usage" if other.reason is not None else None)
+    if other.usage is None or not any(other.usage.counts.values()):
+        return reading._replace(reason=reason)
+    charge = OtherCharge(other.response_model or "", other.usage)
+    return reading._replace(others=(*reading.others, charge), reason=reason)
 
 
 def read_transcription(raw: object, provider: str | None = None) -> Reading:

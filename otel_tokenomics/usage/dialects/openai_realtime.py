@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import Final
 
 from otel_tokenomics.usage import Reading, Usage
-from otel_tokenomics.usage.dialects.counts import HUGE, Counts, believed, count, field, reason_of, word, worst
+from otel_tokenomics.usage.dialects.counts import (
+    HUGE,
+    Counts,
+    believed,
+    count,
+    field,
+    reason_of,
+    split_input,
+    word,
+    worst,
+)
 
 #: A response that was cancelled has usage too, and is billed.
 _ENDS: Final = frozenset({"completed", "cancelled", "incomplete", "failed"})
@@ -29,14 +39,17 @@ def read_realtime(raw: object, _provider: str | None = None) -> Reading:
     counts: Counts = {}
     left = 0
     if given is not None and given >= 0:
-        parts = {
-            "cache_read": max(cached - heard, 0),
-            "audio_cache_read": heard,
-            "audio_in": max(audio - heard, 0),
-            "image_in": max(image - seen, 0),
-        }
-        left = given - sum(parts.values())
-        counts = {"input": max(left, 0), **{unit: number for unit, number in parts.items() if number}}
+        if hit is not None and worst(*parts) == 0:
+            kinds = {
+                "cache_read": max(cached - heard, 0),
+                "audio_cache_read": heard,
+                "audio_in": max(audio - heard, 0),
+                "image_in": max(image - seen, 0),
+            }
+            left = given - sum(kinds.values())
+        else:
+            left, kinds = split_input(given, cached, 0, {"audio_in": audio, "image_in": image})
+        counts = {"input": max(left, 0), **{unit: number for unit, number in kinds.items() if number}}
     if made is not None and made >= 0:
         counts["output"] = max(made - spoken, 0)
         if spoken:
