@@ -78,12 +78,16 @@ def _counts(raw: object) -> tuple[dict[str, int], int]:
         "web_search": count(tools, "web_search_requests") if tools is not None else None,
         "web_fetch": count(tools, "web_fetch_requests") if tools is not None else None,
     }
-    counts = {
-        unit: number
-        for unit, number in found.items()
-        if number is not None and (number > 0 or (number == 0 and unit in ("input", "output")))
-    }
-    return counts, worst(written, *found.values())
+    bad = worst(written)
+    counts: dict[str, int] = {}
+    for unit, number in found.items():
+        if number is None:
+            continue
+        if number < 0:
+            bad = worst(bad, number)
+        elif number or unit in ("input", "output"):
+            counts[unit] = number
+    return counts, bad
 
 
 def _others(raw: object) -> tuple[tuple[OtherCharge, ...], bool]:

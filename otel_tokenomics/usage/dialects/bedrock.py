@@ -8,6 +8,7 @@ for which there is no unit here.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -319,4 +320,9 @@ def _count(source: object, name: str) -> int | None:
     value = count(source, name)
     if value is not None:
         return value
-    return count(source, "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name))
+    return count(source, _snake(name))
+
+
+@functools.cache  # of the names in this file
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -131,8 +131,10 @@ def money(source: object, name: str) -> int | None:
 
 def worst(*numbers: int | None) -> int:
     """Return the worse mark among numbers that were read; 0 where each can be believed or is absent."""
-    bad = [number for number in numbers if number is not None and number < 0]
-    return HUGE if HUGE in bad else BAD if bad else 0
+    for number in numbers:
+        if number is not None and number < 0:
+            return HUGE if HUGE in numbers else BAD
+    return 0
 
 
 def told(number: int) -> int:
