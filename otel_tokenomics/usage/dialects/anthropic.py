@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from otel_tokenomics.usage import OtherCharge, Reading, Usage
-from otel_tokenomics.usage.dialects.counts import HUGE, count, field, fields_of, items, money, reason_of, word, worst
+from otel_tokenomics.usage.dialects.counts import HUGE, count, field, fields_of, items, reason_of, word, worst
+from otel_tokenomics.usage.dialects.stated import stated_cost
 
 #: usage field -> what it is overwritten by in a stream's delta
 _CUMULATIVE: Final = (
@@ -55,7 +56,7 @@ def read_messages(raw: object, provider: str | None = None) -> Reading:
         reason = reason or "incomplete_usage"
     usage = Usage(counts) if counts else None
     # OpenRouter bills by what it states, in this format too.
-    stated = money(raw, "cost") if provider == "openrouter" else None
+    stated = stated_cost(raw, provider) if provider == "openrouter" else None
     return Reading(usage, facts, stated_cost=stated, reason=reason, flags=flags, others=others)
 
 

@@ -120,7 +120,7 @@ def api_of(provider: str | None, body: object) -> str:
         return "conversations"
     if any(field(one, "embedding") is not None for one in items(body, "data")):
         return "embeddings"
-    if field(body, "created") is not None and items(body, "data"):
+    if any(field(one, name) is not None for one in items(body, "data") for name in ("url", "b64_json")):
         return "images"
     if usage is None and _heard(None, body):
         return "transcription"

@@ -18,7 +18,6 @@ from otel_tokenomics.usage.dialects.counts import (
     field,
     fields_of,
     items,
-    money,
     whole_seconds,
     word,
     worst,
@@ -31,8 +30,8 @@ from otel_tokenomics.usage.dialects.openai_media import (
     read_transcription,
     with_other,
 )
+from otel_tokenomics.usage.dialects.stated import stated_cost
 
-_TICKS_TO_PICO: Final = 100
 _PENDING: Final = frozenset({"queued", "in_progress"})
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _LOWER_BOUND: Final = "incomplete_usage"
@@ -75,7 +74,7 @@ def read_chat(raw: object, provider: str | None = None) -> Reading:
     )
     if provider == "mistral_ai":
         reading = _with_seconds(reading, raw)
-    stated = _stated(raw, provider)
+    stated = stated_cost(raw, provider)
     tier = word(raw, "service_tier")
     if stated is None and tier is None:
         return reading
@@ -111,7 +110,7 @@ def _read_perplexity(raw: object) -> Reading:
         reading = with_worst(reading._replace(usage=Usage(counts)), worst(cited, searches))
     size = word(raw, "search_context_size")
     facts = {"search_context_size": size} if size else NO_FACTS
-    return reading._replace(facts=facts, stated_cost=_stated(raw, "perplexity"))
+    return reading._replace(facts=facts, stated_cost=stated_cost(raw, "perplexity"))
 
 
 def read_responses(raw: object, provider: str | None = None) -> Reading:
@@ -133,7 +132,7 @@ def read_responses(raw: object, provider: str | None = None) -> Reading:
         modalities_of(details, out_details),
         (count(raw, "output_tokens"), thought, count(raw, "total_tokens")),
     )
-    stated = _stated(raw, provider)
+    stated = stated_cost(raw, provider)
     return reading if stated is None else reading._replace(stated_cost=stated)
 
 
@@ -145,7 +144,7 @@ def read_embeddings(raw: object, provider: str | None = None) -> Reading:
     total = count(raw, "total_tokens")
     # Some hosts (Voyage) state the total alone, which is all input.
     reading = disjoint((total if prompt is None else prompt, None, None, None), {}, (None, None, total))
-    return reading._replace(stated_cost=_stated(raw, provider))
+    return reading._replace(stated_cost=stated_cost(raw, provider))
 
 
 READERS: Final[Mapping[str, Callable[[object, str | None], Reading]]] = MappingProxyType(
@@ -197,6 +196,9 @@ def read_response(api: str, response: object, provider: str | None = None) -> Re
         reading.others,
         finish,
     )
+    # Search models (-preview, -api) search for every answer, at a price per call: OpenAI's guide on web search.
+    if model is not None and "-search-" in model and reading.usage is not None and api == "chat":
+        reading = reading._replace(usage=Usage({**reading.usage.counts, "web_search": 1}))
     if api == "images":
         reading = with_other(reading, read_svg(field(response, "svg_usage")))
     return groq_compound.with_shares(reading, response, read_chat) if provider == "groq" else reading
@@ -355,18 +357,3 @@ def _newer(old: Reading, new: Reading) -> Reading:
         new.response_status or old.response_status,
         new.shares or old.shares,
     )
-
-
-def _stated(raw: object, provider: str | None) -> int | None:
-    """Return the cost that the billing party states in its usage object, in pico-USD."""
-    if provider == "x_ai":
-        ticks = count(raw, "cost_in_usd_ticks")
-        return ticks * _TICKS_TO_PICO if ticks is not None and ticks >= 0 else None
-    if provider == "openrouter":
-        cost = money(raw, "cost")
-        if cost is not None and field(raw, "is_byok") is True:
-            cost += money(field(raw, "cost_details"), "upstream_inference_cost") or 0
-        return cost
-    if provider == "perplexity":
-        return money(field(raw, "cost"), "total_cost")
-    return None

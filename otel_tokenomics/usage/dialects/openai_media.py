@@ -10,11 +10,12 @@ from typing import Final
 from otel_tokenomics.usage import OtherCharge, Reading
 from otel_tokenomics.usage.dialects.counts import believed, count, field, whole_seconds, word, worst
 from otel_tokenomics.usage.dialects.inclusive import disjoint, modalities_of, reading_of
+from otel_tokenomics.usage.dialects.stated import stated_cost
 
 _GROQ_AT_LEAST: Final = 10
 
 
-def read_images(raw: object, _provider: str | None = None) -> Reading:
+def read_images(raw: object, provider: str | None = None) -> Reading:
     """Return the reading of a GPT image model's usage: text and image input, image output.
 
     Output tokens are image tokens unless ``output_tokens_details`` says otherwise. The image tool of the responses API
@@ -32,11 +33,12 @@ def read_images(raw: object, _provider: str | None = None) -> Reading:
         modalities["image_in"] = max(modalities["image_in"] - believed(pictures), 0)
     elif pictures is not None and pictures < 0:
         modalities["image_in"] = pictures
-    return disjoint(
+    reading = disjoint(
         (count(raw, "input_tokens"), cached, None, None),
         modalities,
         (output, None, count(raw, "total_tokens")),
     )
+    return reading._replace(stated_cost=stated_cost(raw, provider))
 
 
 def read_svg(raw: object) -> Reading:
