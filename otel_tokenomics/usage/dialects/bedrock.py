@@ -176,7 +176,9 @@ def read_body(body: object) -> Reading | None:
     Of the model's name nothing is believed: the maker's own lacks the region that the price depends on.
     """
     usage = field(body, "usage")
-    if field(usage, "input_tokens") is not None:
+    if field(usage, "input_tokens_details") is not None:
+        found = openai_like.read_response("responses", body)
+    elif field(usage, "input_tokens") is not None:
         found = anthropic.read_response(body)
     elif field(usage, "prompt_tokens") is not None:
         found = openai_like.read_response("chat", body)

@@ -18,6 +18,7 @@ from otel_tokenomics.usage.dialects import (
     cohere,
     documents,
     google,
+    litellm,
     mistral,
     ollama,
     openai_like,
@@ -25,7 +26,7 @@ from otel_tokenomics.usage.dialects import (
     text_generation,
 )
 from otel_tokenomics.usage.dialects.counts import field, fields_of, items, word
-from otel_tokenomics.usage.dialects.formats import GOOGLE, OWN_READERS, default_api
+from otel_tokenomics.usage.dialects.formats import GOOGLE, OWN_READERS, default_api, is_litellms
 
 #: Where an answer keeps its usage.
 _USAGE: Final = ("usage", "usage_metadata", "usageMetadata", "usage_info", "meta", "details")
@@ -137,6 +138,8 @@ def _read(api: str, body: object, usage: object, provider: str | None) -> Readin
         return None  # of these hosts the whole answer is the usage
     if api == "speech" and field(body, "usage") is None:
         return None
+    if is_litellms(usage):
+        return litellm.read_response(body)
     if api == "embeddings" and field(usage, "prompt_tokens") is None and provider in GOOGLE:
         return google.read_embeddings(body)
     reader = _READERS.get(api)

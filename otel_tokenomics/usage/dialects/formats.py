@@ -14,6 +14,7 @@ from otel_tokenomics.usage.dialects import (
     documents,
     google,
     hosts,
+    litellm,
     mistral,
     ollama,
     openai_like,
@@ -70,13 +71,18 @@ def read_usage(api: str, raw: object, provider: str | None) -> Reading:
     """Return the reading of a usage object alone, in one of the formats of ``APIS``."""
     if field(raw, "billed_units") is not None:
         return cohere.read_usage(raw, provider)  # clouds that host Cohere's models hand it on
-    reader = _READERS[api]
+    reader = litellm.read_usage if is_litellms(raw) else _READERS[api]
     own = OWN_READERS.get(provider or "")
     if own is None and api == "embeddings" and provider in GOOGLE:
         own = google.read_generate_content
     if own is not None and all(field(raw, key) is None for key in _OPENAI_KEYS):
         reader = own
     return reader(raw, provider)
+
+
+def is_litellms(raw: object) -> bool:
+    """Return whether a usage object is that of LiteLLM's proxy: Anthropic's cache beside OpenAI's counts."""
+    return field(raw, "prompt_tokens") is not None and field(raw, "cache_creation_input_tokens") is not None
 
 
 def default_api(provider: str | None, raw: object) -> str:
@@ -86,6 +92,10 @@ def default_api(provider: str | None, raw: object) -> str:
         return "conversations" if keys & {"connector_tokens", "connectors"} else "chat"
     if field(raw, "type") == "tokens":
         return "transcription"
+    if "input_tokens_details" in keys:
+        details = field(raw, "input_tokens_details")
+        pictures = field(details, "image_tokens") is not None and field(details, "cached_tokens") is None
+        return "images" if pictures else "responses"
     told = next((api for api, names in _TELLING if keys & names), None)
     if told is not None or provider == "anthropic":
         return told or "messages"
@@ -96,9 +106,7 @@ def default_api(provider: str | None, raw: object) -> str:
     if own is not None:
         return own
     if "input_tokens" in keys:
-        details = field(raw, "input_tokens_details")
-        pictures = field(details, "image_tokens") is not None and field(details, "cached_tokens") is None
-        return "images" if pictures else "responses"
+        return "responses"
     return "embeddings" if "total_tokens" in keys else "chat"
 
 
