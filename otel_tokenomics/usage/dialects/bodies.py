@@ -17,11 +17,13 @@ from otel_tokenomics.usage.dialects import (
     claude_code,
     cohere,
     documents,
+    gemini_cli,
     google,
     litellm,
     mistral,
     ollama,
     openai_like,
+    openai_media,
     openai_realtime,
     text_generation,
 )
@@ -68,6 +70,10 @@ def read_body(api: str | None, body: object, provider: str | None) -> Reading | 
         return bedrock.read_answer(body)
     if field(body, "modelUsage") is not None and word(body, "type") == "result":
         return claude_code.read_result(body)
+    if gemini_cli.models_of(body):
+        return gemini_cli.read_output(body)
+    if field(body, "object") == "video":
+        return openai_media.read_video(body)
     if items(body, "predictions"):
         return google.read_predictions(body)
     usage = _usage_in(body)

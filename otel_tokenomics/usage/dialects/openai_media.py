@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_tokenomics.usage import OtherCharge, Reading
+from otel_tokenomics.usage import OtherCharge, Reading, Usage
 from otel_tokenomics.usage.dialects.counts import believed, count, field, whole_seconds, word, worst
 from otel_tokenomics.usage.dialects.inclusive import disjoint, modalities_of, reading_of
 from otel_tokenomics.usage.dialects.stated import stated_cost
@@ -93,3 +93,16 @@ def read_speech(raw: object, _provider: str | None = None) -> Reading:
         {"audio_out": made} if made else {},
         (made, None, count(raw, "total_tokens")),
     )
+
+
+def read_video(job: object) -> Reading:
+    """Return the reading of a video job: billed by the second once it is made (API reference, the video job)."""
+    status, seconds = word(job, "status"), whole_seconds(job, "seconds")
+    reading = Reading(response_model=word(job, "model"), response_id=word(job, "id"), response_status=status)
+    if status in ("queued", "in_progress"):
+        return reading._replace(reason="pending")
+    if status != "completed" or seconds is None:
+        return reading
+    if seconds < 0:
+        return reading._replace(reason="invalid_usage")
+    return reading._replace(usage=Usage({"video_out_second": seconds}))

@@ -20,7 +20,7 @@ UNBELIEVABLE = (-1, -0.5, math.nan, math.inf, -math.inf, True, False, "many", "N
 #: What shows the format, or is compared with the counts, and is none itself.
 OF_THE_WHOLE = ("created", "custom_id", "total_tokens", "totalTokens", "totalTokenCount", "total_token_count")
 #: What another model did: where that cannot be believed, the rest still can.
-PARTS = ("iterations", "svg_usage", "image_gen", "usage_breakdown", "modelUsage")
+PARTS = ("iterations", "svg_usage", "image_gen", "usage_breakdown", "modelUsage", "models")
 HUGE = (MAX_COUNT + 1, 10**30, float(MAX_COUNT) * 10, str(MAX_COUNT + 1))
 
 
@@ -102,7 +102,8 @@ def test_a_count_that_cannot_be_makes_the_whole_invalid(case: dict[str, Any]) ->
         for value in HUGE:
             reading = read_again(case, replaced(case["usage"], path, value))
             if charged and any(step in PARTS for step in path):
-                assert reading.reason == "incomplete_usage", (path, value, reading)
+                expected = "invalid_usage" if reading.usage is None else "incomplete_usage"
+                assert reading.reason == expected, (path, value, reading)
                 assert size(reading) <= size(read_again(case, case["usage"])), (path, value)
             elif charged:
                 assert (reading.usage, reading.reason) == (None, "invalid_usage"), (path, value, reading)

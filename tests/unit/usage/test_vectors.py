@@ -11,7 +11,7 @@ from usage_samples import CASES, found_in
 from otel_tokenomics.usage.dialects import read
 
 #: Fields whose keys are names, which clients keep as a dict.
-MAPS = ("connectors", "modelUsage")
+MAPS = ("connectors", "modelUsage", "models")
 
 
 def as_object(value: Any) -> Any:
