@@ -40,6 +40,8 @@ _API_OF: Final = MappingProxyType(
     {"chat.completion": "chat", "chat.completion.chunk": "chat", "text_completion": "completions",
      "response": "responses", "message": "messages", "speech.audio.done": "speech"}
 )  # fmt: skip
+#: What states the sum of several requests: Codex' turn, a batch, an assistant's run.
+_SUMS: Final = ("turn.completed", "batch", "thread.run")
 _MESSAGE_EVENTS: Final = ("message_start", "message_delta")
 _OWN: Final[Mapping[str, Callable[[object], Reading | None]]] = MappingProxyType(
     {"cohere": cohere.read_response, "huggingface": text_generation.read_response}
@@ -86,7 +88,11 @@ def read_body(api: str | None, body: object, provider: str | None) -> Reading | 
     if reading is not None and provider == "aws.bedrock":
         # The maker's own name for the model lacks the region that the price depends on.
         reading = reading._replace(response_model=None)
-    return reading._replace(summed=True) if reading is not None and kind == "turn.completed" else reading
+    if reading is not None and (kind in _SUMS or word(body, "object") in _SUMS):
+        reading = reading._replace(summed=True)
+        if field(body, "object") == "batch":
+            reading = reading._replace(facts={**reading.facts, "processing": "batch"})
+    return reading
 
 
 def _usage_in(body: object, depth: int = 0) -> object:

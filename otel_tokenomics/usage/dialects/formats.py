@@ -21,7 +21,7 @@ from otel_tokenomics.usage.dialects import (
     openai_realtime,
     text_generation,
 )
-from otel_tokenomics.usage.dialects.counts import field, fields_of
+from otel_tokenomics.usage.dialects.counts import count, field, fields_of
 
 Reader = Callable[[object, "str | None"], Reading]
 _READERS: Final[Mapping[str, Reader]] = MappingProxyType(
@@ -77,7 +77,9 @@ def read_usage(api: str, raw: object, provider: str | None) -> Reading:
         own = google.read_generate_content
     if own is not None and all(field(raw, key) is None for key in _OPENAI_KEYS):
         reader = own
-    return reader(raw, provider)
+    reading = reader(raw, provider)
+    requests = count(raw, "requests")  # libraries for agents add up what their requests used
+    return reading._replace(summed=True) if requests is not None and requests > 1 else reading
 
 
 def is_litellms(raw: object) -> bool:
