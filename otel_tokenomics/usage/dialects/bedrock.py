@@ -104,16 +104,19 @@ def read_response(response: object) -> Reading | None:
     A prompt router names the model that answered; nothing else in the response does.
     """
     usage = field(response, "usage")
-    stop = word(response, "stopReason")
+    stop = word(response, "stopReason") or word(response, "stop_reason")
     if usage is None and stop is None:
         return None
     reading = read_converse(usage) if usage is not None else Reading()
+    tier = field(response, "serviceTier")
+    if tier is None:
+        tier = field(response, "service_tier")
     trace = field(response, "trace")
     router = field(trace, "promptRouter")
     if reading.reason is None and (stop == "guardrail_intervened" or _guarded(field(trace, "guardrail"))):
         reading = reading._replace(reason="missing_rate")
     return reading._replace(
-        facts=_facts(field(response, "serviceTier"), field(field(response, "performanceConfig"), "latency")),
+        facts=_facts(tier, field(field(response, "performanceConfig"), "latency")),
         response_model=word(router, "invokedModelId"),
         response_id=request_id(response),
         finish_reasons=(stop,) if stop else (),
@@ -211,7 +214,10 @@ def read_answer(raw: object) -> Reading | None:
         return read_named(raw, HEADERS)
     if event is not None and field(event, "usage") is not None:
         return read_response(event)
-    if field(field(raw, "usage"), "inputTokens") is not None:
+    usage = field(raw, "usage")
+    # In snake case the sum tells Converse's usage from Claude's own, and the details from OpenAI's.
+    snake = field(usage, "input_tokens") is not None and field(usage, "input_tokens_details") is None
+    if field(usage, "inputTokens") is not None or (snake and field(usage, "total_tokens") is not None):
         return read_response(raw)
     body = read_body(raw)
     if body is None and field(raw, "ResponseMetadata") is not None:

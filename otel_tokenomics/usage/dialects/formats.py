@@ -56,13 +56,13 @@ GOOGLE: Final = frozenset({"gcp.gemini", "gcp.vertex_ai"})
 _DEFAULT_API: Final = MappingProxyType({"aws.bedrock": "converse", **dict.fromkeys(GOOGLE, "generate_content")})
 #: Fields that one format alone has, whoever hosts it: format -> any of them.
 _TELLING: Final = (
+    ("converse", frozenset({"inputTokens", "outputTokens", "cache_write_input_tokens", "cache_details"})),
     # Read as another one, the cache is lost.
     ("messages", frozenset({"cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"})),
     ("ocr", frozenset({"pages_processed"})),
     ("transcription", frozenset({"seconds"})),
     ("realtime", frozenset({"input_token_details", "output_token_details"})),
     ("interactions", frozenset({"total_input_tokens", "total_output_tokens"})),
-    ("converse", frozenset({"inputTokens", "outputTokens"})),
     ("generate_content", frozenset({"promptTokenCount", "candidatesTokenCount", "prompt_token_count"})),
 )
 
