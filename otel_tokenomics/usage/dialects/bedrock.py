@@ -108,15 +108,17 @@ def read_response(response: object) -> Reading | None:
     if usage is None and stop is None:
         return None
     reading = read_converse(usage) if usage is not None else Reading()
-    tier = field(response, "serviceTier")
+    tier, performance = field(response, "serviceTier"), field(response, "performanceConfig")
     if tier is None:
         tier = field(response, "service_tier")
+    if performance is None:
+        performance = field(response, "performance_config")
     trace = field(response, "trace")
     router = field(trace, "promptRouter")
     if reading.reason is None and (stop == "guardrail_intervened" or _guarded(field(trace, "guardrail"))):
         reading = reading._replace(reason="missing_rate")
     return reading._replace(
-        facts=_facts(tier, field(field(response, "performanceConfig"), "latency")),
+        facts=_facts(tier, field(performance, "latency")),
         response_model=word(router, "invokedModelId"),
         response_id=request_id(response),
         finish_reasons=(stop,) if stop else (),

@@ -197,7 +197,9 @@ def read_embeddings(response: object) -> Reading:
 
 def read_predictions(response: object) -> Reading:
     """Return the reading of an answer of Vertex AI's ``predict``: embeddings, or images that were made."""
-    kept = [one for one in items(response, "predictions") if field(one, "bytesBase64Encoded") or field(one, "gcsUri")]
+    kept = [
+        one for one in items(response, "predictions") if _field(one, "bytes_base64_encoded") or _field(one, "gcs_uri")
+    ]
     return Reading(Usage({"image": len(kept)})) if kept else read_embeddings(response)
 
 

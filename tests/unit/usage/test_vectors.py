@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +40,45 @@ def test_the_format_is_found_where_none_is_named(case: dict[str, Any]) -> None:
     if case["name"] == "together_rerank":
         assert found["units"].pop("output") == "0"  # a chat that said nothing has the same usage
     assert found == case["expect"]
+
+
+def renamed(value: Any, rename: Callable[[str], str]) -> Any:
+    if isinstance(value, list):
+        return [renamed(inner, rename) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {rename(key): inner if key in MAPS else renamed(inner, rename) for key, inner in value.items()}
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), name)
+
+
+def camel(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
+
+
+SPELT = [
+    case
+    for case in CASES
+    if case.values[0]["provider"] in ("gcp.gemini", "gcp.vertex_ai")
+    and case.values[0]["api"] in ("generate_content", "interactions", "embeddings", "images")
+    and not case.values[0]["name"].startswith(("gemini_cli", "vertex_batch"))  # these have one spelling
+]
+CONVERSE = [case for case in CASES if case.values[0]["name"].startswith("converse_")]
+
+
+@pytest.mark.parametrize("rename", [snake, camel])
+@pytest.mark.parametrize("case", SPELT)
+def test_googles_formats_in_either_spelling(case: dict[str, Any], rename: Callable[[str], str]) -> None:
+    reading = read(case["api"], renamed(case["usage"], rename), provider=case["provider"])
+    assert found_in(reading) == case["expect"]
+
+
+@pytest.mark.parametrize("case", CONVERSE)
+def test_converse_in_snake_case(case: dict[str, Any]) -> None:
+    reading = read(case["api"], renamed(case["usage"], snake), provider=case["provider"])
+    assert found_in(reading) == case["expect"]
 
 
 def test_names_are_unique() -> None:
