@@ -35,6 +35,11 @@ from otel_tokenomics.usage.dialects.stated import stated_cost
 _PENDING: Final = frozenset({"queued", "in_progress"})
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _LOWER_BOUND: Final = "incomplete_usage"
+_XAIS_TOOLS: Final = (
+    ("web_search_calls", "web_search"),
+    ("file_search_calls", "file_search"),
+    ("code_interpreter_calls", "code_session"),
+)
 
 
 def read_chat(raw: object, provider: str | None = None) -> Reading:
@@ -72,8 +77,8 @@ def read_chat(raw: object, provider: str | None = None) -> Reading:
         modalities_of(details, out_details),
         (completion, reasoning, total),
     )
-    if provider == "mistral_ai":
-        reading = _with_seconds(reading, raw)
+    if provider in _ADD_TO_IT:
+        reading = _ADD_TO_IT[provider](reading, raw)
     stated = stated_cost(raw, provider)
     tier = word(raw, "service_tier")
     if stated is None and tier is None:
@@ -87,6 +92,34 @@ def _with_seconds(reading: Reading, raw: object) -> Reading:
     if believed(seconds) and reading.usage is not None:
         reading = reading._replace(usage=Usage({**reading.usage.counts, "audio_in_second": believed(seconds)}))
     return with_worst(reading, worst(seconds))
+
+
+def _with_searches(reading: Reading, raw: object) -> Reading:
+    """Add the searches that OpenRouter made (API reference, ``ResponseUsage``)."""
+    searches = count(field(raw, "server_tool_use"), "web_search_requests")
+    if believed(searches) and reading.usage is not None:
+        reading = reading._replace(usage=Usage({**reading.usage.counts, "web_search": believed(searches)}))
+    return with_worst(reading, worst(searches))
+
+
+def _with_xais_tools(reading: Reading, raw: object) -> Reading:
+    """Add the tools that ran at xAI: billed by the call, some of which have no unit here.
+
+    An answer with tools is one of several requests, whose counts it adds up. Source: xAI's page on tool usage.
+    """
+    details = field(raw, "server_side_tool_usage_details")
+    used = [count(raw, name) for name in ("num_server_side_tools_used", "num_sources_used")]
+    called = {unit: count(details, name) for name, unit in _XAIS_TOOLS}
+    if reading.usage is None or not any((*used, *called.values())):
+        return reading
+    units = {unit: number for unit, number in called.items() if believed(number)}
+    known = believed(used[0]) <= sum(map(believed, units.values())) and not believed(used[1])
+    reading = reading._replace(
+        usage=Usage({**reading.usage.counts, **{unit: believed(number) for unit, number in units.items()}}),
+        reason=reading.reason or (None if known else _LOWER_BOUND),
+        summed=believed(used[0]) > 0,
+    )
+    return with_worst(reading, worst(*used, *called.values()))
 
 
 def _read_perplexity(raw: object) -> Reading:
@@ -132,6 +165,8 @@ def read_responses(raw: object, provider: str | None = None) -> Reading:
         modalities_of(details, out_details),
         (count(raw, "output_tokens"), thought, count(raw, "total_tokens")),
     )
+    if provider == "x_ai":
+        reading = _with_xais_tools(reading, raw)
     stated = stated_cost(raw, provider)
     return reading if stated is None else reading._replace(stated_cost=stated)
 
@@ -147,6 +182,10 @@ def read_embeddings(raw: object, provider: str | None = None) -> Reading:
     return reading._replace(stated_cost=stated_cost(raw, provider))
 
 
+#: What a host's chat states beyond OpenAI's.
+_ADD_TO_IT: Final[Mapping[str | None, Callable[[Reading, object], Reading]]] = MappingProxyType(
+    {"mistral_ai": _with_seconds, "openrouter": _with_searches, "x_ai": _with_xais_tools}
+)
 READERS: Final[Mapping[str, Callable[[object, str | None], Reading]]] = MappingProxyType(
     {
         "chat": read_chat,
@@ -195,6 +234,9 @@ def read_response(api: str, response: object, provider: str | None = None) -> Re
         reading.reason,
         reading.others,
         finish,
+        None,
+        (),
+        reading.summed,
     )
     # Search models (-preview, -api) search for every answer, at a price per call: OpenAI's guide on web search.
     if model is not None and "-search-" in model and reading.usage is not None and api == "chat":
@@ -356,4 +398,5 @@ def _newer(old: Reading, new: Reading) -> Reading:
         (*old.finish_reasons, *new.finish_reasons),
         new.response_status or old.response_status,
         new.shares or old.shares,
+        new.summed or old.summed,
     )

@@ -352,3 +352,14 @@ def test_agents_of_several_models_that_answer_together_have_no_common_model() ->
     reading = mistral.read_response({"outputs": outputs, "usage": usage})
     assert reading is not None
     assert (reading.response_model, reading.response_id) == (None, "msg_a")
+
+
+def test_the_last_event_of_a_stream_with_xais_tools_is_a_sum() -> None:
+    usage = {"prompt_tokens": 300_000, "completion_tokens": 9, "num_server_side_tools_used": 3}
+    reader = openai_like.stream_reader("chat", "x_ai")
+    reader.observe(chunk())
+    reader.observe(chunk(choices=[], usage=usage))
+    reading = reader.reading()
+    assert reading is not None
+    # Its size chooses no context tier, and what the tools cost is not known.
+    assert (reading.summed, reading.reason) == (True, "incomplete_usage")
