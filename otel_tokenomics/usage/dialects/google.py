@@ -60,13 +60,15 @@ def read_generate_content(raw: object, _provider: str | None = None) -> Reading:
     if prompt is None and total is not None and total >= 0 and made is not None:
         # Protobuf's JSON leaves a zero out.
         prompt = 0
-    given, tools = _modalities(raw, "prompt_tokens_details"), _modalities(raw, "tool_use_prompt_tokens_details")
+    given = _modalities(raw, "prompt_tokens_details")
+    tools = _modalities(raw, "tool_use_prompt_tokens_details") if tool_use else {}
+    joint = _modalities(raw, "cache_tokens_details") if cached else {}
     spoken = _modalities(raw, "candidates_tokens_details") or _modalities(raw, "response_tokens_details")
-    joint = _modalities(raw, "cache_tokens_details")
     bad = worst(
         prompt, cached, tool_use, thoughts, made, *(part.pop(_BAD, 0) for part in (given, tools, spoken, joint))
     )
-    given = _added(given, tools)
+    if tools:
+        given = _added(given, tools)
     counts: Counts = {}
     flags = False
     if prompt is not None and prompt >= 0:
