@@ -20,6 +20,7 @@ _CUMULATIVE: Final = (
     "output_tokens_details",
     "server_tool_use",
     "iterations",
+    "fallback_credit",
 )
 _KEPT: Final = ("cache_creation", "service_tier", "speed", "inference_geo", "cost")
 #: Entries of ``iterations`` that stand outside the top-level counts, or have a model of their own.
@@ -50,6 +51,14 @@ def read_messages(raw: object, provider: str | None = None) -> Reading:
     written = count(raw, "cache_creation_input_tokens")
     if written is not None and 0 <= written < counts.get("cache_write_1h", 0):
         flags = ("inconsistent_usage",)
+    credit = field(raw, "fallback_credit")
+    if (
+        credit is not None
+        and {"cache_write", "cache_write_1h"} & counts.keys()
+        and word(field(credit, "status"), "type") == "redeemed"
+    ):
+        # Writes of what was warm with the model that refused are billed as reads, and nobody says how many.
+        flags = (*flags, "assumed_default")
     reason = reason_of(bad, counts)
     others, whole = _others(raw)
     if not whole and counts:
