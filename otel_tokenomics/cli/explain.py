@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadInputError(said) from None
     explanation = explain_cost(
         priced.book, priced.cost, priced.usage or Usage({}), priced.facts, priced.at_ms,
-        provider=entry.get("provider"), model=entry.get("model"),
+        provider=entry.get("provider"), model=priced.entry.get("model"),
         request_model=entry.get("request_model"), host=entry.get("host"),
     )  # fmt: skip
     result = answer(1, priced)

@@ -1,6 +1,7 @@
 """Price raw provider usage: JSON lines in, one JSON line out for each, at once and in order.
 
-A line holds `usage` as the provider returned it, `provider`, `model`, and what else a price depends on.
+A line holds `usage` as the provider returned it, `provider`, `model`, and what else a price depends on. `usage` may be
+the whole answer, an event of a stream or a line of a batch result file: model, tier and tools are read there too.
 A line that cannot be read is answered with an error object, the others are priced, and the exit code is 2.
 """
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.errors import PriceBookError
-from otel_tokenomics.pricing import Cost, PriceBook, breakdown, price_reading
+from otel_tokenomics.pricing import BreakdownRow, Cost, PriceBook, breakdown, price_reading
 from otel_tokenomics.pricing.rates import instant
 from otel_tokenomics.usage import MAX_COUNT, UNITS, Reading, Usage, parse_usd, pico_to_text
-from otel_tokenomics.usage.dialects import APIS, default_api, read
+from otel_tokenomics.usage.dialects import APIS, read
 
 _FACT_KEYS: Final = (
     "service_tier",
@@ -63,6 +63,7 @@ class PricedLine(NamedTuple):
     at_ms: int
     entry: Mapping[str, Any]
     ignored: list[str]
+    rows: list[BreakdownRow]
 
 
 def parse(line: str) -> dict[str, Any]:
@@ -117,21 +118,30 @@ def price_line(book: PriceBook, entry: Mapping[str, Any]) -> PricedLine:
     reading = _reading(entry, provider)
     facts = _facts(entry.get("facts"))
     host = texts["host"]
-    own = texts["model"] or texts["request_model"] or ""
+    model = texts["model"] or reading.response_model
+    own = model or texts["request_model"] or ""
     others = tuple(charge if charge.model else charge._replace(model=own) for charge in reading.others)
     cost = price_reading(
-        book, reading._replace(response_model=texts["model"], others=others), texts["provider"], at_ms,
+        book, reading._replace(response_model=model, others=others), texts["provider"], at_ms,
         request_model=texts["request_model"], host=host, facts=facts,
     )  # fmt: skip
     effective = {**facts, **reading.facts}
-    return PricedLine(book, cost, reading.usage, effective, at_ms, entry, [key for key in entry if key not in _FIELDS])
+    rows: list[BreakdownRow] = []
+    if reading.usage is not None and cost.source == "sdk":
+        # Several models each have their own rates.
+        rows = breakdown(book, cost, reading.usage, at_ms, summed=reading.summed) if not reading.shares else []
+        for share in (*reading.shares, *others):
+            alone = Reading(share.usage, effective, share.model, summed=reading.summed)
+            own_cost = price_reading(book, alone, texts["provider"], at_ms, host=host)
+            rows += breakdown(book, own_cost, share.usage, at_ms, summed=reading.summed)
+    ignored = [key for key in entry if key not in _FIELDS]
+    return PricedLine(book, cost, reading.usage, effective, at_ms, {**entry, "model": model}, ignored, rows)
 
 
 def answer(number: int, priced: PricedLine) -> dict[str, Any]:
     """Return the output object of a priced line; every key is always there."""
     cost = priced.cost
     usage = priced.usage
-    rows = breakdown(priced.book, cost, usage, priced.at_ms) if usage and cost.source == "sdk" else []
     return {
         "line": number,
         "id": priced.entry.get("id"),
@@ -153,7 +163,7 @@ def answer(number: int, priced: PricedLine) -> dict[str, Any]:
                 "amount_pico": str(row.amount_pico),
                 "factor": row.factor,
             }
-            for row in rows
+            for row in priced.rows
         ],
         "list": _money(cost.list),
         "computed": _money(cost.computed),
@@ -206,7 +216,7 @@ def _reading(entry: Mapping[str, Any], provider: str | None) -> Reading:
     reading = Reading()
     if raw is not None:
         usage = cast("dict[str, Any]", raw)
-        reading = read(api or default_api(provider, usage), usage, provider=provider)
+        reading = read(api, usage, provider=provider)
     units = _units(entry.get("units"))
     if units:
         counts = {**(reading.usage.counts if reading.usage else {}), **units}

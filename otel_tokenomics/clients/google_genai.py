@@ -29,7 +29,7 @@ from otel_tokenomics.client_api import (
 from otel_tokenomics.clients import _google_interactions as first_major
 from otel_tokenomics.clients import _stainless as base
 from otel_tokenomics.clients._addresses import address_of
-from otel_tokenomics.usage import NO_FACTS, Reading, Usage
+from otel_tokenomics.usage import NO_FACTS, Reading
 from otel_tokenomics.usage.dialects import google
 from otel_tokenomics.usage.dialects.last_event import LastEventReader
 
@@ -154,25 +154,10 @@ def _units(operation: Operation, config: object) -> Mapping[str, int]:
 def usage(operation: Operation, response: Any, _provider: str) -> Reading | None:
     """Return the reading of one response."""
     if operation.api == "embeddings":
-        return _embeddings(response)
+        return google.read_embeddings(response)
     if operation.api == "interactions":
         return google.read_interaction(response)
     return google.read_response(response) if operation.api == "generate_content" else None
-
-
-def _embeddings(response: Any) -> Reading | None:
-    """Return the reading of embeddings: Vertex counts by text, newer APIs by response, the Gemini API at times not."""
-    metadata = getattr(response, "usage_metadata", None)
-    if metadata is not None:
-        return google.read_generate_content(metadata)
-    total = 0
-    made: Any = getattr(response, "embeddings", None) or ()
-    for one in made:
-        count = getattr(getattr(one, "statistics", None), "token_count", None)
-        if count is None:
-            return Reading()
-        total += int(count)
-    return Reading(Usage({"input": total})) if made else Reading()
 
 
 def stream_reader(operation: Operation, _provider: str) -> StreamReader:

@@ -168,7 +168,7 @@ def _shared(
     costs = [
         price(
             book, provider, share.model, share.usage, facts, at_ms,
-            host=host, unknown_host=unknown, reason=reading.reason, flags=reading.flags,
+            host=host, unknown_host=unknown, reason=reading.reason, flags=reading.flags, summed=reading.summed,
         )
         for share in reading.shares
     ]  # fmt: skip

@@ -70,17 +70,17 @@ _MISSES: Final = {
 }
 
 
-def breakdown(book: PriceBook, cost: Cost, usage: Usage, at_ms: int) -> list[BreakdownRow]:
+def breakdown(book: PriceBook, cost: Cost, usage: Usage, at_ms: int, *, summed: bool = False) -> list[BreakdownRow]:
     """Return the bill behind our own figure, one row per unit in unit order; empty where nothing was priced.
 
-    ``cost``, ``usage`` and ``at_ms`` are those of one ``price`` call. Amounts stand before their factor.
+    ``cost``, ``usage``, ``at_ms`` and ``summed`` are those of one ``price`` call. Amounts stand before their factor.
     """
     model = _model(book, cost)
     row = choose(model, cost.facts, at_ms) if model else None
     if model is None or row is None or cost.sku is None:
         return []
     counts = believed(usage.counts)
-    table, factors = table_of(row, counts), acting(model, row, cost.facts, at_ms)
+    table, factors = row.table if summed else table_of(row, counts), acting(model, row, cost.facts, at_ms)
     return [
         BreakdownRow(
             unit,

@@ -15,7 +15,7 @@ from otel_tokenomics.tags import current_tags
 from otel_tokenomics.telemetry import metrics, rollup
 from otel_tokenomics.telemetry.recorder import Recorder, remember
 from otel_tokenomics.usage import NO_FACTS, UNITS, Reading, Usage, parse_usd, pico_to_usd
-from otel_tokenomics.usage.dialects import default_api, read
+from otel_tokenomics.usage.dialects import read
 
 MAX_KIND: Final = 64
 CACHE_HIT: Final = "cache_hit"
@@ -70,7 +70,7 @@ def saved_usage(usage: object, provider: str | None) -> Reading:
         if any(type(count) is not int or count < 0 for count in usage.counts.values()):
             raise ValueError(f"counts are whole numbers and not negative: {dict(usage.counts)}")
         return Reading(usage)
-    return read(default_api(provider, usage), usage, provider=provider)
+    return read(None, usage, provider=provider)
 
 
 def _is_ours(usage: object) -> bool:

@@ -88,11 +88,13 @@ def test_the_commands_of_the_readme_run_as_printed(
 def test_the_lines_to_price_are_what_they_look_like(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["price", str(ROOT / "examples" / "price" / "usage.jsonl")]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    # 200 x $2.50 + 1000 x $0.25 + 80 x $15 per million; a million at $1 and a tenth of one at $5, by the batch
+    # 200 x $2.50 + 1000 x $0.25 + 80 x $15 per million; a million at $1 and a tenth of one at $5, by the batch;
+    # at flex 1000 x $1.25 + 100 x $7.50 per million, and two searches at $0.01
     assert [(answer["id"], answer["status"], answer["total"]) for answer in answers] == [
         ("chat", "priced", "0.00195"),
         ("batch", "priced", "1.5"),
         ("unknown", "unpriced", None),
+        ("answer", "priced", "0.022"),
     ]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from otel_tokenomics.usage import OtherCharge, Reading, Usage
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, count, field, fields_of, items, reason_of, word
+from otel_tokenomics.usage.dialects.counts import HUGE, count, field, fields_of, items, reason_of, word, worst
+from otel_tokenomics.usage.dialects.stated import stated_cost
 
 #: usage field -> what it is overwritten by in a stream's delta
 _CUMULATIVE: Final = (
@@ -19,13 +20,14 @@ _CUMULATIVE: Final = (
     "output_tokens_details",
     "server_tool_use",
     "iterations",
+    "fallback_credit",
 )
-_KEPT: Final = ("cache_creation", "service_tier", "speed", "inference_geo")
+_KEPT: Final = ("cache_creation", "service_tier", "speed", "inference_geo", "cost")
 #: Entries of ``iterations`` that stand outside the top-level counts, or have a model of their own.
 _EXTRA: Final = frozenset({"compaction", "advisor_message"})
 
 
-def read_messages(raw: object, _provider: str | None = None) -> Reading:
+def read_messages(raw: object, provider: str | None = None) -> Reading:
     """Return the reading of a usage object of the messages API (plain or beta).
 
     ``iterations`` of type ``compaction`` are not part of the top-level counts: they are charged on top, at
@@ -49,12 +51,22 @@ def read_messages(raw: object, _provider: str | None = None) -> Reading:
     written = count(raw, "cache_creation_input_tokens")
     if written is not None and 0 <= written < counts.get("cache_write_1h", 0):
         flags = ("inconsistent_usage",)
+    credit = field(raw, "fallback_credit")
+    if (
+        credit is not None
+        and {"cache_write", "cache_write_1h"} & counts.keys()
+        and word(field(credit, "status"), "type") == "redeemed"
+    ):
+        # Writes of what was warm with the model that refused are billed as reads, and nobody says how many.
+        flags = (*flags, "assumed_default")
     reason = reason_of(bad, counts)
     others, whole = _others(raw)
     if not whole and counts:
         reason = reason or "incomplete_usage"
     usage = Usage(counts) if counts else None
-    return Reading(usage, facts, reason=reason, flags=flags, others=others)
+    # OpenRouter bills by what it states, in this format too.
+    stated = stated_cost(raw, provider) if provider == "openrouter" else None
+    return Reading(usage, facts, stated_cost=stated, reason=reason, flags=flags, others=others)
 
 
 def _counts(raw: object) -> tuple[dict[str, int], int]:
@@ -76,13 +88,13 @@ def _counts(raw: object) -> tuple[dict[str, int], int]:
         "web_search": count(tools, "web_search_requests") if tools is not None else None,
         "web_fetch": count(tools, "web_fetch_requests") if tools is not None else None,
     }
-    bad = 0
+    bad = worst(written)
     counts: dict[str, int] = {}
     for unit, number in found.items():
         if number is None:
             continue
         if number < 0:
-            bad = HUGE if HUGE in (number, bad) else BAD
+            bad = worst(bad, number)
         elif number or unit in ("input", "output"):
             counts[unit] = number
     return counts, bad
@@ -103,13 +115,13 @@ def _others(raw: object) -> tuple[tuple[OtherCharge, ...], bool]:
     return tuple(found), whole
 
 
-def read_response(response: object) -> Reading | None:
+def read_response(response: object, provider: str | None = None) -> Reading | None:
     """Return the reading of a whole message; None where the object is none."""
     response = fields_of(response)
     usage, model, identity = field(response, "usage"), word(response, "model"), word(response, "id")
     if usage is None and model is None and identity is None:
         return None
-    reading = read_messages(usage) if usage is not None else Reading()
+    reading = read_messages(usage, provider) if usage is not None else Reading()
     stop = word(response, "stop_reason")
     return reading._replace(
         response_model=model,
@@ -137,9 +149,10 @@ def merge(start: object, delta: object) -> dict[str, object]:
 class MessagesStreamReader:
     """Reads a stream of the messages API. A stream that ends before ``message_delta`` has no final output count."""
 
-    __slots__: Final = ("_final", "_identity", "_model", "_stop", "_usage")
+    __slots__: Final = ("_final", "_identity", "_model", "_provider", "_stop", "_usage")
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str | None = None) -> None:
+        self._provider = provider
         self._usage: dict[str, object] | None = None
         self._model: str | None = None
         self._identity: str | None = None
@@ -167,13 +180,23 @@ class MessagesStreamReader:
         """Return what the stream said so far; before ``message_delta`` the output count is not exact."""
         if self._usage is None and self._identity is None:
             return None
-        reading = read_messages(self._usage) if self._usage else Reading()
+        reading = read_messages(self._usage, self._provider) if self._usage else Reading()
         return reading._replace(
             response_model=self._model,
             response_id=self._identity,
             finish_reasons=(self._stop,) if self._stop else (),
             others=tuple(c if c.model else c._replace(model=self._model or "") for c in reading.others),
         )
+
+
+def read_event(event: object, provider: str | None = None) -> Reading | None:
+    """Return the reading of one event alone: the first has no final output count, the last may lack the input."""
+    reader = MessagesStreamReader(provider)
+    reader.observe(event)
+    reading = reader.reading()
+    if reading is None or reading.usage is None or (reader.final and "input" in reading.usage.counts):
+        return reading
+    return reading._replace(reason=reading.reason or "incomplete_usage")
 
 
 def stream_reader() -> MessagesStreamReader:

@@ -13,18 +13,17 @@ import math
 import re
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from otel_tokenomics.usage import Facts, Reading, Usage
-from otel_tokenomics.usage.dialects import anthropic, bedrock, default_api, documents, google, openai_like
-from otel_tokenomics.usage.dialects.counts import count, field, fields_of, items, word
+from otel_tokenomics.usage.dialects import anthropic, bedrock, google
+from otel_tokenomics.usage.dialects.bodies import api_of, read_body
+from otel_tokenomics.usage.dialects.counts import count, field, fields_of, word
 
 #: What only the batch's owner knows: OpenAI's and Google's usage objects do not say it.
 BATCH: Final[Facts] = MappingProxyType({"processing": "batch"})
-_API_OF: Final = MappingProxyType(
-    {"chat.completion": "chat", "text_completion": "completions", "response": "responses", "list": "embeddings"}
-)
 _FREE: Final = "modr"
+_SCALARS: Final = (str, int, float, list)
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _FIRST_S: Final = 1_577_836_800  # 2020: before it there was no batch
 _FAILED_FROM: Final = 400
@@ -46,8 +45,8 @@ class BatchLine(NamedTuple):
     error: str | None = None
 
 
-def read_line(line: object) -> BatchLine | None:
-    """Return what a line says; None where it is no line of a known format."""
+def read_line(line: object, provider: str | None = None) -> BatchLine | None:
+    """Return what a line says; None where it is no line of a known format. ``provider``: whose it is, if known."""
     if isinstance(line, (bytes, bytearray, str)):
         try:
             line = json.loads(line)
@@ -60,7 +59,7 @@ def read_line(line: object) -> BatchLine | None:
         return _bedrock(line)
     response = field(line, "response")
     if field(line, "custom_id") is not None:
-        return _openai(line, fields_of(response))
+        return _openai(line, fields_of(response), provider)
     if response is not None or any(field(line, name) is not None for name in ("key", "status", "error")):
         return _google(line, fields_of(response))
     return None
@@ -87,13 +86,13 @@ def _bedrock(line: object) -> BatchLine | None:
     if error is not None:
         code = field(error, "errorCode")
         return head._replace(error=_safe(str(code)) if code is not None else "error")
-    if not isinstance(output, dict):
+    if output is None or isinstance(output, _SCALARS):
         return None
-    reading = bedrock.read_body(cast("object", output)) or Reading()
+    reading = bedrock.read_body(output) or Reading()
     return head._replace(reading=reading, identity=reading.response_id)
 
 
-def _openai(line: object, response: object) -> BatchLine | None:
+def _openai(line: object, response: object, provider: str | None) -> BatchLine | None:
     own_id, line_id = word(line, "custom_id"), word(line, "id")
     error, status = fields_of(field(line, "error")), field(response, "status_code")
     body = fields_of(field(response, "body"))
@@ -104,23 +103,18 @@ def _openai(line: object, response: object) -> BatchLine | None:
             return None
         cause = word(error, "code") or word(field(body, "error"), "type")
         return head._replace(error=_safe(cause or str(status)))
-    return _openai_body(head, cast("object", body)) if isinstance(body, dict) else None
+    return _openai_body(head, body, provider) if body is not None and not isinstance(body, _SCALARS) else None
 
 
-def _openai_body(head: BatchLine, body: object) -> BatchLine:
+def _openai_body(head: BatchLine, body: object, provider: str | None) -> BatchLine:
     identity = word(body, "id")
     if identity is not None and identity.startswith(_FREE):
         return head._replace(api="moderations", identity=identity)
-    provider = _who(body)
-    api = _api(body)
-    if api == "ocr":
-        reading = documents.read_ocr(field(body, "usage_info"))._replace(response_model=word(body, "model"))
-    else:
-        reading = openai_like.read_response(api, body, provider) or Reading()
+    provider = provider or _who(body)
+    api = api_of(provider, body)
+    reading = read_body(api, body, provider) or Reading()
     if reading.facts.get("service_tier") == "batch":
         reading = reading._replace(facts={key: value for key, value in reading.facts.items() if key != "service_tier"})
-    if api == "images" and reading.usage is None and (made := sum(1 for _ in items(body, "data"))):
-        reading = reading._replace(usage=Usage({"image": made}))
     if reading.reason == "pending":  # no further answer will come
         reading = reading._replace(reason=None)
     at = _instant(field(body, "created") if field(body, "created") is not None else field(body, "created_at"))
@@ -133,17 +127,6 @@ def _who(body: object) -> str | None:
         return "groq"
     marks = ("prompt_filter_results", "content_filters")
     return "azure.ai.openai" if any(field(body, mark) is not None for mark in marks) else None
-
-
-def _api(body: object) -> str:
-    known = _API_OF.get(word(body, "object") or "")
-    if known is not None:
-        return known
-    if field(body, "usage_info") is not None:  # Mistral's
-        return "ocr"
-    if field(body, "data") is not None:
-        return "images"
-    return default_api("openai", field(body, "usage"))
 
 
 def _google(line: object, response: object) -> BatchLine | None:

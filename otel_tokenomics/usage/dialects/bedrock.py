@@ -1,12 +1,14 @@
 """Amazon Bedrock's formats: Converse, and InvokeModel by its headers, its makers' bodies and its streams' metrics.
 
 Input excludes the cache; output includes reasoning. Source: the service model of ``bedrock-runtime`` (shapes
-``TokenUsage``, ``CacheDetail``, ``ServiceTier``, ``GuardrailUsage``) and the user guide's pages on InvokeModel and
-"How Amazon Bedrock Guardrails works": a guardrail is charged by policy and text unit, for which there is no unit here.
+``TokenUsage``, ``CacheDetail``, ``ServiceTier``, ``GuardrailUsage``) and the user guide's pages on InvokeModel,
+"Monitor model invocation" and "How Amazon Bedrock Guardrails works": a guardrail is charged by policy and text unit,
+for which there is no unit here.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -14,7 +16,18 @@ from typing import Final, cast
 
 from otel_tokenomics.usage import NO_FACTS, Facts, Reading, Usage
 from otel_tokenomics.usage.dialects import anthropic, openai_like
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, believed, count, field, items, reason_of, word
+from otel_tokenomics.usage.dialects.counts import (
+    HUGE,
+    Counts,
+    believed,
+    count,
+    field,
+    items,
+    reason_of,
+    told,
+    word,
+    worst,
+)
 
 #: Headers of an InvokeModel response -> the field of ``TokenUsage`` that they repeat.
 HEADERS: Final[Mapping[str, str]] = MappingProxyType(
@@ -45,6 +58,7 @@ _GUARDED: Final = (
     "automatedReasoningPolicyUnits",
 )
 _METRICS: Final = "amazon-bedrock-invocationMetrics"
+_LOG: Final = "ModelInvocationLog"
 #: What stands in a chunk of InvokeModel's stream that is worth decoding: text alone is most of them.
 _TELLING: Final = tuple(f'"{name}"'.encode() for name in (_METRICS, "message_start", "message_delta"))
 
@@ -54,13 +68,16 @@ def read_converse(raw: object, _provider: str | None = None) -> Reading:
     given, made = _count(raw, "inputTokens"), _count(raw, "outputTokens")
     read, written = _count(raw, "cacheReadInputTokens"), _count(raw, "cacheWriteInputTokens")
     total = _count(raw, "totalTokens")
-    hour = sum(
-        believed(_count(entry, "inputTokens"))
+    if read is None:
+        read = _count(raw, "cacheReadInputTokenCount")  # Nova's words, in its own bodies
+    if written is None:
+        written = _count(raw, "cacheWriteInputTokenCount")
+    hours = [
+        _count(entry, "inputTokens")
         for entry in items(raw, "cacheDetails") or items(raw, "cache_details")
         if word(entry, "ttl") == _HOUR
-    )
-    numbers = [number for number in (given, made, read, written) if number is not None and number < 0]
-    bad = HUGE if HUGE in numbers else BAD if numbers else 0
+    ]
+    hour, bad = sum(map(believed, hours)), worst(given, made, read, written, *hours)
     counts: Counts = {}
     if given is not None and given >= 0:
         counts["input"] = given
@@ -87,16 +104,21 @@ def read_response(response: object) -> Reading | None:
     A prompt router names the model that answered; nothing else in the response does.
     """
     usage = field(response, "usage")
-    stop = word(response, "stopReason")
+    stop = word(response, "stopReason") or word(response, "stop_reason")
     if usage is None and stop is None:
         return None
     reading = read_converse(usage) if usage is not None else Reading()
+    tier, performance = field(response, "serviceTier"), field(response, "performanceConfig")
+    if tier is None:
+        tier = field(response, "service_tier")
+    if performance is None:
+        performance = field(response, "performance_config")
     trace = field(response, "trace")
     router = field(trace, "promptRouter")
     if reading.reason is None and (stop == "guardrail_intervened" or _guarded(field(trace, "guardrail"))):
         reading = reading._replace(reason="missing_rate")
     return reading._replace(
-        facts=_facts(field(response, "serviceTier"), field(field(response, "performanceConfig"), "latency")),
+        facts=_facts(tier, field(performance, "latency")),
         response_model=word(router, "invokedModelId"),
         response_id=request_id(response),
         finish_reasons=(stop,) if stop else (),
@@ -159,15 +181,17 @@ def read_body(body: object) -> Reading | None:
     Of the model's name nothing is believed: the maker's own lacks the region that the price depends on.
     """
     usage = field(body, "usage")
-    if field(usage, "input_tokens") is not None:
+    if field(usage, "input_tokens_details") is not None:
+        found = openai_like.read_response("responses", body)
+    elif field(usage, "input_tokens") is not None:
         found = anthropic.read_response(body)
     elif field(usage, "prompt_tokens") is not None:
         found = openai_like.read_response("chat", body)
     elif usage is not None:
-        found = read_converse(_either(usage))
+        found = read_converse(usage)
     elif field(body, "inputTextTokenCount") is not None:  # Titan
         made = [_count(result, "tokenCount") for result in items(body, "results")]
-        output = None if None in made or not made else sum(believed(number) for number in made)
+        output = None if None in made or not made else told(worst(*made)) or sum(map(believed, made))
         found = read_converse({"inputTokens": field(body, "inputTextTokenCount"), "outputTokens": output})
     elif field(body, "prompt_token_count") is not None:  # Llama
         counts = {"inputTokens": "prompt_token_count", "outputTokens": "generation_token_count"}
@@ -177,13 +201,47 @@ def read_body(body: object) -> Reading | None:
     return found._replace(response_model=None) if found is not None else None
 
 
-def _either(usage: object) -> dict[str, object]:
-    """Return Nova's usage under Converse's names: of the cache, its own are those of the metrics."""
-    cache = {ours: field(usage, theirs) for theirs, ours in METRICS.items()}
-    names = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens",
-             "cacheDetails")  # fmt: skip
-    own = {name: field(usage, name) for name in names}
-    return {**cache, **{name: value for name, value in own.items() if value is not None}}
+def read_answer(raw: object) -> Reading | None:
+    """Return the reading of what Bedrock answered, in whatever form it was kept; None where it is none of these.
+
+    An answer of Converse or the last event of its stream, headers or a body of InvokeModel or the last chunk of its
+    stream, a record of the invocation log.
+    """
+    metrics, event = field(raw, _METRICS), field(raw, "metadata")
+    if field(raw, "schemaType") == _LOG:
+        return _read_record(raw)
+    if metrics is not None:
+        return read_named(metrics, METRICS)
+    if any(field(raw, name) is not None for name in HEADERS):
+        return read_named(raw, HEADERS)
+    if event is not None and field(event, "usage") is not None:
+        return read_response(event)
+    usage = field(raw, "usage")
+    # In snake case the sum tells Converse's usage from Claude's own, and the details from OpenAI's.
+    snake = field(usage, "input_tokens") is not None and field(usage, "input_tokens_details") is None
+    if field(usage, "inputTokens") is not None or (snake and field(usage, "total_tokens") is not None):
+        return read_response(raw)
+    body = read_body(raw)
+    if body is None and field(raw, "ResponseMetadata") is not None:
+        return read_invoked(raw)
+    return body
+
+
+def _read_record(record: object) -> Reading:
+    """Return the reading of a record of the invocation log: what the body says, where it was kept and says anything."""
+    given, made = field(record, "input"), field(record, "output")
+    body = field(made, "outputBodyJson")
+    said = read_answer(body) if body is not None else None
+    if said is None or (said.usage is None and said.reason is None):
+        said = read_converse(
+            {
+                "inputTokens": field(given, "inputTokenCount"),
+                "outputTokens": field(made, "outputTokenCount"),
+                "cacheReadInputTokens": field(given, "cacheReadInputTokenCount"),
+                "cacheWriteInputTokens": field(given, "cacheWriteInputTokenCount"),
+            }
+        )
+    return said._replace(response_model=word(record, "modelId"), response_id=word(record, "requestId"))
 
 
 def read_named(source: object, fields: Mapping[str, str]) -> Reading:
@@ -272,4 +330,9 @@ def _count(source: object, name: str) -> int | None:
     value = count(source, name)
     if value is not None:
         return value
-    return count(source, "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name))
+    return count(source, _snake(name))
+
+
+@functools.cache  # of the names in this file
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -12,9 +12,9 @@ import json
 from collections.abc import Mapping
 from typing import Final, NamedTuple, cast
 
-from otel_tokenomics.usage import Reading
+from otel_tokenomics.usage import OtherCharge, Reading
 from otel_tokenomics.usage.dialects import anthropic
-from otel_tokenomics.usage.dialects.counts import believed, count, field, money, word
+from otel_tokenomics.usage.dialects.counts import believed, count, field, money, word, worst
 
 #: The words of a session's count, and Anthropic's for the same.
 _WORDS: Final = (
@@ -109,6 +109,22 @@ def read(used: object) -> Reading | None:
         reason="incomplete_usage" if used.bound else reading.reason,
         flags=(*reading.flags, "assumed_default") if assumed else reading.flags,
     )
+
+
+def read_result(result: object) -> Reading:
+    """Return the reading of one ``result`` message alone: the session so far, each model's share at its own rates."""
+    used = SessionCount(resumed=False).new(result, None)
+    readings = [reading for one in used if (reading := read(one)) is not None and reading.usage is not None]
+    if not readings:
+        return Reading()
+    shares = tuple(OtherCharge(one.response_model or "", one.usage) for one in readings if one.usage is not None)
+    reason = next((one.reason for one in readings if one.reason is not None), None)
+    flags = tuple(dict.fromkeys(flag for one in readings for flag in one.flags))
+    usage = sum((share.usage for share in shares[1:]), shares[0].usage)
+    models = cast("Mapping[str, object]", field(result, "modelUsage"))
+    if reason is None and worst(*(count(one, name) for one in models.values() for name in _COUNTED)):
+        reason = "incomplete_usage"
+    return Reading(usage, readings[0].facts, reason=reason, flags=flags, shares=shares, summed=True)
 
 
 def last_state(transcript: bytes) -> Tally | None:

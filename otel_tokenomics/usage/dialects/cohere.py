@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_tokenomics.usage import Reading, Usage
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, count, field, reason_of, word
+from otel_tokenomics.usage.dialects.counts import HUGE, Counts, believed, count, field, reason_of, word, worst
 
 _UNIT_OF: Final = (
     ("input_tokens", "input"),
@@ -32,18 +32,13 @@ def read_usage(raw: object, _provider: str | None = None) -> Reading:
             return Reading()  # counted, but nobody said what is billed
         billed = raw
     counts: Counts = {}
-    bad, unnamed = 0, False
-    for name, unit in _UNIT_OF:
-        number = count(billed, name)
-        if number is None or (unit in counts and name == "text_tokens"):
-            continue
-        if number < 0:
-            bad = HUGE if HUGE in (number, bad) else BAD
-        elif number or unit in ("input", "output"):
+    found = [(unit, count(billed, name)) for name, unit in _UNIT_OF]
+    for unit, number in found:
+        # Of input and text tokens, which are the same, the first.
+        if number is not None and unit not in counts and (number > 0 or (number == 0 and unit in ("input", "output"))):
             counts[unit] = number
-    for name in _NO_UNIT:
-        number = count(billed, name)
-        unnamed |= number is not None and number > 0
+    others = [count(billed, name) for name in _NO_UNIT]
+    bad, unnamed = worst(*(number for _, number in found), *others), any(map(believed, others))
     if bad == HUGE or not counts:
         reason = "invalid_usage" if bad else "missing_rate" if unnamed else None
         return Reading(None, reason=reason)

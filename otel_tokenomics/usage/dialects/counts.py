@@ -129,6 +129,27 @@ def money(source: object, name: str) -> int | None:
     return amount if amount >= 0 else None
 
 
+def worst(*numbers: int | None) -> int:
+    """Return the worse mark among numbers that were read; 0 where each can be believed or is absent."""
+    for number in numbers:
+        if number is not None and number < 0:
+            return HUGE if HUGE in numbers else BAD
+    return 0
+
+
+def told(number: int) -> int:
+    """Return a count, or the mark of one, as something that is read to the same again."""
+    return MAX_COUNT + 1 if number == HUGE else number
+
+
+def whole_seconds(source: object, name: str) -> int | None:
+    """Return a duration in seconds, of which a fraction is billed as a whole one; else as ``count`` does."""
+    seconds, value = count(source, name), field(source, name)
+    if seconds is not None and seconds >= 0 and isinstance(value, (float, str)) and float(value) > seconds:
+        return seconds + 1
+    return seconds
+
+
 def reason_of(bad: int, kept: Mapping[str, int]) -> str | None:
     """Return the reason of a usage with unbelievable counts: what is left is a lower bound, if anything is."""
     if bad == HUGE:

@@ -23,6 +23,7 @@ from otel_tokenomics.usage.dialects.counts import (
     reason_of,
     split_input,
     word,
+    worst,
 )
 
 #: Our words for the classes of traffic; on-demand traffic is the standard tier.
@@ -42,6 +43,8 @@ _COUNTS: Final = (
     "candidates_token_count", "total_token_count", "thoughts_token_count", "cached_content_token_count",
     "tool_use_prompt_token_count",
 )  # fmt: skip
+#: Among the modalities, the mark of counts that cannot be believed.
+_BAD: Final = "bad"
 _UNIT_OF: Final = MappingProxyType({"audio": "audio", "image": "image", "video": "video"})
 
 
@@ -58,24 +61,24 @@ def read_generate_content(raw: object, _provider: str | None = None) -> Reading:
         # Protobuf's JSON leaves a zero out.
         prompt = 0
     given = _modalities(raw, "prompt_tokens_details")
-    for unit, number in _modalities(raw, "tool_use_prompt_tokens_details").items():
-        given[unit] = given.get(unit, 0) + number
+    tools = _modalities(raw, "tool_use_prompt_tokens_details") if tool_use else {}
+    joint = _modalities(raw, "cache_tokens_details") if cached else {}
     spoken = _modalities(raw, "candidates_tokens_details") or _modalities(raw, "response_tokens_details")
-    bad = _worst(prompt, cached, tool_use, thoughts, made)
+    bad = worst(
+        prompt, cached, tool_use, thoughts, made, *(part.pop(_BAD, 0) for part in (given, tools, spoken, joint))
+    )
+    if tools:
+        given = _added(given, tools)
     counts: Counts = {}
     flags = False
     if prompt is not None and prompt >= 0:
-        joint = _modalities(raw, "cache_tokens_details")
         flags = _input(counts, prompt + believed(tool_use), believed(cached), given, joint)
     elif cached is not None and cached > 0:
         counts["cache_read"] = cached
     if made is None and prompt is not None and total is not None:
         made = 0
     if made is not None and made >= 0:
-        parts = {f"{unit}_out": number for unit, number in spoken.items() if number}
-        flags |= sum(parts.values()) > made
-        counts["output"] = max(made - sum(parts.values()), 0)
-        counts |= parts
+        flags |= _output(counts, made, spoken)
     if believed(thoughts):
         counts["reasoning"] = believed(thoughts)
     reason = reason_of(bad, counts)
@@ -91,26 +94,31 @@ def read_interactions(raw: object, _provider: str | None = None) -> Reading:
     prompt, cached = _count(raw, "total_input_tokens"), _count(raw, "total_cached_tokens")
     made, thoughts = _count(raw, "total_output_tokens"), _count(raw, "total_thought_tokens")
     tool_use, total = _count(raw, "total_tool_use_tokens"), _count(raw, "total_tokens")
-    bad = _worst(prompt, cached, made, thoughts, tool_use)
+    kinds = ("input_tokens", "tool_use_tokens", "cached_tokens", "output_tokens")
+    given, tools, joint, spoken = (_modalities(raw, f"{kind}_by_modality", key="tokens") for kind in kinds)
+    searches = [
+        (word(entry, "type"), _count(entry, "count"))
+        for entry in items(raw, "grounding_tool_count") or items(raw, "groundingToolCount")
+    ]
+    bad = worst(prompt, cached, made, thoughts, tool_use, *(number for _, number in searches),
+                *(part.pop(_BAD, 0) for part in (given, tools, joint, spoken)))  # fmt: skip
     counts: Counts = {}
     flags = False
     if prompt is not None and prompt >= 0:
-        given = _modalities(raw, "input_tokens_by_modality", key="tokens")
-        flags = _input(counts, prompt + believed(tool_use), believed(cached), given, {})
+        flags = _input(counts, prompt + believed(tool_use), believed(cached), _added(given, tools), joint)
     if made is not None and made >= 0:
         thought = believed(thoughts)
         outside = total is None or thought > made or total == believed(prompt) + believed(tool_use) + made + thought
-        counts["output"] = made if outside else made - thought
+        flags |= _output(counts, made if outside else made - thought, spoken)
         if thought:
             counts["reasoning"] = thought
     reason = reason_of(bad, counts)
     if total is not None and counts and not bad and total > sum(counts.values()):
         reason = "incomplete_usage"
-    for entry in items(raw, "grounding_tool_count") or items(raw, "groundingToolCount"):
-        number = believed(_count(entry, "count"))
-        if counts and word(entry, "type") == "google_search":
-            counts["web_search"] = counts.get("web_search", 0) + number
-        elif number:
+    for kind, number in searches:
+        if counts and kind == "google_search":
+            counts["web_search"] = counts.get("web_search", 0) + believed(number)
+        elif believed(number):
             reason = reason or "missing_rate"  # maps and retrieval have no unit here
     return _reading(counts, bad, reason, flags=flags, facts=_facts(raw))
 
@@ -147,6 +155,18 @@ def _input(counts: Counts, given: int, cached: int, parts: Counts, joint: Counts
     return left < 0
 
 
+def _output(counts: Counts, made: int, spoken: Counts) -> bool:
+    """Fill in the output units, disjoint; return whether the parts contradict the whole."""
+    parts = {f"{unit}_out": number for unit, number in spoken.items() if number}
+    counts["output"] = max(made - sum(parts.values()), 0)
+    counts |= parts
+    return sum(parts.values()) > made
+
+
+def _added(one: Counts, other: Counts) -> Counts:
+    return {unit: one.get(unit, 0) + other.get(unit, 0) for unit in {**one, **other}}
+
+
 def read_response(response: object, _provider: str | None = None) -> Reading | None:
     """Return the reading of a whole response or one chunk of a stream; None where it says nothing."""
     usage = _field(response, "usage_metadata")
@@ -158,6 +178,31 @@ def read_response(response: object, _provider: str | None = None) -> Reading | N
     searches = _Searches()
     searches.observe(response)
     return searches.counted(reading)
+
+
+def read_embeddings(response: object) -> Reading:
+    """Return the reading of embeddings, of Vertex AI's ``predict`` too.
+
+    Vertex AI counts tokens by text, newer APIs by response, the Gemini API at times not. The characters that Vertex AI
+    counts beside the tokens are the same text again.
+    """
+    usage = _field(response, "usage_metadata")
+    if usage is not None:
+        return read_generate_content(usage)
+    made = [*items(response, "embeddings"), *(field(one, "embeddings") for one in items(response, "predictions"))]
+    counted = [_count(field(one, "statistics"), "token_count") for one in made if one is not None]
+    if not counted or None in counted:
+        return Reading()
+    counts = {"input": sum(map(believed, counted))} if any(number != BAD for number in counted) else {}
+    return _reading(counts, worst(*counted), reason_of(worst(*counted), counts), flags=False, facts=NO_FACTS)
+
+
+def read_predictions(response: object) -> Reading:
+    """Return the reading of an answer of Vertex AI's ``predict``: embeddings, or images that were made."""
+    kept = [
+        one for one in items(response, "predictions") if _field(one, "bytes_base64_encoded") or _field(one, "gcs_uri")
+    ]
+    return Reading(Usage({"image": len(kept)})) if kept else read_embeddings(response)
 
 
 class _Searches:
@@ -263,25 +308,24 @@ def _finish_reasons(response: object) -> tuple[str, ...]:
 
 
 def _facts(raw: object) -> Facts:
-    traffic = (_word(raw, "traffic_type") or "").lower()
-    tier = _TIER_OF.get(traffic)
+    """Return the tier that answered: Vertex AI says the class of traffic, the Gemini API the tier itself."""
+    tier = _TIER_OF.get((_word(raw, "traffic_type") or "").lower()) or (_word(raw, "service_tier") or "").lower()
+    if tier.endswith("unspecified"):
+        return NO_FACTS
     return {"service_tier": tier} if tier else NO_FACTS
 
 
 def _modalities(raw: object, name: str, key: str = "token_count") -> Counts:
-    """Return tokens by modality; text and documents are plain tokens."""
+    """Return tokens by modality, and the mark of those that cannot be believed; text and documents are plain tokens."""
     found: Counts = {}
     for entry in items(raw, name) or items(raw, _camel(name)):
-        unit = _UNIT_OF.get((word(entry, "modality") or "").lower())
-        number = believed(_count(entry, key))
+        unit, number = _UNIT_OF.get((word(entry, "modality") or "").lower()), _count(entry, key)
         if unit and number:
-            found[unit] = found.get(unit, 0) + number
+            if number < 0:
+                found[_BAD] = worst(number, found.get(_BAD))
+            else:
+                found[unit] = found.get(unit, 0) + number
     return found
-
-
-def _worst(*numbers: int | None) -> int:
-    bad = [number for number in numbers if number is not None and number < 0]
-    return HUGE if HUGE in bad else BAD if bad else 0
 
 
 def _reading(counts: Counts, bad: int, reason: str | None, *, flags: bool, facts: Facts) -> Reading:

@@ -11,7 +11,8 @@ from typing import cast
 
 from otel_tokenomics.usage import NO_FACTS, Reading, Usage
 from otel_tokenomics.usage.dialects import openai_like
-from otel_tokenomics.usage.dialects.counts import believed, count, field, fields_of, items, word
+from otel_tokenomics.usage.dialects.counts import believed, count, field, fields_of, items, word, worst
+from otel_tokenomics.usage.dialects.inclusive import with_worst
 
 _FACTS = ("service_tier", "speed", "inference_geo")
 
@@ -20,7 +21,7 @@ def read_usage(raw: object, _provider: str | None = None) -> Reading:
     """Return the reading of a usage object."""
     details = field(raw, "prompt_tokens_details")
     written = [
-        believed(count(source, name))
+        count(source, name)
         for source, name in (
             (details, "cache_write_tokens"),
             (details, "cache_creation_tokens"),
@@ -32,7 +33,7 @@ def read_usage(raw: object, _provider: str | None = None) -> Reading:
     reading = openai_like.read_chat(
         {
             **counted,
-            "prompt_tokens_details": {**given, "cache_write_tokens": max(written)},
+            "prompt_tokens_details": {**given, "cache_write_tokens": max(map(believed, written))},
             "completion_tokens_details": field(raw, "completion_tokens_details"),
         }
     )
@@ -40,13 +41,15 @@ def read_usage(raw: object, _provider: str | None = None) -> Reading:
     if reading.usage is None:
         return reading
     counts = dict(reading.usage.counts)
-    long = believed(count(field(details, "cache_creation_token_details"), "ephemeral_1h_input_tokens"))
-    if long := min(long, counts.get("cache_write", 0)):
+    hours = count(field(details, "cache_creation_token_details"), "ephemeral_1h_input_tokens")
+    searches = count(field(raw, "server_tool_use"), "web_search_requests")
+    if long := min(believed(hours), counts.get("cache_write", 0)):
         counts["cache_write"] -= long
         counts["cache_write_1h"] = long
-    if searches := believed(count(field(raw, "server_tool_use"), "web_search_requests")):
-        counts["web_search"] = searches
-    return reading._replace(usage=Usage(counts), facts=facts or NO_FACTS)
+    if believed(searches):
+        counts["web_search"] = believed(searches)
+    reading = reading._replace(usage=Usage(counts), facts=facts or NO_FACTS)
+    return with_worst(reading, worst(*written, hours, searches))
 
 
 def read_response(response: object) -> Reading | None:

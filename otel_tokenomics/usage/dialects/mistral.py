@@ -12,7 +12,8 @@ from typing import Any, Final, cast
 
 from otel_tokenomics.usage import Reading, Usage
 from otel_tokenomics.usage.dialects import openai_like
-from otel_tokenomics.usage.dialects.counts import believed, count, field, items, word
+from otel_tokenomics.usage.dialects.counts import believed, count, field, items, told, word, worst
+from otel_tokenomics.usage.dialects.inclusive import with_worst
 
 #: Connectors of Mistral's own, billed by use. ``web_search_premium`` has a price of its own, and no unit.
 _UNITS: Final = MappingProxyType(
@@ -30,7 +31,7 @@ def read_conversation(raw: object, provider: str | None = None) -> Reading:
     """Return the reading of a conversation's usage; what connectors brought was the model's input."""
     given, brought = count(raw, "prompt_tokens"), count(raw, "connector_tokens")
     if brought:
-        given = brought if brought < 0 else believed(given) + brought
+        given = told(worst(given, brought)) or believed(given) + brought
     counts = {"prompt_tokens": given, **{name: field(raw, name) for name in ("completion_tokens", "total_tokens")}}
     reading = openai_like.read_chat(counts, provider)
     connectors = field(raw, "connectors")
@@ -38,14 +39,17 @@ def read_conversation(raw: object, provider: str | None = None) -> Reading:
         return reading
     used = cast("Mapping[Any, object]", connectors)
     units, unknown = dict(reading.usage.counts), False
+    marks: list[int | None] = []
     for name in used:
         times, unit = count(used, name), _UNITS.get(name)
         if unit is None or times is None or times < 0:
             unknown |= times != 0
+            marks.append(times)
         elif times:
             units[unit] = units.get(unit, 0) + times
     # What the use of an unknown connector costs nobody says: the rest is a lower bound.
-    return reading._replace(usage=Usage(units), reason=reading.reason or ("incomplete_usage" if unknown else None))
+    reason = reading.reason or ("incomplete_usage" if unknown else None)
+    return with_worst(reading._replace(usage=Usage(units), reason=reason), worst(*marks))
 
 
 def read_response(response: object, provider: str | None = None) -> Reading | None:

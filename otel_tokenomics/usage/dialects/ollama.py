@@ -1,27 +1,31 @@
 """Ollama's format: counts stand on the answer itself, in a stream on its last chunk.
 
-Source: Ollama's API reference (``prompt_eval_count``, ``eval_count``; ``load_duration`` and the like are no units).
+Source: Ollama's API reference, page "Usage" (``prompt_eval_count`` is the whole prompt, ``prompt_eval_cached_count``
+what of it came from the cache; ``load_duration`` and the like are no units).
 """
 
 from __future__ import annotations
 
 from otel_tokenomics.usage import Reading, Usage
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, count, field, reason_of, word
+from otel_tokenomics.usage.dialects.counts import HUGE, Counts, believed, count, field, reason_of, word, worst
 
 
 def read_usage(raw: object, _provider: str | None = None) -> Reading:
     """Return the reading of an answer's counts; a prompt that was cached whole is not counted by the server."""
+    given, cached = count(raw, "prompt_eval_count"), count(raw, "prompt_eval_cached_count")
+    made, hit = count(raw, "eval_count"), believed(cached)
     counts: Counts = {}
-    bad = 0
-    for name, unit in (("prompt_eval_count", "input"), ("eval_count", "output")):
-        number = count(raw, name)
-        if number is not None and number < 0:
-            bad = HUGE if HUGE in (number, bad) else BAD
-        elif number is not None:
-            counts[unit] = number
+    if given is not None and given >= 0:
+        counts["input"] = max(given - hit, 0)
+    if hit:
+        counts["cache_read"] = hit
+    if made is not None and made >= 0:
+        counts["output"] = made
+    bad = worst(given, cached, made)
     if bad == HUGE or not counts:
         return Reading(None, reason="invalid_usage" if bad else None)
-    return Reading(Usage(counts), reason=reason_of(bad, counts))
+    odd = given is not None and 0 <= given < hit
+    return Reading(Usage(counts), reason=reason_of(bad, counts), flags=("inconsistent_usage",) if odd else ())
 
 
 def read_response(response: object) -> Reading | None:

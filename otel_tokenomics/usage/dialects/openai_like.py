@@ -10,26 +10,36 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_tokenomics.usage import NO_FACTS, OtherCharge, Reading, Usage
+from otel_tokenomics.usage import NO_FACTS, Reading, Usage
 from otel_tokenomics.usage.dialects import groq_compound
 from otel_tokenomics.usage.dialects.counts import (
-    BAD,
-    HUGE,
     believed,
     count,
     field,
     fields_of,
     items,
-    money,
-    reason_of,
-    split_input,
+    whole_seconds,
     word,
+    worst,
 )
+from otel_tokenomics.usage.dialects.inclusive import disjoint, modalities_of, with_worst
+from otel_tokenomics.usage.dialects.openai_media import (
+    read_images,
+    read_speech,
+    read_svg,
+    read_transcription,
+    with_other,
+)
+from otel_tokenomics.usage.dialects.stated import stated_cost
 
-_TICKS_TO_PICO: Final = 100
 _PENDING: Final = frozenset({"queued", "in_progress"})
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _LOWER_BOUND: Final = "incomplete_usage"
+_XAIS_TOOLS: Final = (
+    ("web_search_calls", "web_search"),
+    ("file_search_calls", "file_search"),
+    ("code_interpreter_calls", "code_session"),
+)
 
 
 def read_chat(raw: object, provider: str | None = None) -> Reading:
@@ -45,6 +55,11 @@ def read_chat(raw: object, provider: str | None = None) -> Reading:
     cached = count(details, "cached_tokens") if details is not None else None
     if cached is None:
         cached = count(raw, "prompt_cache_hit_tokens")
+    if cached is None:
+        cached = count(raw, "cached_tokens")  # Moonshot's place, and Together's
+    written = count(details, "cache_write_tokens")
+    if written is None and details is not None:
+        written = count(details, "cache_creation_input_tokens")  # Qwen's word
     prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
     reasoning = count(out_details, "reasoning_tokens") if out_details is not None else count(raw, "reasoning_tokens")
     total = count(raw, "total_tokens")
@@ -57,16 +72,54 @@ def read_chat(raw: object, provider: str | None = None) -> Reading:
         and total == prompt + completion + reasoning
     ):
         completion += reasoning
-    reading = _inclusive(
-        (prompt, cached, count(details, "cache_write_tokens"), None),
-        _modalities(details, out_details),
+    reading = disjoint(
+        (prompt, cached, written, None),
+        modalities_of(details, out_details),
         (completion, reasoning, total),
     )
-    stated = _stated(raw, provider)
+    if provider in _ADD_TO_IT:
+        reading = _ADD_TO_IT[provider](reading, raw)
+    stated = stated_cost(raw, provider)
     tier = word(raw, "service_tier")
     if stated is None and tier is None:
         return reading
     return reading._replace(stated_cost=stated, facts={"service_tier": tier} if tier else NO_FACTS)
+
+
+def _with_seconds(reading: Reading, raw: object) -> Reading:
+    """Add what Mistral's chat models heard: billed by the second, beside the tokens (API reference, ``UsageInfo``)."""
+    seconds = whole_seconds(raw, "prompt_audio_seconds")
+    if believed(seconds) and reading.usage is not None:
+        reading = reading._replace(usage=Usage({**reading.usage.counts, "audio_in_second": believed(seconds)}))
+    return with_worst(reading, worst(seconds))
+
+
+def _with_searches(reading: Reading, raw: object) -> Reading:
+    """Add the searches that OpenRouter made (API reference, ``ResponseUsage``)."""
+    searches = count(field(raw, "server_tool_use"), "web_search_requests")
+    if believed(searches) and reading.usage is not None:
+        reading = reading._replace(usage=Usage({**reading.usage.counts, "web_search": believed(searches)}))
+    return with_worst(reading, worst(searches))
+
+
+def _with_xais_tools(reading: Reading, raw: object) -> Reading:
+    """Add the tools that ran at xAI: billed by the call, some of which have no unit here.
+
+    An answer with tools is one of several requests, whose counts it adds up. Source: xAI's page on tool usage.
+    """
+    details = field(raw, "server_side_tool_usage_details")
+    used = [count(raw, name) for name in ("num_server_side_tools_used", "num_sources_used")]
+    called = {unit: count(details, name) for name, unit in _XAIS_TOOLS}
+    if reading.usage is None or not any((*used, *called.values())):
+        return reading
+    units = {unit: number for unit, number in called.items() if believed(number)}
+    known = believed(used[0]) <= sum(map(believed, units.values())) and not believed(used[1])
+    reading = reading._replace(
+        usage=Usage({**reading.usage.counts, **{unit: believed(number) for unit, number in units.items()}}),
+        reason=reading.reason or (None if known else _LOWER_BOUND),
+        summed=believed(used[0]) > 0,
+    )
+    return with_worst(reading, worst(*used, *called.values()))
 
 
 def _read_perplexity(raw: object) -> Reading:
@@ -77,19 +130,20 @@ def _read_perplexity(raw: object) -> Reading:
     """
     prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
     reasoning, cited = count(raw, "reasoning_tokens"), count(raw, "citation_tokens")
+    searches = count(raw, "num_search_queries")
     if prompt is not None and prompt >= 0:
         prompt += believed(cited)
     if completion is not None and completion >= 0:
         completion += believed(reasoning)
-    reading = _inclusive((prompt, None, None, None), {}, (completion, reasoning, None))
+    reading = disjoint((prompt, None, None, None), {}, (completion, reasoning, None))
     if reading.usage is not None:
         counts = {**reading.usage.counts, "request": 1}
-        if searches := believed(count(raw, "num_search_queries")):
-            counts["web_search"] = searches
-        reading = reading._replace(usage=Usage(counts))
+        if believed(searches):
+            counts["web_search"] = believed(searches)
+        reading = with_worst(reading._replace(usage=Usage(counts)), worst(cited, searches))
     size = word(raw, "search_context_size")
     facts = {"search_context_size": size} if size else NO_FACTS
-    return reading._replace(facts=facts, stated_cost=_stated(raw, "perplexity"))
+    return reading._replace(facts=facts, stated_cost=stated_cost(raw, "perplexity"))
 
 
 def read_responses(raw: object, provider: str | None = None) -> Reading:
@@ -98,17 +152,22 @@ def read_responses(raw: object, provider: str | None = None) -> Reading:
     details = fields_of(field(raw, "input_tokens_details"))
     out_details = fields_of(field(raw, "output_tokens_details"))
     ttl = field(details, "cache_write_tokens_details") if details is not None else None
-    reading = _inclusive(
+    # Without details, as OpenAI's coding agent writes them.
+    cached = count(raw, "cached_input_tokens") if details is None else count(details, "cached_tokens")
+    thought = count(raw, "reasoning_output_tokens") if out_details is None else count(out_details, "reasoning_tokens")
+    reading = disjoint(
         (
             count(raw, "input_tokens"),
-            count(details, "cached_tokens"),
+            cached,
             count(details, "cache_write_tokens"),
             count(ttl, "ttl_12h_tokens") if ttl is not None else None,
         ),
-        _modalities(details, out_details),
-        (count(raw, "output_tokens"), count(out_details, "reasoning_tokens"), count(raw, "total_tokens")),
+        modalities_of(details, out_details),
+        (count(raw, "output_tokens"), thought, count(raw, "total_tokens")),
     )
-    stated = _stated(raw, provider)
+    if provider == "x_ai":
+        reading = _with_xais_tools(reading, raw)
+    stated = stated_cost(raw, provider)
     return reading if stated is None else reading._replace(stated_cost=stated)
 
 
@@ -119,56 +178,14 @@ def read_embeddings(raw: object, provider: str | None = None) -> Reading:
         prompt = count(raw, "input_tokens")
     total = count(raw, "total_tokens")
     # Some hosts (Voyage) state the total alone, which is all input.
-    reading = _inclusive((total if prompt is None else prompt, None, None, None), {}, (None, None, total))
-    return reading._replace(stated_cost=_stated(raw, provider))
+    reading = disjoint((total if prompt is None else prompt, None, None, None), {}, (None, None, total))
+    return reading._replace(stated_cost=stated_cost(raw, provider))
 
 
-def read_images(raw: object, _provider: str | None = None) -> Reading:
-    """Return the reading of a GPT image model's usage: text and image input, image output.
-
-    Output tokens are image tokens unless ``output_tokens_details`` says otherwise.
-    """
-    details, out_details = field(raw, "input_tokens_details"), field(raw, "output_tokens_details")
-    output = count(raw, "output_tokens")
-    modalities = _modalities(details, out_details)
-    if out_details is None and output is not None and output > 0:
-        modalities["image_out"] = output
-    return _inclusive(
-        (count(raw, "input_tokens"), count(details, "cached_tokens"), None, None),
-        modalities,
-        (output, None, count(raw, "total_tokens")),
-    )
-
-
-def read_transcription(raw: object, _provider: str | None = None) -> Reading:
-    """Return the reading of a transcription usage: of type ``tokens``, or of type ``duration`` in seconds.
-
-    A fraction of a second is billed as a whole one. Mistral bills the seconds alone, and counts tokens beside them
-    (API reference, ``UsageInfo``).
-    """
-    name = "seconds" if count(raw, "prompt_audio_seconds") is None else "prompt_audio_seconds"
-    if word(raw, "type") == "duration" or field(raw, name) is not None:
-        value = field(raw, name)
-        seconds = count(raw, name)
-        if seconds is not None and seconds >= 0 and isinstance(value, (float, str)) and float(value) > seconds:
-            seconds += 1
-        counts = {"audio_in_second": seconds} if seconds is not None and seconds >= 0 else {}
-        return _reading(counts, seconds if seconds is not None and seconds < 0 else 0)
-    details = field(raw, "input_token_details")
-    if details is None:
-        details = field(raw, "input_tokens_details")
-    return _inclusive(
-        (count(raw, "input_tokens"), None, None, None),
-        _modalities(details, None),
-        (count(raw, "output_tokens"), None, count(raw, "total_tokens")),
-    )
-
-
-def read_speech(raw: object, provider: str | None = None) -> Reading:
-    """Return the reading of a speech usage: the stream's terminal event reports tokens, plain answers nothing."""
-    return read_transcription(raw, provider) if raw is not None else Reading()
-
-
+#: What a host's chat states beyond OpenAI's.
+_ADD_TO_IT: Final[Mapping[str | None, Callable[[Reading, object], Reading]]] = MappingProxyType(
+    {"mistral_ai": _with_seconds, "openrouter": _with_searches, "x_ai": _with_xais_tools}
+)
 READERS: Final[Mapping[str, Callable[[object, str | None], Reading]]] = MappingProxyType(
     {
         "chat": read_chat,
@@ -195,8 +212,9 @@ def read_response(api: str, response: object, provider: str | None = None) -> Re
     usage = field(response, "usage")
     model, identity = word(response, "model"), word(response, "id")
     tier = word(response, "service_tier")
-    if usage is None and field(response, "type") in ("speech.audio.done", "transcript.text.done"):
-        usage = field(response, "usage")
+    if usage is None and api == "transcription" and field(response, "duration") is not None:
+        # The verbose form says how long it listened, also where there is no usage (Groq, Together).
+        usage = {"type": "duration", "seconds": field(response, "duration")}
     groq = field(response, "x_groq") if usage is None else None
     if groq is not None:
         usage, identity = field(groq, "usage"), identity or word(groq, "id")
@@ -216,7 +234,15 @@ def read_response(api: str, response: object, provider: str | None = None) -> Re
         reading.reason,
         reading.others,
         finish,
+        None,
+        (),
+        reading.summed,
     )
+    # Search models (-preview, -api) search for every answer, at a price per call: OpenAI's guide on web search.
+    if model is not None and "-search-" in model and reading.usage is not None and api == "chat":
+        reading = reading._replace(usage=Usage({**reading.usage.counts, "web_search": 1}))
+    if api == "images":
+        reading = with_other(reading, read_svg(field(response, "svg_usage")))
     return groq_compound.with_shares(reading, response, read_chat) if provider == "groq" else reading
 
 
@@ -250,17 +276,21 @@ def _with_tools(reading: Reading, response: object) -> Reading:
         return reading
     tools = field(response, "tool_usage")
     called, unknown = _called_tools(response, listed=tools is not None)
-    others = reading.others
     if tools is not None:
-        if searches := believed(count(field(tools, "web_search"), "num_requests")):
-            called["web_search"] = searches
-        image = field(tools, "image_gen")
-        if image is not None and (made := read_images(image).usage) is not None and any(made.counts.values()):
-            others = (*others, OtherCharge(_image_model(response), made))
-    if not (called or unknown or others):
-        return reading
-    usage = Usage({**reading.usage.counts, **called}, reading.usage.source)
-    return reading._replace(usage=usage, reason=reading.reason or (_LOWER_BOUND if unknown else None), others=others)
+        searches = count(field(tools, "web_search"), "num_requests")
+        if believed(searches):
+            called["web_search"] = believed(searches)
+        reading = with_worst(reading, worst(searches))
+    if (called or unknown) and reading.usage is not None:
+        usage = Usage({**reading.usage.counts, **called}, reading.usage.source)
+        reading = reading._replace(usage=usage, reason=reading.reason or (_LOWER_BOUND if unknown else None))
+    image = field(tools, "image_gen")
+    if image is not None:
+        reading = with_other(reading, read_images(image)._replace(response_model=_image_model(response)))
+    for item in items(response, "output"):
+        if (drawn := field(item, "svg_usage")) is not None:
+            reading = with_other(reading, read_svg(drawn))
+    return reading
 
 
 def _called_tools(response: object, *, listed: bool) -> tuple[dict[str, int], bool]:
@@ -368,113 +398,5 @@ def _newer(old: Reading, new: Reading) -> Reading:
         (*old.finish_reasons, *new.finish_reasons),
         new.response_status or old.response_status,
         new.shares or old.shares,
+        new.summed or old.summed,
     )
-
-
-def _modalities(details: object, out_details: object) -> dict[str, int]:
-    found: dict[str, int] = {}
-    if details is not None:
-        if number := count(details, "audio_tokens"):
-            found["audio_in"] = number
-        if number := count(details, "image_tokens"):
-            found["image_in"] = number
-    if out_details is not None:
-        if number := count(out_details, "audio_tokens"):
-            found["audio_out"] = number
-        if number := count(out_details, "image_tokens"):
-            found["image_out"] = number
-    return found
-
-
-def _inclusive(
-    inputs: tuple[int | None, int | None, int | None, int | None],
-    modalities: dict[str, int],
-    outputs: tuple[int | None, int | None, int | None],
-) -> Reading:
-    """Return disjoint counts of an inclusive usage; inconsistent ones are clamped and flagged."""
-    prompt, cached, written, written_12h = inputs
-    completion, reasoning, total = outputs
-    if not (modalities or written or written_12h) and prompt is not None and completion is not None:
-        # The usual case, at a third of the time: every part within its whole, and the total their sum.
-        hit, thought = cached or 0, reasoning or 0
-        if 0 <= hit <= prompt and 0 <= thought <= completion and total in (None, prompt + completion):
-            counts = {"input": prompt - hit}
-            if hit:
-                counts["cache_read"] = hit
-            counts["output"] = completion - thought
-            if thought:
-                counts["reasoning"] = thought
-            return Reading(Usage(counts))
-    return _unusual(inputs, modalities, outputs)
-
-
-def _unusual(
-    inputs: tuple[int | None, int | None, int | None, int | None],
-    modalities: dict[str, int],
-    outputs: tuple[int | None, int | None, int | None],
-) -> Reading:
-    """Return the reading of an inclusive usage with several modalities, cache writes or contradictions."""
-    prompt, cached, written, written_12h = inputs
-    completion, reasoning, total = outputs
-    counts: dict[str, int] = {}
-    bad, flags = 0, False
-    for number in (prompt, cached, written, written_12h, completion, reasoning, *modalities.values()):
-        if number is not None and number < 0:
-            bad = HUGE if HUGE in (number, bad) else BAD
-    cached, written, long = believed(cached), believed(written), believed(written_12h)
-    written = max(written, long)
-    if prompt is not None and prompt >= 0:
-        left, modal = split_input(prompt, cached, written, modalities)
-        flags |= left < 0
-        counts["input"] = max(left, 0)
-        counts |= {unit: number for unit, number in modal.items() if number}
-    else:
-        modal = {"cache_read": cached, **{u: n for u, n in modalities.items() if u.endswith("_in") and n > 0}}
-        counts |= {unit: number for unit, number in modal.items() if number}
-    if cached and "cache_read" not in counts and "audio_cache_read" not in counts:
-        counts["cache_read"] = cached
-    if written - long:
-        counts["cache_write"] = written - long
-    if long:
-        counts["cache_write_12h"] = long
-    spoken = sum(number for unit, number in modalities.items() if unit.endswith("_out") and number > 0)
-    thought = believed(reasoning)
-    if completion is not None and completion >= 0:
-        rest = completion - thought - spoken
-        if thought > completion:
-            rest, flags = completion - spoken, True
-        flags |= rest < 0
-        counts["output"] = max(rest, 0)
-    if thought:
-        counts["reasoning"] = thought
-    counts |= {unit: number for unit, number in modalities.items() if unit.endswith("_out") and number > 0}
-    reason = reason_of(bad, counts)
-    if total is not None and total > 0 and counts:
-        known = sum(counts.values())
-        if total > known:
-            reason = reason or "incomplete_usage"
-        flags |= total < known and not bad
-    return _reading(counts, bad, reason, ("inconsistent_usage",) if flags else ())
-
-
-def _reading(counts: dict[str, int], bad: int, reason: str | None = None, flags: tuple[str, ...] = ()) -> Reading:
-    if bad == HUGE:
-        return Reading(None, reason="invalid_usage", flags=flags)
-    if not counts:
-        return Reading(None, reason="invalid_usage" if bad else None, flags=flags)
-    return Reading(Usage(counts), reason=reason or reason_of(bad, counts), flags=flags)
-
-
-def _stated(raw: object, provider: str | None) -> int | None:
-    """Return the cost that the billing party states in its usage object, in pico-USD."""
-    if provider == "x_ai":
-        ticks = count(raw, "cost_in_usd_ticks")
-        return ticks * _TICKS_TO_PICO if ticks is not None and ticks >= 0 else None
-    if provider == "openrouter":
-        cost = money(raw, "cost")
-        if cost is not None and field(raw, "is_byok") is True:
-            cost += money(field(raw, "cost_details"), "upstream_inference_cost") or 0
-        return cost
-    if provider == "perplexity":
-        return money(field(raw, "cost"), "total_cost")
-    return None

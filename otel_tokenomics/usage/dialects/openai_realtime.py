@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import Final
 
 from otel_tokenomics.usage import Reading, Usage
-from otel_tokenomics.usage.dialects.counts import BAD, HUGE, Counts, believed, count, field, reason_of, word
+from otel_tokenomics.usage.dialects.counts import (
+    HUGE,
+    Counts,
+    believed,
+    count,
+    field,
+    reason_of,
+    split_input,
+    word,
+    worst,
+)
 
 #: A response that was cancelled has usage too, and is billed.
 _ENDS: Final = frozenset({"completed", "cancelled", "incomplete", "failed"})
@@ -19,23 +29,27 @@ def read_realtime(raw: object, _provider: str | None = None) -> Reading:
     given, made, total = count(raw, "input_tokens"), count(raw, "output_tokens"), count(raw, "total_tokens")
     details, out = field(raw, "input_token_details"), field(raw, "output_token_details")
     hit = field(details, "cached_tokens_details")
-    cached = believed(count(details, "cached_tokens"))
-    heard, seen = believed(count(hit, "audio_tokens")), believed(count(hit, "image_tokens"))
-    audio, image = believed(count(details, "audio_tokens")), believed(count(details, "image_tokens"))
-    spoken = believed(count(out, "audio_tokens"))
-    numbers = [number for number in (given, made) if number is not None and number < 0]
-    bad = HUGE if HUGE in numbers else BAD if numbers else 0
+    parts = (
+        count(details, "cached_tokens"),
+        *(count(place, name) for place in (hit, details) for name in ("audio_tokens", "image_tokens")),
+        count(out, "audio_tokens"),
+    )
+    bad = worst(given, made, *parts)
+    cached, heard, seen, audio, image, spoken = map(believed, parts)
     counts: Counts = {}
     left = 0
     if given is not None and given >= 0:
-        parts = {
-            "cache_read": max(cached - heard, 0),
-            "audio_cache_read": heard,
-            "audio_in": max(audio - heard, 0),
-            "image_in": max(image - seen, 0),
-        }
-        left = given - sum(parts.values())
-        counts = {"input": max(left, 0), **{unit: number for unit, number in parts.items() if number}}
+        if hit is not None and worst(*parts) == 0:
+            kinds = {
+                "cache_read": max(cached - heard, 0),
+                "audio_cache_read": heard,
+                "audio_in": max(audio - heard, 0),
+                "image_in": max(image - seen, 0),
+            }
+            left = given - sum(kinds.values())
+        else:
+            left, kinds = split_input(given, cached, 0, {"audio_in": audio, "image_in": image})
+        counts = {"input": max(left, 0), **{unit: number for unit, number in kinds.items() if number}}
     if made is not None and made >= 0:
         counts["output"] = max(made - spoken, 0)
         if spoken:
@@ -47,6 +61,13 @@ def read_realtime(raw: object, _provider: str | None = None) -> Reading:
         reason = "incomplete_usage"
     odd = left < 0 or (made is not None and spoken > made)
     return Reading(Usage(counts), reason=reason, flags=("inconsistent_usage",) if odd else ())
+
+
+def read_event(event: object) -> Reading | None:
+    """Return the reading of one event that carries the response."""
+    reader = RealtimeStreamReader()
+    reader.observe(event)
+    return reader.reading()
 
 
 class RealtimeStreamReader:

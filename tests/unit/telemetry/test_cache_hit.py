@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
+from openai.types.responses import ResponseUsage
 from opentelemetry import metrics as otel_metrics
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -25,6 +26,20 @@ from otel_tokenomics.usage import Usage, parse_usd
 # gpt-5.4, per million: $2.50 in, $0.25 cached, $15 out
 PLAIN = 4_000_000_000  # 1000 x 2.5 + 100 x 15 micro-dollars
 COUNTS = {"input": 1000, "output": 100}
+RESPONSE = {
+    "id": "resp_1",
+    "object": "response",
+    "model": "gpt-5.4",
+    "status": "completed",
+    "output": [],
+    "usage": {
+        "input_tokens": 1000,
+        "input_tokens_details": {"cached_tokens": 200, "cache_write_tokens": 0},
+        "output_tokens": 100,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 1100,
+    },
+}
 
 
 class Bench(NamedTuple):
@@ -102,6 +117,9 @@ def test_a_hit_is_free_and_says_what_it_saved(bench: Bench) -> None:
         ({"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}, PLAIN),
         # The provider's own cache had 200 of them: 800 x 2.5 + 200 x 0.25 + 100 x 15
         ({"input_tokens": 1000, "output_tokens": 100, "input_tokens_details": {"cached_tokens": 200}}, 3_550_000_000),
+        # A client's object, and the whole answer around it.
+        (ResponseUsage.model_validate(RESPONSE["usage"]), 3_550_000_000),
+        (RESPONSE, 3_550_000_000),
         # Cut short, the counts are a lower bound, and so is what was saved.
         (Usage(COUNTS, "estimated"), PLAIN),
     ],

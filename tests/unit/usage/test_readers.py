@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import CompletionUsage
+from usage_samples import CASES
 
 from otel_tokenomics.usage import Usage
 from otel_tokenomics.usage.dialects import APIS, anthropic, bedrock, default_api, mistral, openai_like, read
@@ -127,21 +130,63 @@ def test_the_usage_of_groq_streams_stands_under_its_own_key() -> None:
     assert reading.usage == Usage({"input": 3, "output": 4})
 
 
+def names_in(raw: Any) -> Iterator[str]:
+    if isinstance(raw, dict):
+        yield from raw
+    for inner in raw.values() if isinstance(raw, dict) else raw if isinstance(raw, list) else ():
+        yield from names_in(inner)
+
+
+def words_in(raw: Any) -> Iterator[str]:
+    if isinstance(raw, str):
+        yield raw
+    for inner in raw.values() if isinstance(raw, dict) else raw if isinstance(raw, list) else ():
+        yield from words_in(inner)
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = st.sampled_from(
-    ["prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens", "prompt_tokens_details",
-     "input_tokens_details", "completion_tokens_details", "cache_creation", "server_tool_use", "iterations", "cost",
-     "cached_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "service_tier", "seconds", "type"]
-)  # fmt: skip
+NAMES = sorted({name for case in CASES for name in names_in(case.values[0]["usage"])})
+FIELDS = st.sampled_from(NAMES)
+PROVIDERS = sorted({case.values[0]["provider"] for case in CASES})
+#: Words that make an object look like an answer, an event or a line.
+WORDS = st.sampled_from(sorted({word for case in CASES for word in words_in(case.values[0]["usage"])}))
+SHAPES = st.recursive(
+    JUNK | WORDS,
+    lambda inner: st.dictionaries(FIELDS, inner, max_size=6) | st.lists(inner, max_size=2),
+    max_leaves=20,
+)
 
 
-@given(api=st.sampled_from(APIS), raw=st.dictionaries(FIELDS, JUNK, max_size=6) | JUNK)
-def test_no_reader_raises_and_no_count_is_negative(api: str, raw: Any) -> None:
-    reading = read(api, raw, provider="openrouter")
+@given(api=st.sampled_from((None, *APIS)), raw=SHAPES, provider=st.sampled_from((None, *PROVIDERS)))
+def test_no_reader_raises_and_no_count_is_negative(api: str | None, raw: Any, provider: str | None) -> None:
+    reading = read(api, raw, provider=provider)
+    counts = reading.usage.counts if reading.usage is not None else {}
+    assert all(isinstance(count, int) and 0 <= count <= 10**13 for count in counts.values())
+
+
+@given(
+    case=st.sampled_from([case.values[0] for case in CASES if case.values[0]["usage"]]),
+    api=st.sampled_from((None, *APIS)),
+    provider=st.sampled_from((None, *PROVIDERS)),
+    data=st.data(),
+)
+def test_no_sample_with_a_part_replaced_raises(
+    case: dict[str, Any], api: str | None, provider: str | None, data: st.DataObject
+) -> None:
+    raw = copy.deepcopy(case["usage"])
+    place = raw
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        inner = place[key]
+        if not inner or not isinstance(inner, (dict, list)) or data.draw(st.booleans()):
+            break
+        place = inner
+    place[key] = data.draw(SHAPES)
+    reading = read(api, raw, provider=provider)
     counts = reading.usage.counts if reading.usage is not None else {}
     assert all(isinstance(count, int) and 0 <= count <= 10**13 for count in counts.values())
 
@@ -307,3 +352,14 @@ def test_agents_of_several_models_that_answer_together_have_no_common_model() ->
     reading = mistral.read_response({"outputs": outputs, "usage": usage})
     assert reading is not None
     assert (reading.response_model, reading.response_id) == (None, "msg_a")
+
+
+def test_the_last_event_of_a_stream_with_xais_tools_is_a_sum() -> None:
+    usage = {"prompt_tokens": 300_000, "completion_tokens": 9, "num_server_side_tools_used": 3}
+    reader = openai_like.stream_reader("chat", "x_ai")
+    reader.observe(chunk())
+    reader.observe(chunk(choices=[], usage=usage))
+    reading = reader.reading()
+    assert reading is not None
+    # Its size chooses no context tier, and what the tools cost is not known.
+    assert (reading.summed, reading.reason) == (True, "incomplete_usage")
