@@ -10,6 +10,9 @@ func (c *calculation) hasFactor(row *row) bool {
 	if len(c.model.discounts) > 0 && !row.contracted {
 		return true
 	}
+	if row.basis == BasisAllocated {
+		return false // on a share of an hour that is paid no factor of the provider acts
+	}
 	// By index: a copy of each rule would take as long as a small price.
 	for index := range c.model.multipliers {
 		if allHold(c.model.multipliers[index].when, &c.facts) {

@@ -39,6 +39,9 @@ class Acting(NamedTuple):
         return ratio_of(tuple(ratios))
 
 
+_NOTHING: Final = Acting((), ())
+
+
 class Terms(NamedTuple):
     """A total under its terms, the list price, the non-zero parts, whether a discount acted, and cache savings."""
 
@@ -68,7 +71,12 @@ def table_of(row: Row, counts: Mapping[str, int]) -> RateTable:
 
 
 def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Acting:
-    """Return what acts under a row: every multiplier that holds, and on book rows the discounts in force."""
+    """Return what acts under a row: every multiplier that holds, and on book rows the discounts in force.
+
+    On a share of an hour that is paid no factor of the provider acts.
+    """
+    if row.basis == "allocated":
+        return _NOTHING
     multipliers = [one for one in model.multipliers if one.holds(facts)]
     if row.contracted or not model.discounts:
         return Acting(multipliers, ())

@@ -36,6 +36,7 @@ CAPACITY = {
     "tokens_per_second": {"input": 1},
 }
 HOURLY = {"p": "vllm", "ids": ["x"], "kind": "hourly", "usd_per_hour": "98.00", "allocate": "none"}
+LEASE = {"name": "lease", "usd": "1200.00", "from": "2026-11-01T00:00:00Z"}
 ADJACENT = {"name": "n", "match": {"db.system.name": "x"}, "unit": "request", "usd_each": "0.1"}
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"budget": 1}, "budget", "unknown key"),
@@ -68,8 +69,16 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"capacity": [{**CAPACITY, "utilization": [0, 1]}]}, "capacity[0].utilization", "between"),
     ({"capacity": [{**CAPACITY, "usd_per_hour": "1"}]}, "capacity[0].usd_per_hour", "unknown key"),
     ({"capacity": [{**HOURLY, "allocate": "all"}]}, "capacity[0].allocate", "one of"),
+    ({"capacity": [{**CAPACITY, "p": "acme"}]}, "capacity[0].p", "unknown provider 'acme'"),
+    ({"capacity": [CAPACITY, {**HOURLY, "ids": ["y", "x"]}]}, "capacity[1].ids", "'x' stands in capacity[0] already"),
+    ({"capacity": [{**HOURLY, "allocate": "capacity"}]}, "capacity[0].units_per_hour", "must not be empty"),
+    (
+        {"capacity": [{**CAPACITY, "usd_per_gpu_hour": "9223372", "gpus": 2**31 - 1}]},
+        "capacity[0].tokens_per_second.input",
+        "comes to 5501955705610467777777778 pico-USD per unit, must be at most 1000000000000000",
+    ),
     ({"static": [{"name": "lease", "usd": 1200}]}, "static[0].usd", 'write "1200" in quotes'),
-    ({"static": [{"name": "lease", "usd": "1", "tags": {"team": 1}}]}, "static[0].tags.team", "must be text"),
+    ({"static": [{**LEASE, "usd": "1", "tags": {"team": 1}}]}, "static[0].tags.team", "must be text"),
     ({"adjacent": [{**ADJACENT, "usd_each": "free"}]}, "adjacent[0].usd_each", "USD as text"),
     ({"adjacent": [{**ADJACENT, "match": []}]}, "adjacent[0].match", "must be an object"),
 ]
@@ -85,7 +94,7 @@ def test_refusal_names_file_place_and_rule(overlay: dict[str, Any], path: str, r
 
 
 def test_forms_that_price_no_call_are_accepted() -> None:
-    laid(capacity=[CAPACITY, HOURLY], static=[{"name": "lease", "usd": "1200.00"}], adjacent=[ADJACENT])
+    laid(capacity=[CAPACITY, {**HOURLY, "ids": ["y"]}], static=[LEASE], adjacent=[ADJACENT])
 
 
 def test_id_bears_the_digest_and_the_book_below_is_untouched() -> None:
