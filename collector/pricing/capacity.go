@@ -9,7 +9,7 @@ import (
 // Capacity that is paid by the hour. An overlay's entry gives rows to the deployments that it names: what a unit costs
 // of an hour that is used in full, or an explicit 0 where a report spreads the hour.
 
-// deployment is one name of a capacity entry; its row is dated and may be one of named accounts.
+// deployment is one name of a capacity entry; its row is dated and may have conditions.
 type deployment struct {
 	provider, id string
 	row          rowEntry
@@ -18,7 +18,7 @@ type deployment struct {
 }
 
 var (
-	capacityKeys = []string{"p", "ids", "kind", "from", "until", "account"}
+	capacityKeys = []string{"p", "ids", "kind", "from", "until", "account", "when"}
 	hourlyKeys   = append(slices.Clone(capacityKeys), "usd_per_hour", "units_per_hour", "allocate")
 	gpuKeys      = append(slices.Clone(capacityKeys), "usd_per_gpu_hour", "gpus", "tokens_per_second", "utilization")
 )
@@ -50,17 +50,18 @@ func (e *rowEntry) meets(other *rowEntry) bool {
 	if e.from >= other.until || other.from >= e.until {
 		return false
 	}
-	ours, theirs := e.accounts(), other.accounts()
-	return len(ours) == 0 || len(theirs) == 0 ||
-		slices.ContainsFunc(ours, func(account string) bool { return slices.Contains(theirs, account) })
+	for _, ours := range e.when {
+		for _, theirs := range other.when {
+			if ours.key == theirs.key && !shareWord(ours.words, theirs.words) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
-// accounts returns the accounts that a capacity's row asks for; none are all of them.
-func (e *rowEntry) accounts() []string {
-	if len(e.when) == 0 {
-		return nil
-	}
-	return e.when[0].words
+func shareWord(ours, theirs []string) bool {
+	return slices.ContainsFunc(ours, func(word string) bool { return slices.Contains(theirs, word) })
 }
 
 // capacity returns one entry: its provider, the names of its deployments and the row of each.
@@ -78,13 +79,7 @@ func (c *checker) capacity(value any, path string, providers map[string]*provide
 		c.refuse(join(path, "ids"), "must not be empty")
 	}
 	row.from, row.until = c.span(entry, path)
-	var accounts []string
-	for place, account := range c.list(entry["account"], join(path, "account")) {
-		accounts = append(accounts, c.text(account, at(join(path, "account"), place)))
-	}
-	if len(accounts) > 0 {
-		row.when = []condition{{factAccount, accounts}}
-	}
+	row.when = c.capacityWhen(entry, path)
 	amount, allocate, share := big.NewInt(c.money(entry[price], join(path, price), usdDigits)), "capacity", one
 	seconds := int64(1)
 	if hourly {
@@ -107,6 +102,25 @@ func (c *checker) capacity(value any, path string, providers map[string]*provide
 	// The hour is owed whatever was used of it: a report spreads it, or gives it a row of its own.
 	row.rates = explicitZero()
 	return owner, ids, row
+}
+
+// capacityWhen returns the conditions of an entry, its accounts among them: the key that sorts first.
+func (c *checker) capacityWhen(entry object, path string) []condition {
+	when, calendarName := c.when(entry["when"], join(path, "when"))
+	if calendarName != "" {
+		c.refuse(join(path, "when.calendar"), "an hour that is paid has no calendar")
+	}
+	if len(when) > 0 && when[0].key == factAccount {
+		c.refuse(join(path, "when.account"), "stands in account, beside when")
+	}
+	var accounts []string
+	for place, account := range c.list(entry["account"], join(path, "account")) {
+		accounts = append(accounts, c.text(account, at(join(path, "account"), place)))
+	}
+	if len(accounts) > 0 {
+		when = append([]condition{{factAccount, accounts}}, when...)
+	}
+	return when
 }
 
 // hourRate is what an hour costs, in how many parts of it units are counted, and the share of it that is busy.

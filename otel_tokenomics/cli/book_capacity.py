@@ -23,7 +23,7 @@ from otel_tokenomics.pricebook_source import PriceBookSource
 from otel_tokenomics.pricebook_source.files import overlay_text
 from otel_tokenomics.pricing import Capacity, PriceBook
 from otel_tokenomics.pricing.rates import MS_PER_DAY, instant
-from otel_tokenomics.report.book_changes import instant_text
+from otel_tokenomics.report.book_changes import instant_text, when_text
 from otel_tokenomics.report.fixed_costs import (
     MS_PER_HOUR,
     CapacityCost,
@@ -111,7 +111,7 @@ def _as_json(one: CapacityCost) -> dict[str, Any]:
     return {
         "provider": one.capacity.provider,
         "ids": list(one.capacity.ids),
-        "account": sorted(one.capacity.accounts),
+        "when": one.capacity.when,
         "kind": one.capacity.kind,
         "allocate": one.capacity.allocate,
         "hours": round(one.paid_ms / MS_PER_HOUR, 6),
@@ -155,8 +155,10 @@ def _cells(one: CapacityCost) -> tuple[str, ...]:
 
 
 def _name(one: Capacity) -> str:
-    accounts = f" of {', '.join(sorted(one.accounts))}" if one.accounts else ""
-    return plain_line(f"{one.provider}/{', '.join(one.ids)}{accounts}")
+    asks = f" [{when_text(one.when)}]" if one.when else ""
+    # Of an ARN the resource: region and account are the same on every line.
+    names = ", ".join(name.rpartition(":")[2] if name.startswith("arn:") else name for name in one.ids)
+    return plain_line(f"{one.provider}/{names}{asks}")
 
 
 def _idle(one: CapacityCost) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from otel_tokenomics.pricing.factors import half_even
@@ -16,8 +16,9 @@ class Capacity(NamedTuple):
     """One checked entry: deployments of one provider that share one hourly price.
 
     ``kind`` is hourly or gpu; ``allocate`` is none, capacity or use. ``pico_per_hour`` is the price of the whole in
-    pico-USD, ``start`` and ``until`` are ms UTC, no ``accounts`` are all of them. ``rates`` are pico-USD per unit of an
-    hour that is used in full (of the stated utilization, for GPUs); empty where no throughput is stated.
+    pico-USD, ``start`` and ``until`` are ms UTC, ``when`` its conditions (``account`` among them). ``rates`` are
+    pico-USD per unit of an hour that is used in full (of the stated utilization, for GPUs); empty where no throughput
+    is stated.
     """
 
     provider: str
@@ -27,12 +28,12 @@ class Capacity(NamedTuple):
     pico_per_hour: int
     start: int
     until: int
-    accounts: frozenset[str]
+    when: Mapping[str, Sequence[str]]
     rates: Mapping[str, int]
 
     def meets(self, other: Capacity) -> bool:
         """Return whether both hold for some call of one deployment."""
-        apart = self.accounts and other.accounts and not self.accounts & other.accounts
+        apart = any(set(words).isdisjoint(other.when.get(key, words)) for key, words in self.when.items())
         return self.start < other.until and other.start < self.until and not apart
 
 
@@ -56,7 +57,7 @@ def capacity_models(entries: Iterable[tuple[Mapping[str, Any], Capacity]]) -> Ma
     for entry, one in entries:
         row = {key: entry[key] for key in ("from", "until") if key in entry}
         row |= {
-            "when": {"account": entry["account"]} if one.accounts else {},
+            "when": one.when,
             "rates": one.rates if one.allocate == "capacity" else _ZERO,
             "basis": "allocated",
             "capacity": one,

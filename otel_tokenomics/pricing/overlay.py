@@ -19,7 +19,7 @@ _HEAD: Final = ("schema", "id", "version", "generated_at", "currency", "scale")
 _AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DISCOUNT: Final = ("p", "match", "ratio", "from", "until", "units", "account")
 _ALIAS: Final = ("model", "provider", *(key for key in WHEN_KEYS if key != "calendar"))
-_CAPACITY: Final = ("p", "ids", "kind", "from", "until", "account")
+_CAPACITY: Final = ("p", "ids", "kind", "from", "until", "account", "when")
 _HOURLY: Final = (*_CAPACITY, "usd_per_hour", "units_per_hour", "allocate")
 _GPU: Final = (*_CAPACITY, "usd_per_gpu_hour", "gpus", "tokens_per_second", "utilization")
 _STATIC: Final = ("name", "usd", "from", "until", "tags")
@@ -250,7 +250,12 @@ def _capacity(check: Checker, entry: Mapping[str, Any], providers: Mapping[str, 
     if not ids:
         raise check.refuse(f"{path}.ids", "must not be empty")
     start, until = check.span(entry, path)
+    when = check.when(entry.get("when", {}), {}, f"{path}.when")
+    if "account" in when:
+        raise check.refuse(f"{path}.when.account", "stands in account, beside when")
     accounts = check.sequence(entry.get("account", []), f"{path}.account")
+    if accounts:
+        when = {"account": [check.text(account, f"{path}.account") for account in accounts], **when}
     price = "usd_per_hour" if hourly else "usd_per_gpu_hour"
     pico, share = _pico(check, entry.get(price), 1, MAX_PICO, f"{path}.{price}"), (1, 1)
     if hourly:
@@ -281,7 +286,7 @@ def _capacity(check: Checker, entry: Mapping[str, Any], providers: Mapping[str, 
         pico,
         start,
         until,
-        frozenset(check.text(account, f"{path}.account") for account in accounts),
+        when,
         rates,
     )
 

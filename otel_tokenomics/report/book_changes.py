@@ -221,9 +221,10 @@ def _capacity_text(one: Capacity) -> str:
         "none": "calls cost 0, the hour is a row of its own in `book capacity`",
         "use": "calls cost 0, `book capacity` spreads each hour over its calls",
     }
+    asks = f" [{when_text(one.when)}]" if one.when else ""
     return (
         f"{one.provider}/{', '.join(one.ids)} ({one.kind}, {pico_to_text(one.pico_per_hour)} an hour)"
-        f"{_limits_text(one.start, one.until, one.accounts)}: {what[one.allocate]}"
+        f"{_limits_text(one.start, one.until, ())}{asks}: {what[one.allocate]}"
     )
 
 

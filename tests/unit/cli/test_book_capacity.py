@@ -157,7 +157,7 @@ def test_check_shows_what_capacity_comes_to(tmp_path: Path, capsys: pytest.Captu
     dates = "from 2026-11-01T00:00:00Z until 2026-12-01T00:00:00Z"
     # Per million: 98 / 30 and 98 / 6; 8.40 / 3600 / 12000 and / 1080, in whole pico-USD per token.
     assert shown["capacity"] == [
-        f"azure.ai.openai/ptu-gpt5 (hourly, 98 an hour) {dates} for a, b: input 3.266667, output 16.333333",
+        f"azure.ai.openai/ptu-gpt5 (hourly, 98 an hour) {dates} [account=b|a]: input 3.266667, output 16.333333",
         "vllm/llama, llama-8b (gpu, 8.4 an hour): input 0.194444, output 2.160494",
         "azure.ai.openai/ptu-use (hourly, 98 an hour): calls cost 0, `book capacity` spreads each hour over its calls",
         "azure.ai.openai/ptu-none (hourly, 98 an hour): calls cost 0, the hour is a row of its own in `book capacity`",

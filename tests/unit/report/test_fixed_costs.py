@@ -32,9 +32,7 @@ from otel_tokenomics.report.span_prices import SpanCall, calls_of
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
 USD = 10**12
 DAY = instant("2026-11-22T00:00:00Z"), instant("2026-11-23T00:00:00Z")
-HOUR = Capacity(
-    "azure.ai.openai", ("ptu",), "hourly", "capacity", 98 * USD, -FOREVER, FOREVER, frozenset(), {"input": 9}
-)
+HOUR = Capacity("azure.ai.openai", ("ptu",), "hourly", "capacity", 98 * USD, -FOREVER, FOREVER, {}, {"input": 9})
 BY_USE = HOUR._replace(allocate="use")
 
 
