@@ -216,10 +216,13 @@ class Recorder:
         elif outcome.end == "completed" and any(usage.counts.values()):
             # A fee per request is due once per completed call; where no row asks for it, it changes nothing.
             reading = reading._replace(usage=Usage({**usage.counts, "request": 1}, usage.source))
+        facts = request.facts
+        if request.credential_hash is not None:
+            facts = {**facts, "account": request.credential_hash}
         cost = price_reading(
             book, reading, choice.name, outcome.started_at_ns // 1_000_000,
             request_model=request.model, host=choice.price_host,
-            unknown_host=self.settings.unknown_host, facts=request.facts,
+            unknown_host=self.settings.unknown_host, facts=facts,
         )  # fmt: skip
         if choice.billed_elsewhere:
             return _not_applicable(cost, "billed_elsewhere")

@@ -5,6 +5,7 @@ No host is reached: the client's own transport, or the local provider, answers i
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,9 +43,9 @@ ARN = "arn:aws:bedrock:eu-central-1:123456789012:provisioned-model/pt0abc"
 def own_prices(tmp_path: Path) -> Iterator[Callable[..., None]]:
     """Lay an overlay over the embedded book."""
 
-    def lay(*capacity: dict[str, Any]) -> None:
+    def lay(*capacity: dict[str, Any], **more: Any) -> None:
         path = tmp_path / "own.json"
-        path.write_text(json.dumps({"capacity": capacity}), encoding="utf-8")
+        path.write_text(json.dumps({"capacity": capacity, **more}), encoding="utf-8")
         pricebook_source.configure(Settings.resolve(environment={}, pricebook_overrides=str(path)))
 
     yield lay
@@ -136,3 +137,23 @@ def test_provisioned_throughput_of_bedrock(watch: Any, own_prices: Any, provider
         # $1 and $4 per million
         assert made.cost.total == counts["input"] * 10**6 + counts["output"] * 4 * 10**6 > 0
     assert len(watch.settled) == 2
+
+
+def test_an_account_is_the_hash_of_its_key(watching: Any, own_prices: Any) -> None:
+    watch = watching(credential_salt="pepper")
+    account = hmac.digest(b"pepper", b"key-of-eu", "sha256").hex()[:16]
+    own_prices({**PTU, "account": [account]}, discounts=[{"p": "openai", "ratio": [1, 2], "account": [account]}])
+    for key in ("key-of-eu", "key-of-us"):
+        with http.Client(transport=http.MockTransport(answered("gpt-5-2025-08-07"))) as carrier:
+            azure = openai.AzureOpenAI(
+                api_key=key, azure_endpoint="https://acme.openai.azure.com", api_version="2026-10-01",
+                http_client=carrier,
+            )  # fmt: skip
+            azure.chat.completions.create(model="ptu-gpt5", messages=MESSAGES)
+            openai.OpenAI(api_key=key, http_client=carrier).chat.completions.create(model="gpt-5", messages=MESSAGES)
+    spans = [dict(span.attributes) for span in watch.spans]
+    assert [span["tokenomics.credential.hash"] == account for span in spans] == [True, True, False, False]
+    # 1000 x $1.25 and 100 x $10 per million, half of it for the account; its deployment is paid by the hour
+    assert [(span["tokenomics.cost.total"], span["tokenomics.cost.basis"]) for span in spans] == [
+        (4_900_000_300 / 10**12, "allocated"), (0.001125, "contracted"), (0.00225, "list"), (0.00225, "list"),
+    ]  # fmt: skip
