@@ -178,7 +178,7 @@ def overlay_effect(below: PriceBook, overlay: Overlay, above: PriceBook, now_ms:
     models = tuple(_own_model(below, above, entry, now_ms, nothing) for entry in overlay.models)
     discounts: list[str] = []
     for index, discount in enumerate(overlay.discounts):
-        near = (name for provider, name in above.ids() if provider == discount.provider)
+        near = (name for provider, name in below.ids() if provider == discount.provider)
         hit = [
             name for name in near if discount.narrowness(name) >= 0 and _is_canonical(above, discount.provider, name)
         ]

@@ -169,3 +169,31 @@ def test_check_shows_what_capacity_comes_to(tmp_path: Path, capsys: pytest.Captu
     assert shown["nothing"] == ["capacity[3]: an alias of the same name wins over azure.ai.openai/ptu-none"]
     assert main(["book", "check", own]) == 0
     assert "capacity vllm/llama, llama-8b (gpu, 8.4 an hour): input 0.194444" in capsys.readouterr().out
+
+
+def test_a_discount_on_a_deployment_hits_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = {"p": "azure.ai.openai", "match": "ptu-*", "ratio": [1, 2]}
+    assert main(["book", "check", overlay(tmp_path, capacity=[PTU], discounts=[cut]), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["discounts"] == ["azure.ai.openai/ptu-* x 1/2: no model"]
+    assert shown["nothing"] == ["discounts[0] (azure.ai.openai/ptu-* x 1/2): no model of the book"]
+
+
+def test_a_damaged_file_is_told_after_what_could_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(spans(tmp_path, ("2026-11-22T10:00:00Z", "ptu-gpt5", 1000)))
+    file.write_text(file.read_text(encoding="utf-8") + '\n{"resourceSpans": [', encoding="utf-8")
+    assert main(["book", "capacity", str(file), "--overrides", overlay(tmp_path, capacity=[PTU]), "--json"]) == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["capacity"][0]["calls"] == 1
+    assert "line 2: is no JSON" in said.err
+
+
+def test_names_steer_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b]0;x\x07\n\u202e"
+    own = overlay(tmp_path, capacity=[{**PTU, "ids": [hostile]}], static=[{**LEASE, "name": hostile}])
+    for command in (["check", own], ["capacity", spans(tmp_path), "--overrides", own, "--from", "2026-11-22",
+                                     "--until", "2026-11-23"]):  # fmt: skip
+        assert main(["book", *command]) == 0
+        said = capsys.readouterr().out
+        assert said.count("?]0;x???") == 2
+        assert not set("\x1b\x07\u202e") & set(said)

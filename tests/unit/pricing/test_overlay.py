@@ -140,3 +140,22 @@ def test_own_provider_calendar_and_multiplier() -> None:
     night, day = instant("2026-11-22T05:59:59.999Z"), instant("2026-11-22T06:00:00Z")
     assert price(book, None, "m", usage, NO_FACTS, night, host="llm.acme.example").total == 1 + 2 * 20
     assert price(book, None, "m", usage, NO_FACTS, day, host="llm.acme.example").total == 10 + 2 * 20
+
+
+def test_of_two_overlays_the_upper_capacity_holds_within_its_dates() -> None:
+    below = {**HOURLY, "allocate": "capacity", "units_per_hour": {"input": 98}}
+    above = {**below, "usd_per_hour": "49.00", "from": "2026-11-22T10:00:00Z", "until": "2026-11-22T10:00:01Z"}
+    both = laid(capacity=[below]).with_overlay(json.dumps({"capacity": [above]}), "above.json")
+    totals = [price(both, "vllm", "x", Usage({"input": 1}), NO_FACTS, AT + ms).total for ms in (-1, 0, 999, 1000)]
+    assert [total // 10**10 for total in totals if total is not None] == [100, 50, 50, 100]
+    assert [one.pico_per_hour // 10**12 for one in both.capacity] == [49, 98]
+
+
+def test_a_row_of_an_overlay_above_beats_a_capacity_below() -> None:
+    row = {"models": [{"p": "vllm", "id": "x", "rows": [{"rates": {"input": 7}}]}]}
+    both = laid(capacity=[CAPACITY]).with_overlay(json.dumps(row), "above.json")
+    cost = price(both, "vllm", "x", Usage({"input": 1}), NO_FACTS, AT)
+    assert (cost.total, cost.basis, cost.match) == (7, "contracted", "exact")
+    # Within one overlay the capacity is what is said of the deployment.
+    cost = price(laid(capacity=[CAPACITY], **row), "vllm", "x", Usage({"input": 1}), NO_FACTS, AT)
+    assert (cost.basis, cost.match) == ("allocated", "alias")
