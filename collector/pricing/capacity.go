@@ -34,7 +34,7 @@ func (c *checker) capacities(value any, providers map[string]*provider) []deploy
 		for _, id := range ids {
 			for _, other := range taken[name{owner, id}] {
 				if before := &result[other]; before.row.meets(&row) {
-					c.refuse(join(path, "ids"), "'%s' stands in capacity[%d] already, for the same time and account",
+					c.refuse(join(path, "ids"), "'%s' stands in capacity[%d] already, for the same calls",
 						shorten(id), before.entry)
 				}
 			}

@@ -235,7 +235,7 @@ def _capacities(check: Checker, value: Any, providers: Mapping[str, Any]) -> tup
             others = known.setdefault((capacity.provider, name), [])
             taken = next((where for where, other in others if other.meets(capacity)), None)
             if taken is not None:
-                rule = f"{shown(name)} stands in capacity[{taken}] already, for the same time and account"
+                rule = f"{shown(name)} stands in capacity[{taken}] already, for the same calls"
                 raise check.refuse(f"{path}.ids", rule)
             others.append((index, capacity))
     return tuple(result)
