@@ -5,7 +5,9 @@ type calculation struct {
 	model    *model
 	atMillis int64
 	facts    factSet
-	counts   *Counts
+	// holding has one bit for each of the model's first 64 multipliers that holds for the facts.
+	holding uint64
+	counts  *Counts
 	// reported are the units with a count that is believed; incomplete is set where one was not, or was estimated.
 	reported   unitSet
 	incomplete bool
@@ -43,7 +45,7 @@ type amounts struct {
 
 // run fills r, or returns the reason why the call has no price.
 func (c *calculation) run(reason string, r *Result) (unpriced string) {
-	row := c.choose(&c.facts, false)
+	row := c.choose(false)
 	if row == nil {
 		return ReasonNoRowForDate
 	}
@@ -68,10 +70,10 @@ func (c *calculation) run(reason string, r *Result) (unpriced string) {
 }
 
 // choose returns the first row in force whose conditions hold; listed leaves an overlay's rows out.
-func (c *calculation) choose(facts *factSet, listed bool) *row {
+func (c *calculation) choose(listed bool) *row {
 	for index := range c.model.rows {
 		row := &c.model.rows[index]
-		if !(listed && row.contracted) && row.applies(facts, c.atMillis) {
+		if !(listed && row.contracted) && row.applies(&c.facts, c.atMillis) {
 			return row
 		}
 	}
@@ -111,7 +113,9 @@ func (c *calculation) fill(row *row, table *rateTable, sums *amounts, r *Result)
 		return false
 	}
 	list, discounted := sums.total, false
-	if c.hasFactor(row) {
+	// On a share of an hour that is paid no factor of the provider acts.
+	if row.basis != BasisAllocated &&
+		(c.holding != 0 || len(c.model.multipliers) > 64 || len(c.model.discounts) > 0 && !row.contracted) {
 		var ok bool
 		if list, discounted, ok = c.factored(row, table, sums, r); !ok {
 			return false
@@ -145,11 +149,11 @@ func (r *Result) setList(list int64) {
 // listBeside sets what the book's own row asks beside a price of one's own; nothing where the book has no row, or no
 // rate for a unit.
 func (c *calculation) listBeside(r *Result) bool {
-	row := c.choose(&c.facts, true)
+	row := c.choose(true)
 	if row == nil {
 		return true
 	}
-	list, complete, ok := c.listPrice(row, &c.facts)
+	list, complete, ok := c.listPrice(row)
 	if complete {
 		r.setList(list)
 	}
@@ -158,7 +162,7 @@ func (c *calculation) listBeside(r *Result) bool {
 
 // listPrice returns the price of the usage under a row and the multipliers, without discounts. complete is false
 // where the row lacks a rate, ok on overflow.
-func (c *calculation) listPrice(row *row, facts *factSet) (list int64, complete, ok bool) {
+func (c *calculation) listPrice(row *row) (list int64, complete, ok bool) {
 	table := row.tableFor(c)
 	var sums amounts
 	sums.fill(table, c)
@@ -168,17 +172,7 @@ func (c *calculation) listPrice(row *row, facts *factSet) (list int64, complete,
 	if !sums.fits {
 		return 0, false, false
 	}
-	listed := shares{amounts: &sums.values}
-	for rest := sums.charged; rest != 0; {
-		var unit Unit
-		unit, rest = rest.pop()
-		factor, _, fits := c.multiplied(unit, facts)
-		if !fits {
-			return 0, false, false
-		}
-		listed.add(unit, factor)
-	}
-	list, ok = listed.total(nil, nil)
+	list, ok = c.listed(&sums)
 	return list, ok, ok
 }
 

@@ -208,7 +208,7 @@ func (m *match) asOf(q *Query) *match {
 	}
 	call := calculation{model: m.model, atMillis: q.AtMillis}
 	call.facts.fill(&q.Facts, m.fixed, m.provider)
-	if row := call.choose(&call.facts, false); row != nil && row.capacity {
+	if row := call.choose(false); row != nil && row.capacity {
 		return m
 	}
 	return m.otherwise

@@ -5,29 +5,30 @@ import "slices"
 // mostFactors bounds how many ratios of at most a million each multiply: the parts then stay below 1e18.
 const mostFactors = 3
 
-// hasFactor says whether a multiplier or a discount may change the call's amounts.
-func (c *calculation) hasFactor(row *row) bool {
-	if len(c.model.discounts) > 0 && !row.contracted {
-		return true
-	}
-	if row.basis == BasisAllocated {
-		return false // on a share of an hour that is paid no factor of the provider acts
-	}
-	// By index: a copy of each rule would take as long as a small price.
-	for index := range c.model.multipliers {
-		if allHold(c.model.multipliers[index].when, &c.facts) {
-			return true
+// noteMultipliers notes which of the model's multipliers hold for the call's facts: they are asked for once per unit.
+func (c *calculation) noteMultipliers() {
+	c.holding = 0
+	for index := range min(len(c.model.multipliers), 64) {
+		// By pointer: a copy of each rule would take as long as a small price.
+		if rule := &c.model.multipliers[index]; rule.ratio != one && allHold(rule.when, &c.facts) {
+			c.holding |= 1 << index
 		}
 	}
-	return false
+}
+
+// holds says whether a multiplier of the model acts; those past the noted ones, which no book has, are looked at anew.
+func (c *calculation) holds(index int, rule *multiplier) bool {
+	if index < 64 {
+		return c.holding>>index&1 != 0
+	}
+	return rule.ratio != one && allHold(rule.when, &c.facts)
 }
 
 // multiplied returns a unit's factor under the multipliers and how many ratios it has; false where they are too many.
-func (c *calculation) multiplied(unit Unit, facts *factSet) (factor ratio, count int, ok bool) {
+func (c *calculation) multiplied(unit Unit) (factor ratio, count int, ok bool) {
 	factor = one
 	for index := range c.model.multipliers {
-		rule := &c.model.multipliers[index]
-		if rule.ratio != one && rule.units.has(unit) && allHold(rule.when, facts) {
+		if rule := &c.model.multipliers[index]; c.holds(index, rule) && rule.units.has(unit) {
 			count++
 			if count > mostFactors {
 				return one, count, false
@@ -56,15 +57,14 @@ func (c *calculation) discounted(row *row, unit Unit) *discount {
 // factored fills total and parts of r under multipliers and discounts. It returns the total without the discounts and
 // whether one acted; false on overflow.
 func (c *calculation) factored(row *row, table *rateTable, sums *amounts, r *Result) (list int64, discounted, ok bool) {
-	listed, final := shares{amounts: &sums.values}, shares{amounts: &sums.values}
+	final := shares{amounts: &sums.values}
 	for rest := sums.charged; rest != 0; {
 		var unit Unit
 		unit, rest = rest.pop()
-		factor, count, fits := c.multiplied(unit, &c.facts)
+		factor, count, fits := c.multiplied(unit)
 		if !fits {
 			return 0, false, false
 		}
-		listed.add(unit, factor)
 		if cut := c.discounted(row, unit); cut != nil {
 			discounted = true
 			if cut.ratio != one && count == mostFactors {
@@ -77,8 +77,23 @@ func (c *calculation) factored(row *row, table *rateTable, sums *amounts, r *Res
 	if r.Total, ok = final.total(table, r); !ok || !discounted {
 		return r.Total, discounted, ok
 	}
-	list, ok = listed.total(nil, nil)
+	list, ok = c.listed(sums)
 	return list, discounted, ok
+}
+
+// listed returns the total of the amounts under multipliers alone; false on overflow.
+func (c *calculation) listed(sums *amounts) (total int64, ok bool) {
+	parts := shares{amounts: &sums.values}
+	for rest := sums.charged; rest != 0; {
+		var unit Unit
+		unit, rest = rest.pop()
+		factor, _, fits := c.multiplied(unit)
+		if !fits {
+			return 0, false
+		}
+		parts.add(unit, factor)
+	}
+	return parts.total(nil, nil)
 }
 
 // shares are the amounts of a call with the factor of each unit. Units of equal factor form a group that is rounded

@@ -157,4 +157,9 @@ func fineTuned(text string) (base string, ok bool) {
 }
 
 // trimASCII trims ASCII white space; other white space is a part of the text.
-func trimASCII(text string) string { return strings.Trim(text, " \t\n\r\v\f") }
+func trimASCII(text string) string {
+	if text == "" || text[0] > ' ' && text[len(text)-1] > ' ' {
+		return text
+	}
+	return strings.Trim(text, " \t\n\r\v\f")
+}

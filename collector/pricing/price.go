@@ -119,6 +119,7 @@ func (b *Book) compute(q *Query, found *match, r *Result) (unpriced string) {
 		call.facts[factSearchContextSize] = searchContextDefault(found.provider.key)
 	}
 	call.model, call.atMillis = found.model, q.AtMillis
+	call.noteMultipliers()
 	return call.run(q.Reason, r)
 }
 

@@ -17,7 +17,8 @@ func (c *calculation) savings(row *row, table *rateTable, r *Result) {
 	// The same call without batch, under the same terms: own rows and discounts too.
 	standard := *c
 	standard.facts[factProcessing] = ""
-	other := standard.choose(&standard.facts, false)
+	standard.noteMultipliers()
+	other := standard.choose(false)
 	if other == nil {
 		return
 	}
@@ -67,7 +68,7 @@ func (c *calculation) spared(unit Unit, row *row, table *rateTable) (difference 
 	}
 	factor, fits := one, true
 	if row.basis != BasisAllocated {
-		factor, _, fits = c.multiplied(unit, &c.facts)
+		factor, _, fits = c.multiplied(unit)
 	}
 	if cut := c.discounted(row, unit); fits && cut != nil {
 		factor = factor.times(cut.ratio)

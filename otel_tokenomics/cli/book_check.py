@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     name: str = arguments.file
     written, text = text_of(content_of(name), name), overlay_text(name)
     # The overlay in use is no part of what a new one changes.
-    below = PriceBookSource().configure(replace(Settings.resolve(), pricebook_overrides=None))
+    source = PriceBookSource()
+    source.configure(replace(Settings.resolve(), pricebook_overrides=None))
+    below = source.current()
     is_book = _is_book(text)
 
     def load(content: str) -> object:

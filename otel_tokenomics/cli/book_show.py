@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     address: str | None = None
     if arguments.file is None and overrides is None:
         settings, source = Settings.resolve(), PriceBookSource()
-        book, origin, overrides = source.configure(settings), source.origin, settings.pricebook_overrides
+        source.configure(settings)
+        book, origin, overrides = source.current(), source.origin, settings.pricebook_overrides
         address = source.address
     else:
         book, origin = named_book(arguments.file or EMBEDDED), arguments.file or EMBEDDED

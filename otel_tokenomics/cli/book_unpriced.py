@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List the gaps; return 2 where a file is damaged, after what could be read."""
     settings, damage = Settings.resolve(), list[BadInputError]()
-    book = PriceBookSource().configure(settings)
+    source = PriceBookSource()
+    source.configure(settings)
+    book = source.current()
     spans = chain.from_iterable(read_spans(Path(name), damage.append) for name in arguments.files)
     report = unpriced_report(calls_of(spans, settings), book, settings.unknown_host)
     if not report.calls and not damage:

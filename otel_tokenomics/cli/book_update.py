@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not settings.pricebook_url:
         raise BadInputError("no address: give --url, or set OTEL_TOKENOMICS_PRICEBOOK_URL")
     source = PriceBookSource()
-    before = source.configure(settings)
+    source.configure(settings)
+    before = source.current()
     after = source.refresh(settings)
     origin = source.origin
     if arguments.output is not None:

@@ -19,9 +19,9 @@ __all__ = ["PriceBookSource", "configure", "current", "keep_fresh", "rest"]
 _process: Final = PriceBookSource()
 
 
-def configure(settings: Settings) -> PriceBook:
-    """Make the book that the settings name the process's book and return it; the last good one where it is refused."""
-    return _process.configure(settings)
+def configure(settings: Settings) -> None:
+    """Make the book that the settings name the process's book; the last good one stays where it is refused."""
+    _process.configure(settings)
 
 
 def current() -> PriceBook:

@@ -65,11 +65,14 @@ class PriceBookSource:
         self._thread: threading.Thread | None = None
 
     def current(self) -> PriceBook:
-        """Return the book in use; the embedded one until ``configure`` chose another."""
-        return self._current or load_embedded()
+        """Return the book in use; the embedded one, which is read here at first, until ``configure`` chose another."""
+        if self._current is None:
+            self._current = load_embedded()
+            self._tell_age(self._current, logging.INFO)
+        return self._current
 
-    def configure(self, settings: Settings) -> PriceBook:
-        """Use the book and the overlay that the settings name, and return what is in use now.
+    def configure(self, settings: Settings) -> None:
+        """Use the book and the overlay that the settings name; where they name none, none is read until asked for.
 
         A file is read; of an https address the last good copy on disk is used, else the embedded book until the first
         fetch. Each part that is refused is one WARNING naming file, place and rule; what was in use before stays. A
@@ -77,21 +80,30 @@ class PriceBookSource:
         models, nor move a rate more than tenfold.
         """
         with self._lock:
-            base = self._chosen_base(settings)
-            awaited = self.address is not None and self.origin == EMBEDDED
-            if settings.pricebook_version and base.version != settings.pricebook_version and not awaited:
-                _logger.warning(
-                    "otel_tokenomics: pricebook_version %s is pinned, the price book in use is %s",
-                    settings.pricebook_version,
-                    base.version,
-                )
-            self._current = self._with_overrides(base, settings.pricebook_overrides)
-            self._tell_age(logging.INFO)
+            if settings.pricebook_url or settings.pricebook_overrides or settings.pricebook_version:
+                self._choose(settings)
+            else:
+                self._forget()
+                self._current = None
             if settings != self._settings:
                 self._settings = settings
                 self._halt()
                 self._launch()
-            return self._current
+
+    def _choose(self, settings: Settings) -> None:
+        base = self._chosen_base(settings)
+        awaited = self.address is not None and self.origin == EMBEDDED
+        if settings.pricebook_version and base.version != settings.pricebook_version and not awaited:
+            _logger.warning(
+                "otel_tokenomics: pricebook_version %s is pinned, the price book in use is %s",
+                settings.pricebook_version,
+                base.version,
+            )
+        self._current = self._with_overrides(base, settings.pricebook_overrides)
+        self._tell_age(self._current, logging.INFO)
+
+    def _forget(self) -> None:
+        self._base, self._base_url, self.origin, self.address = None, None, EMBEDDED, None
 
     def start(self, owner: object) -> None:
         """Look for a newer book every hour from now on, where ``pricebook_url`` names one, until each owner stopped."""
@@ -134,7 +146,7 @@ class PriceBookSource:
 
     def _chosen_base(self, settings: Settings) -> PriceBook:
         if not settings.pricebook_url:
-            self._base, self._base_url, self.origin, self.address = None, None, EMBEDDED, None
+            self._forget()
             return load_embedded()
         try:
             address = _address(settings)
@@ -183,9 +195,8 @@ class PriceBookSource:
             _logger.warning("otel_tokenomics: price overrides refused, %s stays in use: %s", kept.id, error)
             return kept
 
-    def _tell_age(self, level: int) -> None:
+    def _tell_age(self, book: PriceBook, level: int) -> None:
         """Say once that the book in use is old."""
-        book = self.current()
         age_ms = time.time_ns() // 1_000_000 - book.generated_at_ms
         if age_ms > _OLD_MS and not self._told_age:
             self._told_age = True
@@ -221,7 +232,7 @@ class PriceBookSource:
                 if left is None:
                     return
                 wait, refused = left, False
-                self._tell_age(logging.WARNING)
+                self._tell_age(self.current(), logging.WARNING)
             except Exception as error:  # noqa: BLE001  # this thread must outlive whatever comes from outside
                 if stop.is_set():
                     return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Model:
 
     ``factless`` are the rows that a call without facts can have; ``adjusted`` says that something acts on every
     call: a discount, or a multiplier without a condition. ``search_context`` is the provider's default size where a
-    row asks for one.
+    row asks for one. ``factors`` keeps what rules that acted together come to.
     """
 
     provider: str
@@ -40,6 +40,7 @@ class Model:
     discounts: tuple[Discount, ...]
     adjusted: bool
     search_context: str | None
+    factors: dict[int, Any] = field(default_factory=dict, compare=False)
 
 
 class _Source(NamedTuple):
@@ -119,6 +120,30 @@ class PriceBook:
         if replaces is not None:
             book.must_follow(replaces, origin)
         return book
+
+    @classmethod
+    def indexed(cls, text: str) -> PriceBook:
+        """Return the book of a text that the build wrote, one model a line: checked there, not here.
+
+        Raises:
+            PriceBookError: it has no models.
+        """
+        first, *lines = text.splitlines()
+        header = json.loads(first + "]}")
+        lines = [line for line in lines if _ROWS in line]
+        # One call of the reader for all ids takes a third of the time of one call per line.
+        heads: list[Entry] = json.loads("[" + ",".join([line[: line.find(_ROWS)] + "}" for line in lines]) + "]")
+        if not heads:
+            raise PriceBookError("pricebook.json: models: must not be empty")
+        models: dict[tuple[str, str], Entry | str] = {}
+        prefixes: list[tuple[str, str, str]] = []
+        for head, line in zip(heads, lines, strict=True):
+            models[head["p"], head["id"]] = line
+            for name in head.get("ids", ()):
+                models[head["p"], name] = line
+            if "prefixes" in head:
+                prefixes += _prefixes(head)
+        return cls(header, _Source(models, prefixes))
 
     def must_follow(self, before: PriceBook, origin: str) -> None:
         """Refuse this book as the next version of another one.
@@ -230,22 +255,7 @@ class PriceBook:
 @cache
 def load_embedded() -> PriceBook:
     """Return the book inside the package. It was checked when it was built; a model is read at first use."""
-    first, *lines = Path(__file__).with_name("pricebook.json").read_text(encoding="utf-8").splitlines()
-    header = json.loads(first + "]}")
-    lines = [line for line in lines if _ROWS in line]
-    # One call of the reader for all ids takes a third of the time of one call per line.
-    heads: list[Entry] = json.loads("[" + ",".join([line[: line.find(_ROWS)] + "}" for line in lines]) + "]")
-    if not heads:
-        raise PriceBookError("pricebook.json: models: must not be empty")
-    models: dict[tuple[str, str], Entry | str] = {}
-    prefixes: list[tuple[str, str, str]] = []
-    for head, line in zip(heads, lines, strict=True):
-        models[head["p"], head["id"]] = line
-        for name in head.get("ids", ()):
-            models[head["p"], name] = line
-        if "prefixes" in head:
-            prefixes += _prefixes(head)
-    return PriceBook(header, _Source(models, prefixes))
+    return PriceBook.indexed(Path(__file__).with_name("pricebook.json").read_text(encoding="utf-8"))
 
 
 def _read(model: Entry | str) -> Entry:

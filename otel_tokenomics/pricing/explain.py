@@ -80,14 +80,14 @@ def breakdown(book: PriceBook, cost: Cost, usage: Usage, at_ms: int) -> list[Bre
     if model is None or row is None or cost.sku is None:
         return []
     counts = believed(usage.counts)
-    table, rules = table_of(row, counts), acting(model, row, cost.facts, at_ms)
+    table, factors = table_of(row, counts), acting(model, row, cost.facts, at_ms)
     return [
         BreakdownRow(
             unit,
             count,
             table.units[unit].rate,
             count * table.units[unit].rate,
-            ratio_text(rules.final(unit) or (1, 1)),
+            ratio_text(factors.final.get(unit) or (1, 1)),
         )
         for unit, count in counts.items()
         if unit in table.units

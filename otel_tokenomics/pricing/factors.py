@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from math import gcd
 from typing import Any, Final, NamedTuple
 
@@ -66,8 +65,7 @@ class Charge(NamedTuple):
     shares: Mapping[str, int]
 
 
-@lru_cache(1024)
-def ratio_of(factors: tuple[Ratio, ...]) -> Ratio | None:
+def ratio_of(factors: Sequence[Ratio]) -> Ratio | None:
     """Return the product in lowest terms; None where more than three factors act on one unit."""
     acting = [factor for factor in factors if factor[0] != factor[1]]
     if len(acting) > MAX_FACTORS:
@@ -79,27 +77,33 @@ def ratio_of(factors: tuple[Ratio, ...]) -> Ratio | None:
     return num // common, den // common
 
 
-def charge(amounts: Mapping[str, int], ratios: Mapping[str, Ratio]) -> Charge | None:
+def charge(amounts: Mapping[str, int], ratios: Mapping[str, Ratio | None]) -> Charge | None:
     """Return the amounts (pico-USD by unit) under each unit's ratio; None where anything leaves int64.
 
     Units of equal ratio are rounded together, half-even, once. Each gets the floor of its share, the largest
     amount of the group the remainder (ties: unit order), so that the shares add up to the total.
     """
-    groups: dict[Ratio, list[str]] = {}
-    for unit in sorted(amounts, key=_ORDER.__getitem__):
-        groups.setdefault(ratios[unit], []).append(unit)
-    total = 0
+    groups: dict[Ratio, tuple[int, int, str]] = {}
     shares: dict[str, int] = {}
-    for (num, den), units in groups.items():
-        before = sum([amounts[unit] for unit in units])
+    for unit, amount in amounts.items():
+        ratio = ratios[unit]
+        if ratio is None:
+            return None
+        share = shares[unit] = amount * ratio[0] // ratio[1]
+        if ratio in groups:
+            before, floors, largest = groups[ratio]
+            most = amounts[largest]
+            if amount > most or (amount == most and _ORDER[unit] < _ORDER[largest]):
+                largest = unit
+            groups[ratio] = before + amount, floors + share, largest
+        else:
+            groups[ratio] = amount, share, unit
+    total = 0
+    for (num, den), (before, floors, largest) in groups.items():
         after = half_even(before * num, den)
         if before > MAX_PICO or after > MAX_PICO:
             return None
-        rest = after
-        for unit in units:
-            shares[unit] = amounts[unit] * num // den
-            rest -= shares[unit]
-        shares[max(units, key=amounts.__getitem__)] += rest
+        shares[largest] += after - floors
         total += after
     return Charge(total, shares) if total <= MAX_PICO else None
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from otel_tokenomics.pricing.book import Model
-from otel_tokenomics.pricing.factors import ONE, Charge, Discount, Multiplier, Ratio, charge, half_even, ratio_of
-from otel_tokenomics.pricing.rates import RateTable, Row
-from otel_tokenomics.usage import MAX_PICO, Facts
+from otel_tokenomics.pricing.factors import ONE, Discount, Multiplier, Ratio, charge, half_even, ratio_of
+from otel_tokenomics.pricing.rates import PLAIN_OF, RateTable, Row
+from otel_tokenomics.usage import MAX_PICO, UNITS, Facts
 
 #: Units whose counts make up one request's whole input: what context tiers are compared with.
 INPUT_UNITS: Final = frozenset(
@@ -19,27 +19,19 @@ INPUT_UNITS: Final = frozenset(
 )  # fmt: skip
 
 
-class Acting(NamedTuple):
-    """What acts on the amounts of one call: the multipliers that hold, and the discounts, narrowest first."""
+class Factors(NamedTuple):
+    """What acts on the amounts of one call: each unit's factor, None where more than three ratios act on it.
 
-    multipliers: Sequence[Multiplier]
-    discounts: Sequence[Discount]
+    ``listed`` is under the multipliers that hold, None where none does; ``final`` also under the narrowest discount
+    on the unit; ``discounted`` are the units on which one acts.
+    """
 
-    def listed(self, unit: str) -> Ratio | None:
-        """Return the unit's factor under multipliers; None where more than three act."""
-        return ratio_of(tuple([one.ratio for one in self.multipliers if unit in one.units]))
-
-    def final(self, unit: str) -> Ratio | None:
-        """Return the unit's factor under multipliers and its discount; None where more than three act."""
-        ratios = [one.ratio for one in self.multipliers if unit in one.units]
-        for cut in self.discounts:
-            if unit in cut.units:
-                ratios.append(cut.ratio)
-                break
-        return ratio_of(tuple(ratios))
+    listed: Mapping[str, Ratio | None] | None
+    final: Mapping[str, Ratio | None]
+    discounted: frozenset[str]
 
 
-_NOTHING: Final = Acting((), ())
+NOTHING_ACTS: Final = Factors(None, {}, frozenset())
 
 
 class Terms(NamedTuple):
@@ -63,6 +55,9 @@ def choose(model: Model, facts: Facts, at_ms: int, *, book_only: bool = False) -
 def table_of(row: Row, counts: Mapping[str, int]) -> RateTable:
     """Return the rates of the context tier that the request's whole input reaches."""
     table = row.table
+    # All counts together bound the input from above: most requests end here.
+    if not row.tiers or sum(counts.values()) <= row.tiers[0].gt:
+        return table
     total_in = sum([count for unit, count in counts.items() if unit in INPUT_UNITS])
     for tier in row.tiers:
         if total_in > tier.gt:
@@ -70,17 +65,46 @@ def table_of(row: Row, counts: Mapping[str, int]) -> RateTable:
     return table
 
 
-def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Acting:
+def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Factors:
     """Return what acts under a row: every multiplier that holds, and on book rows the discounts in force.
 
     On a share of an hour that is paid no factor of the provider acts.
     """
     if row.basis == "allocated":
-        return _NOTHING
-    multipliers = [one for one in model.multipliers if one.holds(facts)]
-    if row.contracted or not model.discounts:
-        return Acting(multipliers, ())
-    return Acting(multipliers, [one for one in model.discounts if one.holds(facts, at_ms)])
+        return NOTHING_ACTS
+    # Few rules hold together, and calls are many: what they come to is made once.
+    key, bit = 0, 1
+    for one in model.multipliers:
+        if one.holds(facts):
+            key |= bit
+        bit <<= 1
+    if not row.contracted:
+        for cut in model.discounts:
+            if cut.start <= at_ms < cut.until and (not cut.accounts or cut.holds(facts, at_ms)):
+                key |= bit
+            bit <<= 1
+    if not key:
+        return NOTHING_ACTS
+    found = model.factors.get(key)
+    if found is None:
+        rules = (*model.multipliers, *model.discounts)
+        found = model.factors[key] = _factors([rule for place, rule in enumerate(rules) if key >> place & 1])
+    return found
+
+
+def _factors(rules: Sequence[Multiplier | Discount]) -> Factors:
+    """Return the factors under rules, of discounts the narrowest first."""
+    listed: dict[str, Ratio | None] = {}
+    final: dict[str, Ratio | None] = {}
+    multipliers = [one for one in rules if isinstance(one, Multiplier)]
+    discounts = [one for one in rules if isinstance(one, Discount)]
+    for unit in UNITS:
+        ratios = [one.ratio for one in multipliers if unit in one.units]
+        cut = next((one.ratio for one in discounts if unit in one.units), None)
+        listed[unit] = ratio_of(ratios)
+        final[unit] = listed[unit] if cut is None else ratio_of([*ratios, cut])
+    discounted = frozenset(unit for one in discounts for unit in one.units)
+    return Factors(listed if multipliers else None, final, discounted)
 
 
 def something_acts(model: Model, facts: Facts) -> bool:
@@ -95,32 +119,48 @@ def terms(
     model: Model, row: Row, table: RateTable, counts: Mapping[str, int], facts: Facts, at_ms: int
 ) -> Terms | None:
     """Return the amounts of counts under multipliers and discounts; None where int64 is left."""
-    amounts, rules = amounts_of(table, counts), acting(model, row, facts, at_ms)
-    ratios = {unit: rules.final(unit) for unit in amounts}
-    final = _charge(amounts, ratios)
-    if final is None:
-        return None
-    listed: int | None = final.total
-    if row.contracted:
-        known, of_book = list_of_book(model, counts, facts, at_ms)
-        listed = of_book if known else listed
-    elif rules.discounts:
-        base = _charge(amounts, {unit: rules.listed(unit) for unit in amounts})
-        listed = base.total if base else None
-    if listed is None:
+    factors = acting(model, row, facts, at_ms)
+    plain, ratios = table.plain, factors.final
+    amounts = amounts_of(table, counts)
+    if factors is NOTHING_ACTS:
+        total, shares = sum(amounts.values()), amounts
+    else:
+        final = charge(amounts, ratios)
+        if final is None:
+            return None
+        total, shares = final
+    if total > MAX_PICO:
         return None
     parts: dict[str, int] = {}
-    spared = 0
-    for unit, share in final.shares.items():
-        _, part, _, unit_spared = table.units[unit]
+    for unit, share in shares.items():
         if share:
-            parts[part] = parts.get(part, 0) + share
-        if unit_spared:
-            num, den = ratios[unit] or ONE
-            spared += half_even(counts[unit] * unit_spared * num, den)
-    # On an amount of 0 nothing acts.
-    discounted = any(amount and unit in cut.units for cut in rules.discounts for unit, amount in amounts.items())
-    return Terms(final.total, listed, parts, discounted, _cache_savings(spared))
+            part = plain[unit][1]
+            parts[part] = parts[part] + share if part in parts else share
+    spared = 0
+    for unit, count in counts.items():
+        if count and unit in PLAIN_OF and unit in plain:
+            difference = plain[unit][3]
+            num, den = ratios.get(unit) or ONE
+            spared += half_even(count * difference * num, den)
+    listed: int | None = total
+    discounted = False
+    if row.contracted:
+        known, of_book = list_of_book(model, counts, facts, at_ms)
+        listed = of_book if known else total
+    elif factors.discounted:
+        # On an amount of 0 nothing acts.
+        discounted = not factors.discounted.isdisjoint(amounts)
+        listed = _total(amounts, factors.listed)
+    return None if listed is None else Terms(total, listed, parts, discounted, _cache_savings(spared))
+
+
+def _total(amounts: Mapping[str, int], ratios: Mapping[str, Ratio | None] | None) -> int | None:
+    """Return the sum under ratios, if any; None where int64 is left."""
+    if ratios is None:
+        total = sum(amounts.values())
+        return total if total <= MAX_PICO else None
+    charged = charge(amounts, ratios)
+    return charged.total if charged else None
 
 
 def _cache_savings(spared: int) -> Mapping[str, int]:
@@ -128,14 +168,11 @@ def _cache_savings(spared: int) -> Mapping[str, int]:
 
 
 def amounts_of(table: RateTable, counts: Mapping[str, int]) -> dict[str, int]:
-    """Return count times rate of each unit that has a rate, in pico-USD."""
-    units = table.units
-    return {unit: count * units[unit].rate for unit, count in counts.items() if count and unit in units}
-
-
-def _charge(amounts: Mapping[str, int], ratios: Mapping[str, Ratio | None]) -> Charge | None:
-    known = {unit: ratio for unit, ratio in ratios.items() if ratio is not None}
-    return charge(amounts, known) if len(known) == len(ratios) else None
+    """Return count times rate of each unit that costs something, in pico-USD."""
+    plain = table.plain
+    return {
+        unit: count * rate for unit, count in counts.items() if count and unit in plain and (rate := plain[unit][0])
+    }
 
 
 def list_of_book(model: Model, counts: Mapping[str, int], facts: Facts, at_ms: int) -> tuple[bool, int | None]:
@@ -144,11 +181,18 @@ def list_of_book(model: Model, counts: Mapping[str, int], facts: Facts, at_ms: i
     if row is None:
         return False, None
     table = table_of(row, counts)
-    if any(count and unit not in table.units and unit != "request" for unit, count in counts.items()):
+    if _lacks(table, counts):
         return False, None
-    amounts, rules = amounts_of(table, counts), acting(model, row, facts, at_ms)
-    charged = _charge(amounts, {unit: rules.listed(unit) for unit in amounts})
-    return True, charged.total if charged else None
+    return True, _total(amounts_of(table, counts), acting(model, row, facts, at_ms).listed)
+
+
+def _lacks(table: RateTable, counts: Mapping[str, int]) -> bool:
+    """Return whether something that was used has no rate."""
+    plain = table.plain
+    for unit, count in counts.items():  # noqa: SIM110  # a generator costs as much as a small price
+        if count and unit not in plain and unit != "request":
+            return True
+    return False
 
 
 def with_batch(
@@ -162,7 +206,7 @@ def with_batch(
     if row is None:
         return savings
     table = table_of(row, counts)
-    if any(count and unit not in table.units and unit != "request" for unit, count in counts.items()):
+    if _lacks(table, counts):
         return savings
     standard = terms(model, row, table, counts, usual, at_ms)
     if standard is None or standard.total == total:

@@ -44,7 +44,7 @@ class Recorder:
         self.when_dropped: Callable[[Span, Unended], None] | None = None
         self._endpoints = EndpointTable.parse(settings.endpoints)
         self._elsewhere = EndpointTable.parse(settings.billed_elsewhere)
-        self._choose = functools.lru_cache(1024)(self._provider)
+        self._chosen_by: PriceBook | None = None
         self._attributes = CallAttributes(settings)
         self.metrics = CallMetrics(settings, instruments)
         schema = None if settings.semconv == "latest" else "https://opentelemetry.io/schemas/1.41.1"
@@ -52,13 +52,16 @@ class Recorder:
 
     def provider(self, request: Request) -> ProviderChoice:
         """Return who bills a request: by the setting ``endpoints``, then by host, then by client."""
+        book = self.book()
+        if book is not self._chosen_by:
+            # A newer book may list other hosts; an older one must not be kept alive by its answers.
+            self._choose, self._chosen_by = functools.lru_cache(1024)(functools.partial(self._provider, book)), book
         return self._choose(request.provider, request.host, request.port, request.path, request.named)
 
     def _provider(
-        self, name: str, host: str | None, port: int | None, path: str, named: bool
+        self, book: PriceBook, name: str, host: str | None, port: int | None, path: str, named: bool
     ) -> ProviderChoice:  # a key of the cache
         elsewhere = self._elsewhere.lookup(host, port, path) is not None
-        book = self.book()
         ruled = self._endpoints.lookup(host, port, path)
         if ruled:
             return ProviderChoice(book.provider_by_name(ruled) or ruled, None, elsewhere)
@@ -216,9 +219,8 @@ class Recorder:
         elif outcome.end == "completed" and any(usage.counts.values()):
             # A fee per request is due once per completed call; where no row asks for it, it changes nothing.
             reading = reading._replace(usage=Usage({**usage.counts, "request": 1}, usage.source))
-        facts = request.facts
-        if request.credential_hash is not None:
-            facts = {**facts, "account": request.credential_hash}
+        # Terms of one's own may be those of one key.
+        facts = {**request.facts, "account": request.credential_hash} if request.credential_hash else request.facts
         cost = price_reading(
             book, reading, choice.name, outcome.started_at_ns // 1_000_000,
             request_model=request.model, host=choice.price_host,

@@ -17,6 +17,7 @@ import pytest
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.demo.provider import LocalProvider, Scenario
+from otel_tokenomics.pricing import load_embedded
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
@@ -397,3 +398,18 @@ def test_a_credential_is_hashed_only_with_a_salt(watching: Any, client: Any, pro
     assert len(first) == 16
     assert first != second
     assert json.dumps(str(watch.settings)).find("pepper") == -1
+
+
+def test_the_terms_of_one_key_are_not_those_of_another(watching: Any, client: Any, provider: LocalProvider) -> None:
+    watch = watching(credential_salt="pepper")
+    client.chat.completions.create(**CHAT)
+    account = watch.spans[0].attributes[names.TOKENOMICS_CREDENTIAL_HASH]
+    halved = {"discounts": [{"p": "openai", "ratio": [1, 2], "account": [account]}]}
+    book = load_embedded().with_overlay(json.dumps(halved), "test")
+    watch.recorder.book = lambda: book
+    client.chat.completions.create(**CHAT)
+    client.copy(api_key="other").chat.completions.create(**CHAT)
+    listed, contracted, other = [call.cost for call in watch.settled]
+    assert contracted.total * 2 == listed.total == contracted.list
+    assert contracted.basis == "contracted"
+    assert (other.total, other.basis) == (listed.total, "list")

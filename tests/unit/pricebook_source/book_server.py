@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricebook_source import PriceBookSource
 from otel_tokenomics.pricebook_source.signature import new_key, sign
+from otel_tokenomics.pricing import PriceBook
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 FROZEN: dict[str, Any] = json.loads((VECTORS / "book.json").read_text(encoding="utf-8"))
@@ -100,6 +101,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def signed_by_us(server: Server, **more: Any) -> Settings:
     return Settings(pricebook_url=server.url, pricebook_public_key=PUBLIC, **more)
+
+
+def configured(source: Any, settings: Settings) -> PriceBook:
+    """Configure a source, or the process's own; return the book that is in use then."""
+    source.configure(settings)
+    return source.current()
 
 
 def updated(settings: Settings) -> PriceBookSource:

@@ -14,6 +14,7 @@ from book_server import (
     PRIVATE,
     Server,
     book,
+    configured,
     signed_by_us,
     updated,
 )
@@ -30,7 +31,7 @@ def test_a_damaged_copy_is_no_copy(server: Server, caplog: pytest.LogCaptureFixt
     settings = signed_by_us(server)
     path = Path(updated(settings).origin)
     path.write_bytes(path.read_bytes().replace(b"2500000", b"2500001", 1))
-    assert PriceBookSource().configure(settings) is load_embedded()
+    assert configured(PriceBookSource(), settings) is load_embedded()
     server.asked.clear()
     assert updated(settings).current().id == "vectors@2026.11.22"
     assert server.asked[0] == ("/book.json", None)
@@ -39,9 +40,9 @@ def test_a_damaged_copy_is_no_copy(server: Server, caplog: pytest.LogCaptureFixt
 def test_a_copy_is_checked_again_whenever_it_is_read(server: Server) -> None:
     other = Settings(pricebook_url=server.url, pricebook_public_key=OTHER_PUBLIC)
     LastGood(other).keep(book(), None, sign(book(), PRIVATE)[0], time.time())
-    assert PriceBookSource().configure(other) is load_embedded()
+    assert configured(PriceBookSource(), other) is load_embedded()
     LastGood(other).keep(book(), None, sign(book(), OTHER_PRIVATE)[0], time.time())
-    assert PriceBookSource().configure(other).id == "vectors@2026.11.22"
+    assert configured(PriceBookSource(), other).id == "vectors@2026.11.22"
 
 
 def test_services_with_other_pins_do_not_take_each_others_copy(server: Server) -> None:
@@ -50,7 +51,7 @@ def test_services_with_other_pins_do_not_take_each_others_copy(server: Server) -
     updated(pinned)
     server.publish(book(23))
     assert updated(signed_by_us(server)).current().version == "2026.11.23"
-    assert PriceBookSource().configure(pinned).version == "2026.11.22"
+    assert configured(PriceBookSource(), pinned).version == "2026.11.22"
 
 
 @pytest.mark.parametrize("spoilt", ["[]", "{", '{"sha256": 7}', '{"sha256": "../../etc/passwd"}', "null", "[" * 90_000])
@@ -58,7 +59,7 @@ def test_a_state_that_cannot_be_read_is_none(server: Server, spoilt: str) -> Non
     server.publish(book())
     settings = signed_by_us(server)
     (Path(updated(settings).origin).parent / "state.json").write_text(spoilt)
-    assert PriceBookSource().configure(settings) is load_embedded()
+    assert configured(PriceBookSource(), settings) is load_embedded()
     assert updated(settings).current().id == "vectors@2026.11.22"
 
 
@@ -83,7 +84,7 @@ def test_a_cache_that_cannot_be_written_costs_the_copy_alone(
     made = updated(settings)
     assert made.current().id == "vectors@2026.11.22"
     # In this process what is in memory is the last good one, also once settings change.
-    assert made.configure(signed_by_us(server, metric_tags=())).id == "vectors@2026.11.22"
+    assert configured(made, signed_by_us(server, metric_tags=())).id == "vectors@2026.11.22"
 
 
 def test_a_user_without_a_home(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from book_server import (
     PUBLIC,
     Server,
     book,
+    configured,
     signed_by_us,
     spoil,
     updated,
@@ -179,7 +180,7 @@ def test_other_settings_end_what_the_earlier_ones_began(server: Server, looking:
     start(looking, settings)
     wait_for(lambda: looking.current().version == "2026.11.22")
     thread = looking._thread
-    assert looking.configure(Settings()) is load_embedded()
+    assert configured(looking, Settings()) is load_embedded()
     assert looking._thread is None
     assert thread is not None
     thread.join()

@@ -16,6 +16,7 @@ from book_server import (
     PUBLIC,
     Server,
     book,
+    configured,
     signed_by_us,
     slow,
     spoil,
@@ -35,13 +36,13 @@ def test_a_signed_book_is_taken_and_kept_for_the_next_start(server: Server) -> N
     server.publish(book())
     settings = signed_by_us(server)
     first = PriceBookSource()
-    assert first.configure(settings) is load_embedded()  # configuring fetches nothing
+    assert configured(first, settings) is load_embedded()  # configuring fetches nothing
     assert server.asked == []
     assert first.refresh(settings).id == "vectors@2026.11.22"
     assert first.current().id == "vectors@2026.11.22"
     server.paths.clear()
     server.asked.clear()
-    assert PriceBookSource().configure(settings).id == "vectors@2026.11.22"
+    assert configured(PriceBookSource(), settings).id == "vectors@2026.11.22"
     assert server.asked == []
 
 
@@ -94,7 +95,7 @@ def test_what_is_no_newer_book_changes_nothing(server: Server, case: str, monkey
     assert words in str(refused.value)
     assert made.current() is before
     if case != "304 for nothing":
-        assert PriceBookSource().configure(settings).id == before.id
+        assert configured(PriceBookSource(), settings).id == before.id
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_a_signed_file(server: Server, tmp_path: Path, caplog: pytest.LogCapture
     path = tmp_path / "book.json"
     path.write_bytes(book())
     settings = Settings(pricebook_url=path.as_uri(), pricebook_public_key=PUBLIC)
-    assert PriceBookSource().configure(settings) is load_embedded()
+    assert configured(PriceBookSource(), settings) is load_embedded()
     assert "book.json.sig: cannot be read" in caplog.text
     (tmp_path / "book.json.sig").write_text(sign(book(), PRIVATE)[0] + "\n")
-    assert PriceBookSource().configure(settings).id == "vectors@2026.11.22"
+    assert configured(PriceBookSource(), settings).id == "vectors@2026.11.22"

@@ -6,10 +6,14 @@ import copy
 import hashlib
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from book_server import configured
 
 from otel_tokenomics import pricebook_source
 from otel_tokenomics.config import Settings
@@ -43,40 +47,41 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_nothing_set_is_the_embedded_book(caplog: pytest.LogCaptureFixture) -> None:
     source = PriceBookSource()
     assert source.current() is load_embedded()
-    assert source.configure(settings()) is load_embedded()
+    assert configured(source, settings()) is load_embedded()
     assert not warnings_of(caplog)
 
 
 def test_file(book_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = PriceBookSource()
-    assert source.configure(settings(pricebook_url=book_file.as_uri())).id == "vectors@2026.11.22"
+    assert configured(source, settings(pricebook_url=book_file.as_uri())).id == "vectors@2026.11.22"
     assert source.current().id == "vectors@2026.11.22"
-    assert source.configure(settings()) is load_embedded()
+    assert configured(source, settings()) is load_embedded()
     assert not warnings_of(caplog)
 
 
 def test_digest(book_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     digest = hashlib.sha256(book_file.read_bytes()).hexdigest()
     good = settings(pricebook_url=book_file.as_uri(), pricebook_sha256=digest.upper())
-    assert PriceBookSource().configure(good).id == "vectors@2026.11.22"
+    assert configured(PriceBookSource(), good).id == "vectors@2026.11.22"
     bad = settings(pricebook_url=book_file.as_uri(), pricebook_sha256="0" * 64)
-    assert PriceBookSource().configure(bad) is load_embedded()
+    assert configured(PriceBookSource(), bad) is load_embedded()
     assert digest in warnings_of(caplog)[0]
 
 
 def test_pinned_version(book_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     url = book_file.as_uri()
     assert (
-        PriceBookSource().configure(settings(pricebook_url=url, pricebook_version="2026.11.22")).version == "2026.11.22"
+        configured(PriceBookSource(), settings(pricebook_url=url, pricebook_version="2026.11.22")).version
+        == "2026.11.22"
     )
     assert not warnings_of(caplog)
-    refused = PriceBookSource().configure(settings(pricebook_url=url, pricebook_version="2026.01.01"))
+    refused = configured(PriceBookSource(), settings(pricebook_url=url, pricebook_version="2026.01.01"))
     assert refused is load_embedded()
     assert "pins 2026.01.01" in warnings_of(caplog)[0]
 
 
 def test_pin_of_another_version_than_the_embedded_one_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    assert PriceBookSource().configure(settings(pricebook_version="1999.01.01")) is load_embedded()
+    assert configured(PriceBookSource(), settings(pricebook_version="1999.01.01")) is load_embedded()
     assert "1999.01.01 is pinned" in warnings_of(caplog)[0]
 
 
@@ -94,9 +99,9 @@ def test_refused_file_keeps_the_last_good_book(
     book_file: Path, caplog: pytest.LogCaptureFixture, content: str, place: str
 ) -> None:
     source = PriceBookSource()
-    first = source.configure(settings(pricebook_url=book_file.as_uri()))
+    first = configured(source, settings(pricebook_url=book_file.as_uri()))
     book_file.write_text(content, encoding="utf-8")
-    assert source.configure(settings(pricebook_url=book_file.as_uri())) is first
+    assert configured(source, settings(pricebook_url=book_file.as_uri())) is first
     assert source.current() is first
     (message,) = warnings_of(caplog)
     assert str(book_file) in message
@@ -111,7 +116,7 @@ def test_an_older_book_may_be_chosen_by_another_address(
     source.configure(settings(pricebook_url=book_file.as_uri()))
     older = tmp_path / "older.json"
     older.write_text(changed(version="2025.01.01", generated_at="2025-01-01T00:00:00Z"), encoding="utf-8")
-    assert source.configure(settings(pricebook_url=older.as_uri())).version == "2025.01.01"
+    assert configured(source, settings(pricebook_url=older.as_uri())).version == "2025.01.01"
     assert not warnings_of(caplog)
 
 
@@ -131,7 +136,7 @@ def test_an_older_book_may_be_chosen_by_another_address(
     ],
 )
 def test_addresses_that_hold_no_book(url: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert PriceBookSource().configure(settings(pricebook_url=url)) is load_embedded()
+    assert configured(PriceBookSource(), settings(pricebook_url=url)) is load_embedded()
     (message,) = warnings_of(caplog)
     assert words in message
     assert "secret" not in message
@@ -139,7 +144,7 @@ def test_addresses_that_hold_no_book(url: str, words: str, caplog: pytest.LogCap
 
 def test_binary_file(book_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     book_file.write_bytes(b"\xff\xfe\x00")
-    assert PriceBookSource().configure(settings(pricebook_url=book_file.as_uri())) is load_embedded()
+    assert configured(PriceBookSource(), settings(pricebook_url=book_file.as_uri())) is load_embedded()
     assert "no UTF-8" in warnings_of(caplog)[0]
 
 
@@ -150,17 +155,17 @@ def test_overrides(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "own.json"
     path.write_text(json.dumps(OWN), encoding="utf-8")
     source = PriceBookSource()
-    book = source.configure(settings(pricebook_overrides=str(path)))
+    book = configured(source, settings(pricebook_overrides=str(path)))
     assert book.id == f"{load_embedded().id}+{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
     path.write_text('{"models": [{"p": "openai"}]}', encoding="utf-8")
-    assert source.configure(settings(pricebook_overrides=str(path))) is book
+    assert configured(source, settings(pricebook_overrides=str(path))) is book
     (message,) = warnings_of(caplog)
     assert f"{path}: models[0].rows: must be a list" in message
 
 
 def test_refused_overrides_leave_the_plain_book(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     missing = str(tmp_path / "none.json")
-    assert PriceBookSource().configure(settings(pricebook_overrides=missing)) is load_embedded()
+    assert configured(PriceBookSource(), settings(pricebook_overrides=missing)) is load_embedded()
     assert missing in warnings_of(caplog)[0]
 
 
@@ -171,7 +176,7 @@ def test_overrides_in_yaml(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         "  - {from: 2026-10-01T00:00:00Z, usd_per_million: {input: '1.00', output: '4'}}\n",
         encoding="utf-8",
     )
-    book = PriceBookSource().configure(settings(pricebook_overrides=str(path)))
+    book = configured(PriceBookSource(), settings(pricebook_overrides=str(path)))
     model = book.model("openai", "gpt-4o")
     assert model is not None
     assert model.rows[0].table.units["output"].rate == 4_000_000
@@ -183,7 +188,33 @@ def test_overrides_in_yaml(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 
 def test_process_wide_book(book_file: Path) -> None:
     try:
-        chosen = pricebook_source.configure(settings(pricebook_url=book_file.as_uri()))
+        chosen = configured(pricebook_source, settings(pricebook_url=book_file.as_uri()))
         assert pricebook_source.current() is chosen
     finally:
-        assert pricebook_source.configure(settings()) is load_embedded()
+        assert configured(pricebook_source, settings()) is load_embedded()
+
+
+def test_no_book_is_read_before_the_first_price() -> None:
+    program = """
+import sys
+
+opened = []
+sys.addaudithook(lambda event, about: opened.append(1) if event == "open" and "pricebook.json" in str(about) else 0)
+import openai
+import otel_tokenomics
+
+otel_tokenomics.instrument()
+with otel_tokenomics.tags(team="search"):
+    before = len(opened)
+otel_tokenomics.estimate(model="gpt-5.4", input_tokens=1, max_output_tokens=1)
+print(before, len(opened))
+otel_tokenomics.uninstrument()
+"""
+    environment = {
+        **os.environ,
+        "OTEL_SDK_DISABLED": "false",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "none",
+    }
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["0", "1"]

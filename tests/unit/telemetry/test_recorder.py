@@ -400,3 +400,13 @@ def test_without_pricing_a_span_says_that_it_cannot_carry_everything(bench: Benc
     assert "tokenomics.cost.status" not in attributes
     _, attributes = bench.call(READING)
     assert "tokenomics.cost.reason" not in attributes
+
+
+def test_a_newer_book_says_anew_who_bills_at_an_address(bench: Bench) -> None:
+    request = Request("gpt-5.4", "openai", "llm.host.example", 443)
+    assert bench.recorder.provider(request).name == "openai"
+    newer = load_embedded().with_overlay(
+        '{"providers": {"new_host": {"kind": "host", "hosts": ["llm.host.example"]}}}', "test"
+    )
+    bench.recorder.book = lambda: newer
+    assert bench.recorder.provider(request).name == "new_host"
