@@ -76,11 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _book(settings: Settings, overrides: str | None) -> PriceBook:
-    if overrides is None:
-        book = PriceBookSource().configure(settings)
-    else:
-        below = PriceBookSource().configure(replace(settings, pricebook_overrides=None))
-        book = below.with_overlay(overlay_text(overrides), overrides)
+    source = PriceBookSource()
+    source.configure(settings if overrides is None else replace(settings, pricebook_overrides=None))
+    book = source.current()
+    if overrides is not None:
+        book = book.with_overlay(overlay_text(overrides), overrides)
     if not book.capacity and not book.static:
         raise BadInputError(f"{overrides or book.id}: names no capacity and no static cost")
     return book

@@ -216,9 +216,8 @@ class Recorder:
         elif outcome.end == "completed" and any(usage.counts.values()):
             # A fee per request is due once per completed call; where no row asks for it, it changes nothing.
             reading = reading._replace(usage=Usage({**usage.counts, "request": 1}, usage.source))
-        facts = request.facts
-        if request.credential_hash is not None:
-            facts = {**facts, "account": request.credential_hash}
+        # Terms of one's own may be those of one key.
+        facts = {**request.facts, "account": request.credential_hash} if request.credential_hash else request.facts
         cost = price_reading(
             book, reading, choice.name, outcome.started_at_ns // 1_000_000,
             request_model=request.model, host=choice.price_host,
