@@ -2,6 +2,7 @@ package pricing
 
 import (
 	"math"
+	"math/big"
 	"math/bits"
 )
 
@@ -55,6 +56,17 @@ func (r ratio) halfEven(amount int64) (int64, bool) {
 		quotient++
 	}
 	return int64(quotient), quotient <= math.MaxInt64
+}
+
+// halfEvenBig returns amount / divisor rounded to the nearest integer, ties to even; the divisor is positive.
+func halfEvenBig(amount, divisor *big.Int) *big.Int {
+	// Division and rest of Euclid: the rest is never negative, so half-even reads alike on both sides of 0.
+	quotient, left := new(big.Int).DivMod(amount, divisor, new(big.Int))
+	order := left.Lsh(left, 1).Cmp(divisor)
+	if order > 0 || order == 0 && quotient.Bit(0) == 1 {
+		quotient.Add(quotient, big.NewInt(1))
+	}
+	return quotient
 }
 
 // floor returns the integer part of amount * r; ok is false on overflow of int64.

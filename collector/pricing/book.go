@@ -135,6 +135,7 @@ func newBook(base, overlay *document, id string) *Book {
 	book.hosts = newHostTable(book.providers)
 	if overlay != nil {
 		book.addModels(overlay.models, base.models)
+		book.addDeployments(overlay.deployments)
 	} else {
 		book.addModels(nil, base.models)
 	}

@@ -113,7 +113,9 @@ func (c *calculation) fill(row *row, table *rateTable, sums *amounts, r *Result)
 		return false
 	}
 	list, discounted := sums.total, false
-	if c.holding != 0 || len(c.model.multipliers) > 64 || len(c.model.discounts) > 0 && !row.contracted {
+	// On a share of an hour that is paid no factor of the provider acts.
+	if row.basis != BasisAllocated &&
+		(c.holding != 0 || len(c.model.multipliers) > 64 || len(c.model.discounts) > 0 && !row.contracted) {
 		var ok bool
 		if list, discounted, ok = c.factored(row, table, sums, r); !ok {
 			return false

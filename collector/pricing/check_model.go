@@ -191,7 +191,7 @@ func equallyGood(a, b *rowEntry) bool {
 // calendars a moment.
 func canBothHold(a, b *rowEntry) bool {
 	for index, one := range a.when {
-		if !slices.ContainsFunc(one.words, func(word string) bool { return slices.Contains(b.when[index].words, word) }) {
+		if !shareWord(one.words, b.when[index].words) {
 			return false
 		}
 	}

@@ -2,7 +2,6 @@ package pricing
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"strings"
 )
@@ -33,6 +32,7 @@ func checkOverlay(data []byte, origin string, base *document) (*document, error)
 	doc.multipliers = c.multipliers(entry["multipliers"], doc.providers)
 	doc.discounts = c.discounts(entry["discounts"], doc.providers)
 	doc.aliases = c.aliases(entry["aliases"], doc.providers)
+	doc.deployments = c.capacities(entry["capacity"], doc.providers)
 	c.form(entry)
 	return doc, c.failure()
 }
@@ -173,14 +173,12 @@ func (c *checker) alias(value any, path string, providers map[string]*provider) 
 
 // form checks the keys of an overlay that price no model call by themselves.
 func (c *checker) form(entry object) {
-	for index, item := range c.list(entry["capacity"], "capacity") {
-		c.capacity(item, at("capacity", index))
-	}
 	for index, item := range c.list(entry["static"], "static") {
 		path := at("static", index)
 		fixed := c.closed(item, path, []string{"name", "usd", "from", "until", "tags"})
 		c.text(fixed["name"], join(path, "name"))
 		c.money(fixed["usd"], join(path, "usd"), usdDigits)
+		c.instant(fixed["from"], join(path, "from")) // without a day it would stand in no report
 		c.span(fixed, path)
 		c.texts(fixed["tags"], join(path, "tags"))
 	}
@@ -201,45 +199,5 @@ func (c *checker) texts(value any, path string) {
 	entries := c.object(value, path)
 	for _, key := range sorted(entries) {
 		c.text(entries[key], join(path, key))
-	}
-}
-
-var (
-	hourlyKeys = []string{"p", "ids", "kind", "usd_per_hour", "units_per_hour", "allocate"}
-	gpuKeys    = []string{"p", "ids", "kind", "usd_per_gpu_hour", "gpus", "tokens_per_second", "utilization"}
-)
-
-func (c *checker) capacity(value any, path string) {
-	entry := c.object(value, path)
-	kind := c.word(entry["kind"], join(path, "kind"), "hourly", "gpu")
-	c.lower(entry["p"], join(path, "p"))
-	if len(c.lowers(entry["ids"], join(path, "ids"))) == 0 {
-		c.refuse(join(path, "ids"), "must not be empty")
-	}
-	if kind == "hourly" {
-		c.known(entry, path, hourlyKeys)
-		c.money(entry["usd_per_hour"], join(path, "usd_per_hour"), usdDigits)
-		c.word(entry["allocate"], join(path, "allocate"), "none", "capacity", "use")
-		if units, ok := entry["units_per_hour"]; ok {
-			c.unitNumbers(units, join(path, "units_per_hour"))
-		}
-		return
-	}
-	c.known(entry, path, gpuKeys)
-	c.money(entry["usd_per_gpu_hour"], join(path, "usd_per_gpu_hour"), usdDigits)
-	c.integer(entry["gpus"], join(path, "gpus"), 1, math.MaxInt32)
-	c.unitNumbers(entry["tokens_per_second"], join(path, "tokens_per_second"))
-	if share, ok := entry["utilization"]; ok {
-		c.ratio(share, join(path, "utilization"))
-	}
-}
-
-func (c *checker) unitNumbers(value any, path string) {
-	entries := c.object(value, path)
-	for _, name := range sorted(entries) {
-		if _, ok := UnitByName(name); !ok {
-			c.refuse(join(path, name), "unknown unit")
-		}
-		c.integer(entries[name], join(path, name), 1, MaxCount)
 	}
 }

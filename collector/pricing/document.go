@@ -13,8 +13,9 @@ type document struct {
 	// accepted holds the <p>/<id> whose rates may move more than tenfold.
 	accepted map[string]struct{}
 	// Only in an overlay:
-	discounts []discount
-	aliases   map[string]map[string]alias
+	discounts   []discount
+	aliases     map[string]map[string]alias
+	deployments []deployment
 }
 
 type modelEntry struct {
@@ -34,6 +35,8 @@ type rowEntry struct {
 	tiers        []tierEntry
 	tiersStated  bool
 	basis        string
+	// capacity is the kind of a capacity's row, hourly or gpu; empty for every other row.
+	capacity string
 }
 
 type tierEntry struct {
@@ -77,6 +80,8 @@ type provider struct {
 	tierAliases map[string]string
 	models      map[string]*model
 	prefixes    []prefixEntry
+	// deployments are the models that a capacity names.
+	deployments map[string]*model
 }
 
 const (

@@ -6,6 +6,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(bookText))
 	f.Add([]byte(`{"models":[{"p":"openai","id":"a","rows":[{"usd_per_million":{"input":"1"}}]}]}`))
 	f.Add([]byte(`{"discounts":[{"p":"openai","match":"a*","ratio":[1,2]}],"aliases":{"openai":{"X":{"model":"a"}}}}`))
+	f.Add([]byte(`{"capacity":[{"p":"openai","ids":["a"],"kind":"gpu","usd_per_gpu_hour":"2.1","gpus":4,"account":["x"],
+		"tokens_per_second":{"input":3},"utilization":[6,10],"until":"2026-12-01T00:00:00Z"}]}`))
 	base := mustParse(f, bookText)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, parse := range []func([]byte, string) (*Book, error){Parse, base.WithOverlay} {

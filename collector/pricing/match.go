@@ -19,6 +19,8 @@ type match struct {
 	flags    Flags
 	// fixed holds facts that the name or alias states; nil where it states none.
 	fixed *factSet
+	// otherwise is what the names say beside a capacity, which may not be in force.
+	otherwise *match
 }
 
 // resolve returns the model that a call is priced by.
@@ -40,16 +42,29 @@ func (b *Book) resolve(q *Query) *match {
 }
 
 func (b *Book) find(key matchKey) *match {
-	byHost, byName := b.hosts.find(key.host), b.providerByName(key.provider)
-	owner := byHost
+	owner := b.hosts.find(key.host)
 	if owner == nil {
-		owner = byName
+		owner = b.providerByName(key.provider)
 	}
 	response, request := cleanID(key.response), cleanID(key.request)
 	for _, text := range []string{response, request} {
 		if found := b.findAlias(owner, text); found != nil {
 			return found
 		}
+		if found := b.findDeployment(owner, text); found != nil {
+			found.otherwise = b.findByID(key, response, request)
+			return found
+		}
+	}
+	return b.findByID(key, response, request)
+}
+
+// findByID resolves what is no name of the user's own.
+func (b *Book) findByID(key matchKey, response, request string) *match {
+	byHost, byName := b.hosts.find(key.host), b.providerByName(key.provider)
+	owner := byHost
+	if owner == nil {
+		owner = byName
 	}
 	text := lowerASCII(response)
 	if trimASCII(key.response) == "" {
@@ -222,12 +237,7 @@ func (p *provider) byPrefix(id string, fixed *factSet) *match {
 // freeModel returns an entry of rates 0: OpenRouter bills no tokens and no request for a variant named :free. The id may
 // be a view into a message of the caller: the entry keeps a copy.
 func freeModel(owner *provider, id string) *match {
-	var zero rateSet
-	for unit := range Unit(TokenUnitCount) {
-		zero.set(unit, 0)
-	}
-	zero.set(Request, 0)
-	entry := rowEntry{rates: zero}
+	entry := rowEntry{rates: explicitZero()}
 	always := baseSpan{from: beginning, until: forever}
 	free := &model{provider: owner, id: strings.Clone(id), rows: []row{entry.prepare(always, owner.key+"/"+id, false)}}
 	return &match{model: free, provider: owner, how: MatchNormalized}

@@ -79,7 +79,7 @@ type Result struct {
 // of it is allocated.
 func (b *Book) Price(q *Query, r *Result) {
 	*r = Result{Flags: q.Flags}
-	found := b.resolve(q)
+	found := b.resolve(q).asOf(q)
 	r.Flags |= found.flags
 	if found.provider != nil {
 		r.Provider = found.provider.key

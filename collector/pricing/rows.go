@@ -24,6 +24,8 @@ type row struct {
 	tiers      []rateTable
 	basis      string
 	contracted bool
+	// capacity is set where the row shares out an hour that is paid.
+	capacity bool
 	// preference of the row as it stands in the book, before it was cut at the base rows' dates
 	conditions int
 	statedFrom int64
@@ -169,6 +171,9 @@ func (e *rowEntry) prepare(span baseSpan, name string, contracted bool) row {
 		rates = e.rates.over(span.rates)
 	}
 	sku := name + e.skuConditions()
+	if e.capacity != "" {
+		sku += ";capacity=" + e.capacity
+	}
 	basis := e.basis
 	if basis == "" {
 		basis = BasisList
@@ -178,11 +183,14 @@ func (e *rowEntry) prepare(span baseSpan, name string, contracted bool) row {
 	}
 	prepared := row{
 		from: span.from, until: span.until, when: e.when, calendar: e.calendar,
-		table: newRateTable(-1, &rates, sku), basis: basis, contracted: contracted,
+		table: newRateTable(-1, &rates, sku), basis: basis, contracted: contracted, capacity: e.capacity != "",
 		conditions: e.conditions(), statedFrom: e.from, keys: e.keys(),
 	}
 	for _, condition := range e.when {
 		prepared.asks |= 1 << condition.key
+	}
+	if prepared.capacity {
+		prepared.asks |= tierFacts // the hour is paid whatever service level an answer names
 	}
 	for index := range e.tiers {
 		tier := &e.tiers[index]

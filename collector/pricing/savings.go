@@ -66,7 +66,10 @@ func (c *calculation) spared(unit Unit, row *row, table *rateTable) (difference 
 	if c.counts[unit] == 0 || table.missing.has(unit) || table.missing.has(plain) {
 		return 0, one, false
 	}
-	factor, _, fits := c.multiplied(unit)
+	factor, fits := one, true
+	if row.basis != BasisAllocated {
+		factor, _, fits = c.multiplied(unit)
+	}
 	if cut := c.discounted(row, unit); fits && cut != nil {
 		factor = factor.times(cut.ratio)
 	}
@@ -75,7 +78,7 @@ func (c *calculation) spared(unit Unit, row *row, table *rateTable) (difference 
 
 // cacheSavingsExact is the way of amounts that no call has: a part may leave int64 while the sum does not.
 func (c *calculation) cacheSavingsExact(used unitSet, row *row, table *rateTable) int64 {
-	sum, half := new(big.Int), new(big.Int)
+	sum := new(big.Int)
 	for rest := used; rest != 0; {
 		var unit Unit
 		unit, rest = rest.pop()
@@ -85,14 +88,7 @@ func (c *calculation) cacheSavingsExact(used unitSet, row *row, table *rateTable
 		}
 		amount := new(big.Int).Mul(big.NewInt(c.counts[unit]), big.NewInt(difference))
 		amount.Mul(amount, new(big.Int).SetUint64(factor.num))
-		divisor := new(big.Int).SetUint64(factor.den)
-		// Division and rest of Euclid: the rest is never negative, so half-even reads alike on both sides of 0.
-		quotient, left := new(big.Int).DivMod(amount, divisor, new(big.Int))
-		order := half.Lsh(left, 1).Cmp(divisor)
-		if order > 0 || order == 0 && quotient.Bit(0) == 1 {
-			quotient.Add(quotient, big.NewInt(1))
-		}
-		sum.Add(sum, quotient)
+		sum.Add(sum, halfEvenBig(amount, new(big.Int).SetUint64(factor.den)))
 	}
 	if !sum.IsInt64() {
 		return 0

@@ -40,6 +40,7 @@ type costCase struct {
 	Why        string            `json:"why"`
 	Provider   string            `json:"provider"`
 	Model      string            `json:"model"`
+	Request    string            `json:"request_model"`
 	At         string            `json:"at"`
 	Units      map[string]count  `json:"units"`
 	Facts      map[string]string `json:"facts"`
@@ -170,7 +171,7 @@ func (c *costCase) query(t *testing.T) *Query {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &Query{Provider: c.Provider, ResponseModel: c.Model, AtMillis: at.UnixMilli()}
+	q := &Query{Provider: c.Provider, ResponseModel: c.Model, RequestModel: c.Request, AtMillis: at.UnixMilli()}
 	for name, value := range c.Units {
 		unit, ok := UnitByName(name)
 		if !ok {

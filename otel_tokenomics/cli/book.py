@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "keys": "make a key pair to sign books of your own with",
     "sign": "sign a book, so that others can tell whose it is",
     "diff": "compare two books: what changed, and what that does to the cost of the spans of a file",
+    "capacity": "say what paid hours (GPUs, provisioned throughput) and fixed costs came to, and how much was idle",
     "unpriced": "list the share of calls in OTLP files that have no price, by reason, with the fix to paste",
 }
 

@@ -1,8 +1,8 @@
 """Check a price book or an overlay (own prices), JSON or YAML: every broken rule with file, line and place.
 
 A good file is followed by what it changes against the book in use: models and rates (old -> new, in USD per million
-tokens or each), what discounts and aliases hit, and what hits nothing. Exit code 2 where a rule is broken, 1 for a book
-that is good but would be refused as the next version of the one in use.
+tokens or each), what discounts and aliases hit, what capacity comes to, and what hits nothing. Exit code 2 where a rule
+is broken, 1 for a book that is good but would be refused as the next version of the one in use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from otel_tokenomics.report.book_changes import as_json, book_changes, header_ch
 
 #: What no book has.
 _OF_OVERLAYS: Final = ("discounts", "aliases", "capacity", "static", "adjacent")
-_FORM_ALONE: Final = ("capacity", "static", "adjacent")
+_FORM_ALONE: Final = ("adjacent",)
 _SHOWN: Final = 40
 
 
@@ -125,13 +125,15 @@ def _preview_overlay(arguments: argparse.Namespace, text: str, below: PriceBook)
         print(json.dumps({
             "file": name, "kind": "overlay", "ok": True, "price_book": above.id, "against": below.id,
             "changes": [as_json(change) for change in effect.models], "discounts": effect.discounts,
-            "multipliers": effect.multipliers, "aliases": effect.aliases, "nothing": effect.nothing, "form_alone": form,
+            "multipliers": effect.multipliers, "aliases": effect.aliases, "capacity": effect.capacity,
+            "static": effect.static, "nothing": effect.nothing, "form_alone": form,
         }, indent=2))  # fmt: skip
         return 0
     print(f"{name}: good, {above.id} on top of {below.id}, USD per million tokens, the rest each")
     lines = [line for change in effect.models for line in lines_of(change)]
     lines += [f"factor   {one}" for one in effect.multipliers]
     lines += [f"discount {one}" for one in effect.discounts] + [f"alias    {one}" for one in effect.aliases]
+    lines += [f"capacity {one}" for one in effect.capacity] + [f"static   {one}" for one in effect.static]
     show_changes(lines, every=arguments.all)
     for key, count in form.items():
         print(f"{key}: {count} checked in form; they price no span")

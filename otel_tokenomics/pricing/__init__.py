@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from otel_tokenomics.pricing.book import Model, PriceBook, load_embedded
 from otel_tokenomics.pricing.calc import Cost, price, price_reading
+from otel_tokenomics.pricing.capacity import Capacity
 from otel_tokenomics.pricing.explain import BreakdownRow, Explanation, NameTried, RowVerdict, breakdown, explain
 from otel_tokenomics.pricing.hosts import EndpointTable
 from otel_tokenomics.pricing.match import Match, resolve
 
 __all__ = [
     "BreakdownRow",
+    "Capacity",
     "Cost",
     "EndpointTable",
     "Explanation",

@@ -54,6 +54,7 @@ class PriceBook:
     """A checked book, with the overlays laid over it. Immutable: a newer book is another object.
 
     ``id`` is ``<id>@<version>``, with ``+<8 hex>`` of the overlay; ``generated_at_ms`` is UTC milliseconds.
+    ``deployments`` are the (provider, id) of ``capacity``, ``static`` the fixed costs.
     """
 
     def __init__(self, header: Entry, source: _Source, overlays: tuple[Overlay, ...] = ()) -> None:
@@ -80,7 +81,11 @@ class PriceBook:
             key: key for key in self.providers
         }
         self.hosts = HostTable({key: entry.get("hosts", ()) for key, entry in named})
-        self._own = [_by_id(overlay.models) for overlay in overlays]
+        # Within an overlay a capacity lies above rows: it is said of one deployment.
+        self._own = [layer for one in overlays for layer in (one.deployments, _by_id(one.models))]
+        self.deployments = frozenset(key for overlay in overlays for key in overlay.deployments)
+        self.capacity = tuple(entry for overlay in overlays for entry in overlay.capacity)
+        self.static = tuple(entry for overlay in overlays for entry in overlay.static)
         self._multipliers = multiplier_entries(header.get("multipliers", ()))
         for overlay in overlays:
             self._multipliers += overlay.multipliers

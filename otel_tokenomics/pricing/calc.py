@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, cast
 
 from otel_tokenomics.pricing.book import Model, PriceBook
 from otel_tokenomics.pricing.facts import UNKNOWN_PROVIDER, effective
-from otel_tokenomics.pricing.match import Match, resolve
+from otel_tokenomics.pricing.match import Match, in_force, resolve
 from otel_tokenomics.pricing.rates import RateTable, Row
 from otel_tokenomics.pricing.terms import something_acts, table_of, terms, with_batch
 from otel_tokenomics.usage import MAX_COUNT, MAX_PICO, NO_FACTS, Facts, Reading, Usage
@@ -97,6 +97,8 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
         )  # fmt: skip
         return with_stated(ours, stated_cost)
     match = resolve(book, provider, model, request_model, host, unknown_host)
+    if match.otherwise is not None:
+        match = in_force(book, match, facts, at_ms)
     found = match.model
     if match.flags:
         flags += match.flags

@@ -10,7 +10,7 @@ from otel_tokenomics.pricing.book import Model, PriceBook
 from otel_tokenomics.pricing.calc import Cost
 from otel_tokenomics.pricing.factors import ratio_text
 from otel_tokenomics.pricing.facts import UNKNOWN_PROVIDER, effective
-from otel_tokenomics.pricing.match import free_model, probes, resolve, usable_id
+from otel_tokenomics.pricing.match import free_model, in_force, probes, resolve, usable_id
 from otel_tokenomics.pricing.names import ascii_trim
 from otel_tokenomics.pricing.rates import FOREVER, Row
 from otel_tokenomics.pricing.terms import acting, choose, table_of
@@ -59,7 +59,7 @@ class Explanation(NamedTuple):
 
 _RULES: Final = {
     "exact": "the id stands in the book as written",
-    "alias": "an alias of the overlay names this model",
+    "alias": "an alias of the overlay, or a capacity of it, names this model",
     "normalized": "the id stands in the book once wrapping, prefix, suffix, date or geography are taken off",
     "pattern": "a prefix that the book declares begins the id",
 }
@@ -108,7 +108,7 @@ def explain(
     unknown_host: str = "assume",
 ) -> Explanation:
     """Return the explanation of a cost that ``price`` gave for the same arguments."""
-    match = resolve(book, provider, model, request_model, host, unknown_host)
+    match = in_force(book, resolve(book, provider, model, request_model, host, unknown_host), facts, at_ms)
     text = usable_id(model if model is not None and ascii_trim(model) else request_model)
     names = _names_tried(book, match.provider or book.provider_by_name(provider), text)
     if match.model is None:

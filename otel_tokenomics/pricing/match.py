@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from otel_tokenomics.pricing.book import Model, PriceBook
+from otel_tokenomics.pricing.facts import effective
 from otel_tokenomics.pricing.names import ascii_lower, ascii_trim
 from otel_tokenomics.pricing.rates import FOREVER, SERVICE_FACTS, Row, rate_table
 from otel_tokenomics.usage import NO_FACTS, TOKEN_UNITS, Facts
@@ -48,7 +49,8 @@ _APPLICATION_PROFILE: Final = "application-inference-profile/"
 class Match:
     """What the resolution found: a model, or the reason why none.
 
-    ``facts`` are those that the name or the alias fixes.
+    ``facts`` are those that the name or the alias fixes. ``otherwise`` is what the resolution finds beside a capacity,
+    which may not be in force.
     """
 
     model: Model | None
@@ -57,6 +59,7 @@ class Match:
     facts: Facts = field(default_factory=lambda: NO_FACTS)
     flags: tuple[str, ...] = ()
     reason: str | None = None
+    otherwise: Match | None = None
 
 
 class Probe(NamedTuple):
@@ -123,11 +126,28 @@ def find(
     unknown_host: str,
 ) -> Match:
     """Do what ``resolve`` does, without keeping the answer."""
+    provider = book.provider_by_host(host) or book.provider_by_name(name)
+    for text in (response, request):
+        alias = _alias(book, provider, text)
+        if alias is not None:
+            return alias
+        deployment = (provider or "", usable_id(text) or "")
+        if deployment in book.deployments:
+            otherwise = _by_steps(book, name, response, request, host, unknown_host)
+            return Match(book.model(*deployment), provider, "alias", otherwise=otherwise)
+    return _by_steps(book, name, response, request, host, unknown_host)
+
+
+def _by_steps(
+    book: PriceBook,
+    name: str | None,
+    response: str | None,
+    request: str | None,
+    host: str | None,
+    unknown_host: str,
+) -> Match:
     by_host, by_name = book.provider_by_host(host), book.provider_by_name(name)
     provider = by_host or by_name
-    alias = _alias(book, provider, response) or _alias(book, provider, request)
-    if alias is not None:
-        return alias
     text = usable_id(response if response is not None and ascii_trim(response) else request)
     if text is None:
         return Match(None, provider, reason="no_model")
@@ -139,6 +159,18 @@ def find(
     if unknown_host != "assume":
         return Match(None, provider, reason="unknown_model")
     return _of_one_maker(book, text)
+
+
+def in_force(book: PriceBook, match: Match, facts: Facts, at_ms: int) -> Match:
+    """Return the match, or what the names say without a capacity that is not in force at the instant (ms UTC).
+
+    Outside its dates and accounts a capacity says nothing of a deployment.
+    """
+    if match.otherwise is None or match.model is None or match.provider is None:
+        return match
+    known = effective(facts, match.facts, book.providers[match.provider])
+    row = next((row for row in match.model.rows if row.applies(known, at_ms)), None)
+    return match if row is not None and "capacity" in row.source else match.otherwise
 
 
 def usable_id(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Own prices: the overlay that is laid over a book (rows, discounts, aliases; the rest is checked in form)."""
+"""Own prices: the overlay that is laid over a book (rows, discounts, aliases, capacity, fixed costs)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,39 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
 from typing import Any, Final, NamedTuple, cast
 
+from otel_tokenomics.pricing.capacity import Capacity, capacity_models, gpu_rate, hourly_rate
 from otel_tokenomics.pricing.check import HEADER_KEYS, WHEN_KEYS, Checker, shown
 from otel_tokenomics.pricing.check_models import MAX_RATE, ModelChecker
 from otel_tokenomics.pricing.factors import Discount, Multiplier
 from otel_tokenomics.pricing.names import ascii_lower, ascii_trim
-from otel_tokenomics.usage import MAX_COUNT, PICO_PER_USD, TOKEN_UNITS, UNITS
+from otel_tokenomics.usage import MAX_COUNT, MAX_PICO, PICO_PER_USD, TOKEN_UNITS, UNITS
 
 _HEAD: Final = ("schema", "id", "version", "generated_at", "currency", "scale")
 _AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DISCOUNT: Final = ("p", "match", "ratio", "from", "until", "units", "account")
 _ALIAS: Final = ("model", "provider", *(key for key in WHEN_KEYS if key != "calendar"))
-_HOURLY: Final = ("p", "ids", "kind", "usd_per_hour", "units_per_hour", "allocate")
-_GPU: Final = ("p", "ids", "kind", "usd_per_gpu_hour", "gpus", "tokens_per_second", "utilization")
+_CAPACITY: Final = ("p", "ids", "kind", "from", "until", "account", "when")
+_HOURLY: Final = (*_CAPACITY, "usd_per_hour", "units_per_hour", "allocate")
+_GPU: Final = (*_CAPACITY, "usd_per_gpu_hour", "gpus", "tokens_per_second", "utilization")
 _STATIC: Final = ("name", "usd", "from", "until", "tags")
 _ADJACENT: Final = ("name", "match", "unit", "usd_each")
 
 
+class StaticCost(NamedTuple):
+    """A fixed cost (a lease, seats, a training run) of a time, ms UTC; open, it is one of the day of its start."""
+
+    name: str
+    pico: int
+    start: int
+    until: int
+    tags: Mapping[str, str]
+
+
 class Overlay(NamedTuple):
-    """A checked overlay; ``digest`` is the first 8 hex digits of its sha256."""
+    """A checked overlay; ``digest`` is the first 8 hex digits of its sha256.
+
+    ``deployments`` are the rows that ``capacity`` gives, as models by (provider, id).
+    """
 
     digest: str
     models: tuple[Mapping[str, Any], ...]
@@ -34,6 +49,9 @@ class Overlay(NamedTuple):
     multipliers: tuple[tuple[str, frozenset[str] | None, Multiplier], ...]
     discounts: tuple[Discount, ...]
     aliases: Mapping[str, Mapping[str, Mapping[str, str]]]
+    capacity: tuple[Capacity, ...]
+    deployments: Mapping[tuple[str, str], Any]
+    static: tuple[StaticCost, ...]
 
 
 def multiplier_entries(entries: Any) -> tuple[tuple[str, frozenset[str] | None, Multiplier], ...]:
@@ -66,7 +84,9 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
         check.one_owner(all_providers)
     models = ModelChecker(origin, all_calendars, all_providers)
     check.multipliers(entry.get("multipliers", []), all_providers)
-    _form_of_the_rest(check, entry)
+    capacity = _capacities(check, entry.get("capacity", []), all_providers)
+    static = _statics(check, entry.get("static", []))
+    _adjacent(check, entry.get("adjacent", []))
     return Overlay(
         hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8],
         tuple(
@@ -81,6 +101,9 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
             for index, discount in enumerate(check.sequence(entry.get("discounts", []), "discounts"))
         ),
         _aliases(check, entry.get("aliases", {}), all_providers),
+        capacity,
+        capacity_models(zip(entry.get("capacity", ()), capacity, strict=True)),
+        static,
     )
 
 
@@ -175,53 +198,98 @@ def _target(check: Checker, value: Any, providers: Mapping[str, Any], path: str)
     return cast("Mapping[str, str]", {key: entry[key] for key in _ALIAS if key in entry})
 
 
-def _form_of_the_rest(check: Checker, entry: Mapping[str, Any]) -> None:
-    """Refuse capacity, static and adjacent costs that break the form; what they do is up to the reports."""
-    for index, value in enumerate(check.sequence(entry.get("capacity", []), "capacity")):
-        _capacity(check, check.mapping(value, f"capacity[{index}]"), f"capacity[{index}]")
-    for index, value in enumerate(check.sequence(entry.get("static", []), "static")):
+def _statics(check: Checker, value: Any) -> tuple[StaticCost, ...]:
+    result: list[StaticCost] = []
+    for index, one in enumerate(check.sequence(value, "static")):
         path = f"static[{index}]"
-        cost = check.mapping(value, path)
+        cost = check.mapping(one, path)
         check.known(cost, _STATIC, path)
-        check.text(cost.get("name"), f"{path}.name")
-        _pico(check, cost.get("usd"), 1, 2**63 - 1, f"{path}.usd")
-        check.span(cost, path)
-        _texts(check, cost.get("tags", {}), f"{path}.tags")
-    for index, value in enumerate(check.sequence(entry.get("adjacent", []), "adjacent")):
+        name = check.text(cost.get("name"), f"{path}.name")
+        pico = _pico(check, cost.get("usd"), 1, MAX_PICO, f"{path}.usd")
+        # Without a day it would stand in no report.
+        check.instant(cost.get("from"), f"{path}.from")
+        tags = _texts(check, cost.get("tags", {}), f"{path}.tags")
+        result.append(StaticCost(name, pico, *check.span(cost, path), tags))
+    return tuple(result)
+
+
+def _adjacent(check: Checker, value: Any) -> None:
+    for index, one in enumerate(check.sequence(value, "adjacent")):
         path = f"adjacent[{index}]"
-        cost = check.mapping(value, path)
+        cost = check.mapping(one, path)
         check.known(cost, _ADJACENT, path)
         for key in ("name", "unit"):
             check.text(cost.get(key), f"{path}.{key}")
         _texts(check, cost.get("match"), f"{path}.match")
-        _pico(check, cost.get("usd_each"), 1, 2**63 - 1, f"{path}.usd_each")
+        _pico(check, cost.get("usd_each"), 1, MAX_PICO, f"{path}.usd_each")
 
 
-def _capacity(check: Checker, entry: Mapping[str, Any], path: str) -> None:
+def _capacities(check: Checker, value: Any, providers: Mapping[str, Any]) -> tuple[Capacity, ...]:
+    result: list[Capacity] = []
+    known: dict[tuple[str, str], list[tuple[int, Capacity]]] = {}
+    for index, one in enumerate(check.sequence(value, "capacity")):
+        path = f"capacity[{index}]"
+        capacity = _capacity(check, check.mapping(one, path), providers, path)
+        result.append(capacity)
+        for name in capacity.ids:
+            others = known.setdefault((capacity.provider, name), [])
+            taken = next((where for where, other in others if other.meets(capacity)), None)
+            if taken is not None:
+                rule = f"{shown(name)} stands in capacity[{taken}] already, for the same calls"
+                raise check.refuse(f"{path}.ids", rule)
+            others.append((index, capacity))
+    return tuple(result)
+
+
+def _capacity(check: Checker, entry: Mapping[str, Any], providers: Mapping[str, Any], path: str) -> Capacity:
     check.word(entry.get("kind"), ("hourly", "gpu"), f"{path}.kind")
     hourly = entry["kind"] == "hourly"
     check.known(entry, _HOURLY if hourly else _GPU, path)
-    check.lower(entry.get("p"), f"{path}.p")
-    if not check.lowers(entry.get("ids"), f"{path}.ids"):
+    check.provider(entry.get("p"), providers, f"{path}.p")
+    ids = check.lowers(entry.get("ids"), f"{path}.ids")
+    if not ids:
         raise check.refuse(f"{path}.ids", "must not be empty")
+    start, until = check.span(entry, path)
+    when = check.when(entry.get("when", {}), {}, f"{path}.when")
+    if "account" in when:
+        raise check.refuse(f"{path}.when.account", "stands in account, beside when")
+    accounts = check.sequence(entry.get("account", []), f"{path}.account")
+    if accounts:
+        when = {"account": [check.text(account, f"{path}.account") for account in accounts], **when}
     price = "usd_per_hour" if hourly else "usd_per_gpu_hour"
-    _pico(check, entry.get(price), 1, 2**63 - 1, f"{path}.{price}")
+    pico, share = _pico(check, entry.get(price), 1, MAX_PICO, f"{path}.{price}"), (1, 1)
     if hourly:
         check.word(entry.get("allocate"), ("none", "capacity", "use"), f"{path}.allocate")
-        _unit_numbers(check, entry.get("units_per_hour", {}), f"{path}.units_per_hour")
-        return
-    check.integer(entry.get("gpus"), 1, 2**31 - 1, f"{path}.gpus")
-    _unit_numbers(check, entry.get("tokens_per_second"), f"{path}.tokens_per_second")
-    if "utilization" in entry:
-        check.ratio(entry["utilization"], f"{path}.utilization")
+        key, allocate = "units_per_hour", entry["allocate"]
+    else:
+        pico *= check.integer(entry.get("gpus"), 1, 2**31 - 1, f"{path}.gpus")
+        key, allocate = "tokens_per_second", "capacity"
+        if "utilization" in entry:
+            check.ratio(entry["utilization"], f"{path}.utilization")
+            share = entry["utilization"][0], entry["utilization"][1]
+    units = check.mapping(entry.get(key, {}), f"{path}.{key}")
+    if not units and allocate == "capacity":
+        raise check.refuse(f"{path}.{key}", "must not be empty")
+    rates: dict[str, int] = {}
+    for unit, number in units.items():
+        place = f"{path}.{key}.{unit}"
+        check.units([unit], place)
+        check.integer(number, 1, MAX_COUNT, place)
+        rates[unit] = hourly_rate(pico, number) if hourly else gpu_rate(pico, number, share)
+        if rates[unit] > MAX_RATE:
+            raise check.refuse(place, f"comes to {rates[unit]} pico-USD per unit, must be at most {MAX_RATE}")
+    return Capacity(
+        entry["p"],
+        tuple(ids),
+        entry["kind"],
+        allocate,
+        pico,
+        start,
+        until,
+        when,
+        rates,
+    )
 
 
-def _unit_numbers(check: Checker, value: Any, path: str) -> None:
-    for unit, number in check.mapping(value, path).items():
-        check.units([unit], f"{path}.{unit}")
-        check.integer(number, 1, MAX_COUNT, f"{path}.{unit}")
-
-
-def _texts(check: Checker, value: Any, path: str) -> None:
-    for key, text in check.mapping(value, path).items():
-        check.text(text, f"{path}.{key}")
+def _texts(check: Checker, value: Any, path: str) -> Mapping[str, str]:
+    return {key: check.text(text, f"{path}.{key}") for key, text in check.mapping(value, path).items()}

@@ -217,12 +217,17 @@ def rows_of(
     rows = [
         _row(model, entry, piece, calendars, contracted)
         for entry in sorted(entries, key=_preference)
-        for piece in (_pieces(entry, bases) if entry.get("when") else ((*span(entry), _NO_RATES),))
+        for piece in (_pieces(entry, bases) if _lacks(entry) else ((*span(entry), _NO_RATES),))
     ]
     return tuple(rows)
 
 
 _NO_RATES: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+def _lacks(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry takes what it lacks from a base row: an hour's rates never mix with a book's."""
+    return bool(entry.get("when")) and "capacity" not in entry
 
 
 def _preference(entry: Mapping[str, Any]) -> tuple[int, bool, int, list[str]]:
@@ -259,6 +264,9 @@ def _row(
     start, until, base = piece
     when: Mapping[str, Sequence[str]] = entry.get("when", {})
     sku = f"{model['p']}/{model['id']}" + "".join(f";{key}={'|'.join(when[key])}" for key in sorted(when))
+    capacity = entry.get("capacity")
+    if capacity is not None:
+        sku += f";capacity={capacity.kind}"
     own = {**base, **entry["rates"]}
     tiers = [
         rate_table(tier["gt"], {**own, **tier["rates"]}, f"{sku};tier={tier['gt']}") for tier in entry.get("tiers", ())
@@ -274,6 +282,7 @@ def _row(
         entry.get("basis", "contracted" if contracted else "list"),
         contracted,
         not when,
-        tuple(fact for fact in SERVICE_FACTS if fact not in when),
+        # The hour is paid whatever service level an answer names.
+        () if capacity is not None else tuple(fact for fact in SERVICE_FACTS if fact not in when),
         entry,
     )

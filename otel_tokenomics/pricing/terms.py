@@ -66,7 +66,12 @@ def table_of(row: Row, counts: Mapping[str, int]) -> RateTable:
 
 
 def acting(model: Model, row: Row, facts: Facts, at_ms: int) -> Factors:
-    """Return what acts under a row: every multiplier that holds, and on book rows the discounts in force."""
+    """Return what acts under a row: every multiplier that holds, and on book rows the discounts in force.
+
+    On a share of an hour that is paid no factor of the provider acts.
+    """
+    if row.basis == "allocated":
+        return NOTHING_ACTS
     # Few rules hold together, and calls are many: what they come to is made once.
     key, bit = 0, 1
     for one in model.multipliers:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from otel_tokenomics.pricing import Model, PriceBook, resolve
+from otel_tokenomics.pricing import Capacity, Model, PriceBook, resolve
 from otel_tokenomics.pricing.factors import Discount
-from otel_tokenomics.pricing.overlay import Overlay
-from otel_tokenomics.pricing.rates import FOREVER, Row, UnitRate, span
+from otel_tokenomics.pricing.overlay import Overlay, StaticCost
+from otel_tokenomics.pricing.rates import FOREVER, MS_PER_DAY, Row, UnitRate, span
 from otel_tokenomics.pricing.terms import choose
 from otel_tokenomics.usage import TOKEN_UNITS, UNITS, Facts, pico_to_text
 
@@ -152,13 +152,16 @@ def _flat(row: Entry | None) -> dict[tuple[int, str], int]:
 class OverlayEffect(NamedTuple):
     """What an overlay does to the book below it.
 
-    ``discounts``, ``multipliers`` and ``aliases`` are one line each; ``nothing`` names what hits nothing.
+    ``discounts``, ``multipliers``, ``aliases``, ``capacity`` and ``static`` are one line each; ``nothing`` names what
+    hits nothing.
     """
 
     models: tuple[ModelChange, ...]
     discounts: tuple[str, ...]
     multipliers: tuple[str, ...]
     aliases: tuple[str, ...]
+    capacity: tuple[str, ...]
+    static: tuple[str, ...]
     nothing: tuple[str, ...]
 
 
@@ -175,7 +178,7 @@ def overlay_effect(below: PriceBook, overlay: Overlay, above: PriceBook, now_ms:
     models = tuple(_own_model(below, above, entry, now_ms, nothing) for entry in overlay.models)
     discounts: list[str] = []
     for index, discount in enumerate(overlay.discounts):
-        near = (name for provider, name in above.ids() if provider == discount.provider)
+        near = (name for provider, name in below.ids() if provider == discount.provider)
         hit = [
             name for name in near if discount.narrowness(name) >= 0 and _is_canonical(above, discount.provider, name)
         ]
@@ -201,15 +204,51 @@ def overlay_effect(below: PriceBook, overlay: Overlay, above: PriceBook, now_ms:
         )
         missing = sorted(name for name in wanted or () if not above.has(provider, name))
         nothing += [f"multipliers[{index}]: {provider} has no {name}" for name in missing]
-    return OverlayEffect(models, tuple(discounts), tuple(multipliers), tuple(aliases), tuple(nothing))
+    nothing += [
+        f"capacity[{index}]: an alias of the same name wins over {one.provider}/{name}"
+        for index, one in enumerate(overlay.capacity)
+        for name in one.ids
+        if name in above.aliases.get(one.provider, {})
+    ]
+    capacity = tuple(_capacity_text(one) for one in overlay.capacity)
+    static = tuple(_static_text(one) for one in overlay.static)
+    return OverlayEffect(models, tuple(discounts), tuple(multipliers), tuple(aliases), capacity, static, tuple(nothing))
+
+
+def _capacity_text(one: Capacity) -> str:
+    what = {
+        "capacity": ", ".join(f"{unit} {rate_text(unit, one.rates[unit])}" for unit in UNITS if unit in one.rates),
+        "none": "calls cost 0, the hour is a row of its own in `book capacity`",
+        "use": "calls cost 0, `book capacity` spreads each hour over its calls",
+    }
+    asks = f" [{when_text(one.when)}]" if one.when else ""
+    return (
+        f"{one.provider}/{', '.join(one.ids)} ({one.kind}, {pico_to_text(one.pico_per_hour)} an hour)"
+        f"{_limits_text(one.start, one.until, ())}{asks}: {what[one.allocate]}"
+    )
+
+
+def _static_text(one: StaticCost) -> str:
+    text = f"{one.name}: {pico_to_text(one.pico)}"
+    if one.until >= FOREVER:
+        return f"{text} on {instant_text(one.start)[:10]}"
+    text += _limits_text(one.start, one.until, ())
+    whole = one.until - one.start
+    # What 24 hours bear of it, to the pico-dollar below.
+    return f"{text}, {pico_to_text(one.pico * MS_PER_DAY // whole)} a day" if whole > MS_PER_DAY else text
+
+
+def _limits_text(start: int, until: int, accounts: Iterable[str]) -> str:
+    dates = f" from {instant_text(start)}" if start > -FOREVER else ""
+    dates += f" until {instant_text(until)}" if until < FOREVER else ""
+    named = ", ".join(sorted(accounts))
+    return dates + (f" for {named}" if named else "")
 
 
 def _discount_text(discount: Discount) -> str:
     units = "" if len(discount.units) == len(UNITS) else f" on {', '.join(u for u in UNITS if u in discount.units)}"
-    dates = f" from {instant_text(discount.start)}" if discount.start > -FOREVER else ""
-    dates += f" until {instant_text(discount.until)}" if discount.until < FOREVER else ""
-    accounts = f" for {', '.join(sorted(discount.accounts))}" if discount.accounts else ""
-    return f"{discount.provider}/{discount.match} x {discount.ratio[0]}/{discount.ratio[1]}{units}{dates}{accounts}"
+    limits = _limits_text(discount.start, discount.until, discount.accounts)
+    return f"{discount.provider}/{discount.match} x {discount.ratio[0]}/{discount.ratio[1]}{units}{limits}"
 
 
 def instant_text(at_ms: int) -> str:

@@ -143,6 +143,23 @@ func TestOverridesAndAliases(t *testing.T) {
 	assert.Contains(t, got["tokenomics.price.book"], "vectors@2026.11.22+")
 }
 
+func TestCapacity(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "own.json")
+	require.NoError(t, os.WriteFile(path, []byte(`{"capacity":[{"p":"azure.ai.openai","ids":["ptu-gpt5"],"kind":"hourly",
+		"usd_per_hour":"98.00","units_per_hour":{"input":30000000,"output":6000000},"allocate":"capacity"}]}`), 0o600))
+	cfg := vectorConfig()
+	cfg.Book.Overlays = []FileConfig{{Path: path}}
+	call := chat("ptu-gpt5", 1000, 100)
+	// Azure answers with the underlying model: only the request names the deployment.
+	call["gen_ai.provider.name"], call["gen_ai.response.model"] = "azure.ai.openai", "gpt-5-2025-08-07"
+	got := attributesOf(run(t, cfg, oneSpan(call)))
+	// 98 USD / 30000000 and / 6000000: 1000 x 3266667 + 100 x 16333333 pico.
+	assert.Equal(t, 0.0049000003, got["tokenomics.cost.total"])
+	assert.Equal(t, "allocated", got["tokenomics.cost.basis"])
+	assert.Equal(t, "azure.ai.openai/ptu-gpt5;capacity=hourly", got["tokenomics.price.sku"])
+	assert.Equal(t, "alias", got["tokenomics.price.match"])
+}
+
 func TestReprice(t *testing.T) {
 	cfg := vectorConfig()
 	cfg.Reprice, cfg.CostParts = repriceAlways, true

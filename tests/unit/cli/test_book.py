@@ -96,7 +96,7 @@ def test_check_shows_what_an_overlay_changes(in_use: str, tmp_path: Path, capsys
             {"p": "openai", "match": "gtp-*", "ratio": [9, 10]},
         ],
         "aliases": {"azure.ai.openai": {"prod": {"model": "gpt-5", "deployment_type": "datazone-eu"}, "old": "gpt-0"}},
-        "static": [{"name": "lease", "usd": "1"}],
+        "adjacent": [{"name": "n", "match": {"db.system.name": "x"}, "unit": "request", "usd_each": "0.1"}],
         "multipliers": [
             {"p": "openai", "ids": ["gpt-5.4", "gpt-0"], "ratio": [11, 10], "units": ["output", "input"],
              "when": {"inference_geo": ["us"]}},
@@ -122,7 +122,7 @@ def test_check_shows_what_an_overlay_changes(in_use: str, tmp_path: Path, capsys
         "aliases.azure.ai.openai.old",
         "multipliers[0]",
     ]
-    assert shown["form_alone"] == {"static": 1}
+    assert shown["form_alone"] == {"adjacent": 1}
     assert main(["book", "check", name]) == 0
     out = capsys.readouterr().out
     assert "changed  openai/gpt-5.4: input 2.5 -> 2, cache_read 0.25 -> 2" in out

@@ -36,6 +36,7 @@ CAPACITY = {
     "tokens_per_second": {"input": 1},
 }
 HOURLY = {"p": "vllm", "ids": ["x"], "kind": "hourly", "usd_per_hour": "98.00", "allocate": "none"}
+LEASE = {"name": "lease", "usd": "1200.00", "from": "2026-11-01T00:00:00Z"}
 ADJACENT = {"name": "n", "match": {"db.system.name": "x"}, "unit": "request", "usd_each": "0.1"}
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"budget": 1}, "budget", "unknown key"),
@@ -68,8 +69,16 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"capacity": [{**CAPACITY, "utilization": [0, 1]}]}, "capacity[0].utilization", "between"),
     ({"capacity": [{**CAPACITY, "usd_per_hour": "1"}]}, "capacity[0].usd_per_hour", "unknown key"),
     ({"capacity": [{**HOURLY, "allocate": "all"}]}, "capacity[0].allocate", "one of"),
+    ({"capacity": [{**CAPACITY, "p": "acme"}]}, "capacity[0].p", "unknown provider 'acme'"),
+    ({"capacity": [CAPACITY, {**HOURLY, "ids": ["y", "x"]}]}, "capacity[1].ids", "'x' stands in capacity[0] already"),
+    ({"capacity": [{**HOURLY, "allocate": "capacity"}]}, "capacity[0].units_per_hour", "must not be empty"),
+    (
+        {"capacity": [{**CAPACITY, "usd_per_gpu_hour": "9223372", "gpus": 2**31 - 1}]},
+        "capacity[0].tokens_per_second.input",
+        "comes to 5501955705610467777777778 pico-USD per unit, must be at most 1000000000000000",
+    ),
     ({"static": [{"name": "lease", "usd": 1200}]}, "static[0].usd", 'write "1200" in quotes'),
-    ({"static": [{"name": "lease", "usd": "1", "tags": {"team": 1}}]}, "static[0].tags.team", "must be text"),
+    ({"static": [{**LEASE, "usd": "1", "tags": {"team": 1}}]}, "static[0].tags.team", "must be text"),
     ({"adjacent": [{**ADJACENT, "usd_each": "free"}]}, "adjacent[0].usd_each", "USD as text"),
     ({"adjacent": [{**ADJACENT, "match": []}]}, "adjacent[0].match", "must be an object"),
 ]
@@ -85,7 +94,7 @@ def test_refusal_names_file_place_and_rule(overlay: dict[str, Any], path: str, r
 
 
 def test_forms_that_price_no_call_are_accepted() -> None:
-    laid(capacity=[CAPACITY, HOURLY], static=[{"name": "lease", "usd": "1200.00"}], adjacent=[ADJACENT])
+    laid(capacity=[CAPACITY, {**HOURLY, "ids": ["y"]}], static=[LEASE], adjacent=[ADJACENT])
 
 
 def test_id_bears_the_digest_and_the_book_below_is_untouched() -> None:
@@ -131,3 +140,22 @@ def test_own_provider_calendar_and_multiplier() -> None:
     night, day = instant("2026-11-22T05:59:59.999Z"), instant("2026-11-22T06:00:00Z")
     assert price(book, None, "m", usage, NO_FACTS, night, host="llm.acme.example").total == 1 + 2 * 20
     assert price(book, None, "m", usage, NO_FACTS, day, host="llm.acme.example").total == 10 + 2 * 20
+
+
+def test_of_two_overlays_the_upper_capacity_holds_within_its_dates() -> None:
+    below = {**HOURLY, "allocate": "capacity", "units_per_hour": {"input": 98}}
+    above = {**below, "usd_per_hour": "49.00", "from": "2026-11-22T10:00:00Z", "until": "2026-11-22T10:00:01Z"}
+    both = laid(capacity=[below]).with_overlay(json.dumps({"capacity": [above]}), "above.json")
+    totals = [price(both, "vllm", "x", Usage({"input": 1}), NO_FACTS, AT + ms).total for ms in (-1, 0, 999, 1000)]
+    assert [total // 10**10 for total in totals if total is not None] == [100, 50, 50, 100]
+    assert [one.pico_per_hour // 10**12 for one in both.capacity] == [49, 98]
+
+
+def test_a_row_of_an_overlay_above_beats_a_capacity_below() -> None:
+    row = {"models": [{"p": "vllm", "id": "x", "rows": [{"rates": {"input": 7}}]}]}
+    both = laid(capacity=[CAPACITY]).with_overlay(json.dumps(row), "above.json")
+    cost = price(both, "vllm", "x", Usage({"input": 1}), NO_FACTS, AT)
+    assert (cost.total, cost.basis, cost.match) == (7, "contracted", "exact")
+    # Within one overlay the capacity is what is said of the deployment.
+    cost = price(laid(capacity=[CAPACITY], **row), "vllm", "x", Usage({"input": 1}), NO_FACTS, AT)
+    assert (cost.basis, cost.match) == ("allocated", "alias")

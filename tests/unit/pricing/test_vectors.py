@@ -17,7 +17,9 @@ from otel_tokenomics.usage import UNITS, Usage
 VECTORS = Path(__file__).parents[2] / "vectors"
 MATCH_FIELDS = {"name", "why", "provider", "response_model", "request_model", "host", "overlay", "expect"}
 MATCH_EXPECTED = {"provider", "id", "match", "facts", "reason"}
-COST_FIELDS = {"name", "why", "provider", "model", "at", "units", "facts", "stated_cost", "overlay", "expect"}
+COST_FIELDS = {
+    "name", "why", "provider", "model", "request_model", "at", "units", "facts", "stated_cost", "overlay", "expect",
+}  # fmt: skip
 COST_EXPECTED = {
     "status", "reason", "total", "parts", "list", "computed", "source", "basis", "flags", "sku", "id", "match",
 }  # fmt: skip
@@ -53,8 +55,9 @@ def run_cost(prices: PriceBook, case: Mapping[str, Any]) -> dict[str, Any]:
     counts = {unit: int(count) for unit, count in case["units"].items()}
     stated = int(case["stated_cost"]) if "stated_cost" in case else None
     cost = price(
-        prices, case["provider"], case["model"], Usage(counts), case["facts"], instant(case["at"]), stated_cost=stated
-    )
+        prices, case["provider"], case["model"], Usage(counts), case["facts"], instant(case["at"]), stated_cost=stated,
+        request_model=case.get("request_model"),
+    )  # fmt: skip
     found = {
         "status": cost.status,
         "reason": cost.reason,
