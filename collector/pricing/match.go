@@ -164,14 +164,14 @@ func (p *provider) steps(text string, own bool) *match {
 		// Never the base model's own price.
 		return p.normalized(base, fixed)
 	}
-	id, ended := unwrap(text)
+	id, ended := unwrap(p.key, text)
 	if ended {
 		return nil
 	}
 	found := p.normalized(id, fixed)
 	for range 2 {
 		if found == nil {
-			id = withoutPrefix(p.key, id)
+			id = withoutPrefix(p, id)
 			found = p.normalized(id, fixed)
 		}
 	}

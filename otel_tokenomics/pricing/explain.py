@@ -142,7 +142,8 @@ def _model(book: PriceBook, cost: Cost) -> Model | None:
 
 def _names_tried(book: PriceBook, provider: str | None, text: str | None) -> list[NameTried]:
     tried: list[NameTried] = []
-    for step, name, _ in probes(provider, text) if provider and text else ():
+    entry = book.providers.get(provider or "")
+    for step, name, _ in probes(entry, text) if entry and text else ():
         tried.append(NameTried(step, name, book.has(provider or "", name)))
         if tried[-1].found:
             break
