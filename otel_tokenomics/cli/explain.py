@@ -10,7 +10,7 @@ from otel_tokenomics.cli.price import load_book
 from otel_tokenomics.cli.terminal import console, plain
 from otel_tokenomics.cli.usage_line import BadLineError, PricedLine, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricing import Explanation
+from otel_tokenomics.pricing import Cost, Explanation
 from otel_tokenomics.pricing import explain as explain_cost
 from otel_tokenomics.report.money_text import money_text
 from otel_tokenomics.report.unpriced import aliases_to_write
@@ -126,8 +126,7 @@ def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
     if explanation.tier:
         out.print(f"tier   {explanation.tier}")
     if cost.source == "provider":
-        computed = "-" if cost.computed is None else money_text(cost.computed)
-        out.print(f"stated by the provider: that is the price; ours would be {computed}")
+        out.print(f"stated by the provider: that is the price; ours would be {_compared(cost)}")
     if explanation.breakdown:
         bill = Table("unit", box=None, pad_edge=False)
         for title in ("count", "USD per million", "amount", "factor"):
@@ -151,6 +150,17 @@ def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
             rows.add_row(*cells[: len(titles)])
         out.print()
         out.print(rows)
+
+
+def _compared(cost: Cost) -> str:
+    """Return our figure beside the provider's, and how far it lies from that."""
+    if cost.computed is None or cost.total is None:
+        return "unknown"
+    if cost.computed == cost.total:
+        return f"{money_text(cost.computed)}, the same"
+    share = f" ({100 * (cost.computed - cost.total) / cost.total:+.2f} %)" if cost.total else ""
+    verdict = "; more than 1 % apart: price_conflict" if "price_conflict" in cost.flags else ""
+    return money_text(cost.computed) + share + verdict
 
 
 def _in_force(start: str | None, until: str | None) -> str:
