@@ -7,7 +7,6 @@ Makers stand before clouds, hosts and gateways. Models that are retired, or have
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -20,16 +19,13 @@ from otel_tokenomics.pricing import PriceBook
 from otel_tokenomics.pricing.book import Model
 from otel_tokenomics.pricing.rates import instant
 from otel_tokenomics.pricing.terms import choose
+from otel_tokenomics.report.fixes import KINDS, nearest
 from otel_tokenomics.usage import NO_FACTS, TOKEN_UNITS, pico_to_text
 
 _COLUMNS: Final = ("input", "cache_read", "cache_write", "output")
 _WIDE: Final = 100
 _MORE: Final = 24
 _CLASSES: Final = ("small", "medium", "large", "frontier")
-_KINDS: Final = ("first_party", "cloud", "host", "gateway", "self_hosted")
-#: How many names are offered where none is found, and how much of a word they are compared with.
-_OFFERED: Final = 5
-_COMPARED: Final = 64
 
 
 class _Found(NamedTuple):
@@ -90,9 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
         out.print(f"{len(every) - len(found)} more not sold then: --retired shows them")
     if not named:
         out.print("every word must stand in PROVIDER/ID or in another of the model's ids")
-        nearest = _nearest(book, provider, words)
-        if nearest:
-            out.print("\n".join(["nearest:", *(f"  {plain(name)}" for name in nearest)]))
+        if names := nearest(book, "-".join(words), provider):
+            out.print("\n".join(["nearest:", *(f"  {plain(name)}" for name in names)]))
     return 0
 
 
@@ -151,7 +146,7 @@ def _found(book: PriceBook, provider: str | None, words: list[str], at_ms: int) 
         text = f"{key}/{' '.join([model_id, *ids])}"
         if provider in (None, key) and all(word in text for word in words):
             exact = any(one in asked for name in (model_id, *ids) for one in (name, f"{key}/{name}"))
-            ranked.append(((not exact, _KINDS.index(book.providers[key].kind), key, model_id), tuple(ids)))
+            ranked.append(((not exact, KINDS.index(book.providers[key].kind), key, model_id), tuple(ids)))
     for (_, _, key, model_id), ids in sorted(ranked):
         model = book.model(key, model_id)
         if model is not None:
@@ -159,15 +154,6 @@ def _found(book: PriceBook, provider: str | None, words: list[str], at_ms: int) 
             retired_at: str | None = entry.get("retired_at")
             sold = choose(model, NO_FACTS, at_ms) is not None and (not retired_at or at_ms < instant(retired_at))
             yield _Found(model, ids, entry.get("class"), retired_at, sold)
-
-
-def _nearest(book: PriceBook, provider: str | None, words: list[str]) -> list[str]:
-    owners: dict[str, list[str]] = {}
-    for key, name in sorted(book.ids(), key=lambda one: (_KINDS.index(book.providers[one[0]].kind), one)):
-        if provider in (None, key):
-            owners.setdefault(name, []).append(key)
-    asked = "-".join(words)[:_COMPARED].rpartition("/")[2]
-    return [f"{owners[name][0]}/{name}" for name in difflib.get_close_matches(asked, owners, _OFFERED)]
 
 
 def _as_json(one: _Found, at_ms: int) -> dict[str, Any]:

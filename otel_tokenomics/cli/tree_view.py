@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.cli.terminal import Signs, plain, signs
@@ -140,7 +140,7 @@ def _state(span: SpanRecord) -> list[str]:
 def _doubts(attributes: Mapping[str, object]) -> list[str]:
     """Return the flags of a cost; where the provider's bill and our figure disagree, ours too."""
     flags = attributes.get(names.TOKENOMICS_COST_FLAGS)
-    words = [str(flag) for flag in flags] if isinstance(flags, Sequence) and not isinstance(flags, (str, bytes)) else []
+    words = [str(flag) for flag in cast("list[object]", flags)] if isinstance(flags, list) else []
     ours = attributes.get(names.TOKENOMICS_COST_COMPUTED)
     if "price_conflict" in words and isinstance(ours, (int, float)) and math.isfinite(ours) and 0 <= ours < _MAX_USD:
         words[words.index("price_conflict")] = f"price_conflict (ours {money_text(parse_usd(ours))})"

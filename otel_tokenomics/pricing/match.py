@@ -177,7 +177,7 @@ def _of_provider(book: PriceBook, provider: str, text: str) -> Match:
         found = book.model(provider, name)
         if found is not None:
             return Match(found, provider, "exact" if step == "exact" else "normalized", facts)
-    ended = text.startswith(_FINE_TUNED) or _unwrapped(provider, text) is None
+    ended = text.startswith(_FINE_TUNED) or unwrapped(provider, text) is None
     found = None if ended else book.by_prefix(provider, name)
     return Match(found, provider, "pattern", facts) if found else Match(None, provider, reason="unknown_model")
 
@@ -213,7 +213,7 @@ def probes(provider: Provider, text: str) -> Iterator[Probe]:
         if base != text:
             yield Probe("fine-tuned base", base, NO_FACTS)
         return
-    name = _unwrapped(provider.key, text)
+    name = unwrapped(provider.key, text)
     if name is None:
         return
     if name != text:
@@ -221,7 +221,7 @@ def probes(provider: Provider, text: str) -> Iterator[Probe]:
     yield from _from_prefix_on(provider, name)
 
 
-def _unwrapped(provider: str, text: str) -> str | None:
+def unwrapped(provider: str, text: str) -> str | None:
     """Return the id inside an ARN or a path, the text where it is neither, None where it names something else.
 
     What a customer made or rents (a tuned model, an endpoint, a profile or throughput of his own) is called as he

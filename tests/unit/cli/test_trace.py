@@ -214,7 +214,12 @@ def test_doubts_about_a_cost_are_shown_beside_it(tmp_path: Path, capsys: pytest.
         tmp_path / "t.otlp",
         (1, 0, "chat a", {**bill, "tokenomics.cost.flags": ["price_conflict"], "tokenomics.cost.computed": 0.25}),
         (2, 1, "chat b", {**bill, "tokenomics.cost.flags": ["assumed_provider"]}),
-        (3, 1, "chat c", {**bill, "tokenomics.cost.flags": ["price_conflict"], "tokenomics.cost.computed": float("nan")}),
+        (
+            3,
+            1,
+            "chat c",
+            {**bill, "tokenomics.cost.flags": ["price_conflict"], "tokenomics.cost.computed": float("nan")},
+        ),
         (4, 1, "chat d", {**bill, "tokenomics.cost.flags": 5, "tokenomics.cost.computed": 1e300}),
     )
     text = " ".join(" ".join(shown(capsys, str(file))).split())
