@@ -40,6 +40,8 @@ _VENDOR: Final = {
 #: Claude's version, whose dash everyone but Anthropic writes as a dot; the date that may follow is no part of it.
 _CLAUDE: Final = re.compile(r"^(claude-(?:[a-z]+-)?[0-9])-([0-9])(?=-[a-z]|$)")
 _LATEST: Final = "-latest"
+#: What Amazon adds to Claude's own name, by which InvokeModel's bodies answer.
+_AMAZONS_VERSION: Final = re.compile(r"-v[0-9]+(?::[0-9]+)?$")
 _GEOGRAPHIC: Final = ("us.", "eu.", "apac.", "au.", "ca.", "in.", "jp.", "us-gov.", "global.", "regional.")
 #: patches/<file>.yaml of providers whose key has a dot
 _DOTTED: Final = (
@@ -81,7 +83,10 @@ def read_patches() -> dict[Key, dict[str, Any]]:
 def _otherwise(provider: str, name: str) -> list[str]:
     """Return the other spellings under which people know an id of a provider."""
     if provider in _VENDOR:
-        return [_VENDOR[provider].sub("", name)]
+        cut = _VENDOR[provider].sub("", name)
+        makers = _AMAZONS_VERSION.sub("", cut) if provider == "aws.bedrock" and cut.startswith("claude-") else cut
+        # A family's name is no model's.
+        return [cut, makers] if any(sign.isdigit() for sign in makers) else [cut]
     if provider != "anthropic":
         return []
     bare = name.removesuffix(_LATEST)
