@@ -30,13 +30,16 @@ ROOT: Final = HERE.parent
 SCHEMA: Final = "otel-tokenomics/pricebook/1"
 COPIES: Final = ("otel_tokenomics/pricing/pricebook.json", "collector/pricing/pricebook.json")
 _NOT_MODELS: Final = frozenset({"providers", "calendars", "tools", "dropped"})
+_MAKER: Final = re.compile(r"^[^/]+/(?=[^/]+$)")
 #: What stands before a model's own name in an id; Bedrock's geographic profiles have a price of their own.
 _VENDOR: Final = {
     "aws.bedrock": re.compile(r"^[a-z0-9]+\.(?=[a-z0-9][^/]*$)"),
     "fireworks": re.compile(r"^accounts/fireworks/models/"),
-    "gcp.vertex_ai": re.compile(r"^[^/]+/(?=[^/]+$)"),
+    "gcp.vertex_ai": _MAKER,
     "openrouter": re.compile(r"^[^/]+/(?=[^/:]+$)"),
 }
+#: Hugging Face's router passes the sellers' answers on, which name a model with its maker or without.
+_ROUTED: Final = "huggingface_"
 #: Claude's version, whose dash everyone but Anthropic writes as a dot; the date that may follow is no part of it.
 _CLAUDE: Final = re.compile(r"^(claude-(?:[a-z]+-)?[0-9])-([0-9])(?=-[a-z]|$)")
 _LATEST: Final = "-latest"
@@ -82,8 +85,8 @@ def read_patches() -> dict[Key, dict[str, Any]]:
 
 def _otherwise(provider: str, name: str) -> list[str]:
     """Return the other spellings under which people know an id of a provider."""
-    if provider in _VENDOR:
-        cut = _VENDOR[provider].sub("", name)
+    if provider in _VENDOR or provider.startswith(_ROUTED):
+        cut = _VENDOR.get(provider, _MAKER).sub("", name)
         makers = _AMAZONS_VERSION.sub("", cut) if provider == "aws.bedrock" and cut.startswith("claude-") else cut
         # A family's name is no model's.
         return [cut, makers] if any(sign.isdigit() for sign in makers) else [cut]
@@ -152,6 +155,8 @@ class Book:
         }
         for key in sorted(self.dropped):
             self._model(key)
+        restored = {"/".join(key) for key in self.dropped}
+        self.skipped = [name for name in self.skipped if name not in restored]
         self.models.sort(key=lambda model: (model["p"], model["id"]))
 
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
