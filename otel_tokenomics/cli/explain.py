@@ -12,7 +12,7 @@ from otel_tokenomics.cli.usage_line import BadLineError, PricedLine, answer, par
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricing import Cost, Explanation
 from otel_tokenomics.pricing import explain as explain_cost
-from otel_tokenomics.report.fixes import Asked, doubt_of, fix_of, nearest
+from otel_tokenomics.report.fixes import Asked, capacity_to_write, doubt_of, fix_of, nearest
 from otel_tokenomics.report.money_text import money_text
 from otel_tokenomics.usage import Usage, pico_to_text
 
@@ -106,11 +106,15 @@ def _suggestions(priced: PricedLine) -> list[str]:
     fix = fix_of(priced.book, cost, cost.reason or "", asked)
     if cost.reason != "unknown_model":
         return [fix.line] if fix.text else []
+    where = "OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES, or --overrides here, names the overlay"
+    if cost.provider is not None and priced.book.providers[cost.provider].kind == "self_hosted":
+        capacity = json.dumps(capacity_to_write(cost.provider, asked.model))
+        return [fix.line, f"or by the GPU-hour, with the tokens per second that you measured: {capacity}", where]
     names = nearest(priced.book, asked.model, cost.provider)
     found = f"the nearest ids: {', '.join(names)}; " if names else ""
     return [
         fix.line,
-        *(["OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES, or --overrides here, names the overlay"] if fix.overlay else []),
+        *([where] if fix.overlay else []),
         f"{found}`otel-tokenomics models WORD` finds the id that the book has",
     ]
 

@@ -162,8 +162,9 @@ def _names_tried(book: PriceBook, match: Match, provider: str | None, text: str 
         makers = [entry for entry in book.providers.values() if entry.kind == "first_party"]
         found = [next((one for one in _steps(book, maker, text) if one.found), None) for maker in makers]
         return [one._replace(step=f"{maker.key}: {one.step}") for maker, one in zip(makers, found, strict=True) if one]
-    tried = [NameTried("alias", text, match.match == "alias")] if owner and book.aliases.get(owner.key) else []
-    if owner is None or (tried and tried[0].found):
+    named = match.match == "alias"
+    tried = [NameTried("alias", text, named)] if named or (owner and book.aliases.get(owner.key)) else []
+    if owner is None or named:
         return tried
     for one in _steps(book, owner, text):
         tried.append(one)

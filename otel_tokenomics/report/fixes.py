@@ -117,6 +117,13 @@ def aliases_to_write(provider: str, name: str, model: str = PLACEHOLDER) -> dict
     return {"aliases": {provider: {name: {"model": model}}}}
 
 
+def capacity_to_write(provider: str, model: str) -> dict[str, Any]:
+    """Return the section of an overlay that prices a model on one's own GPUs; numbers and USD are to be filled in."""
+    speed = {"input": 20_000, "output": 2_000}
+    entry = {"p": provider, "ids": [model.strip().lower()], "kind": "gpu", "usd_per_gpu_hour": _USD, "gpus": 1}
+    return {"capacity": [{**entry, "tokens_per_second": speed}]}
+
+
 def _unknown(book: PriceBook, cost: Cost, asked: Asked) -> Fix:
     known = cost.provider or book.provider_by_name(asked.provider)
     if known is None:

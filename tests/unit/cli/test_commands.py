@@ -75,6 +75,13 @@ def test_explain_says_which_names_were_tried_and_what_to_do(capsys: pytest.Captu
     assert not any("USD per million" in text or "row asks for" in text for text in out)
 
 
+def test_explain_of_a_server_of_ones_own_points_at_no_row_of_the_book(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--provider", "vllm", "--model", "Llama-9", "--usage", USAGE, "--json"]) == 0
+    row, capacity, _ = json.loads(capsys.readouterr().out)["explanation"]["suggestions"]
+    assert json.loads(row.partition("`capacity`): ")[2])["models"][0]["id"] == "llama-9"
+    assert json.loads(capacity.partition("measured: ")[2])["capacity"][0]["ids"] == ["llama-9"]
+
+
 def test_explain_says_who_sells_an_id(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--model", "gpt-5.4", "--usage", USAGE, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)

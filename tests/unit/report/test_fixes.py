@@ -11,7 +11,7 @@ import pytest
 from otel_tokenomics.pricing import Cost, PriceBook, load_embedded, price
 from otel_tokenomics.pricing.calc import FLAGS
 from otel_tokenomics.pricing.rates import instant
-from otel_tokenomics.report.fixes import Asked, doubt_of, fix_of, nearest
+from otel_tokenomics.report.fixes import Asked, capacity_to_write, doubt_of, fix_of, nearest
 from otel_tokenomics.usage import Usage
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -79,6 +79,7 @@ def test_a_row_to_paste_for_a_server_of_ones_own() -> None:
         pasted(fix.overlay), "vllm", "meta-llama/Llama-3.1-8B", {"input": 1000, "output": 10}, host="10.0.0.7"
     )
     assert (again.status, again.total) == ("priced", 1010 * 10**6)
+    pasted(capacity_to_write("vllm", "meta-llama/Llama-3.1-8B"))
 
 
 def test_a_provider_that_nobody_knows() -> None:
