@@ -68,14 +68,18 @@ func cutLast(path string) (before, last string) {
 }
 
 // withoutPrefix strips one known prefix. OpenRouter's own ids begin with a vendor that is also an SDK's prefix: there only
-// its own name comes off.
-func withoutPrefix(owner *provider, text string) string {
+// its own name comes off. A provider's name comes off where it is certain who bills (own): elsewhere a maker's word is as
+// likely that of weights on a server of one's own.
+func withoutPrefix(owner *provider, text string, own bool) string {
 	if owner.key != providerOpenRouter {
 		for _, prefix := range sdkPrefixes {
 			if rest, ok := strings.CutPrefix(text, prefix); ok {
 				return rest
 			}
 		}
+	}
+	if !own {
+		return text
 	}
 	if rest, ok := withoutName(owner.key, text); ok {
 		return rest

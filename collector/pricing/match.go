@@ -153,7 +153,7 @@ func (b *Book) findAnywhere(text string) *match {
 	return &match{reason: ReasonAmbiguousModel}
 }
 
-// steps tries an id as it is, then made plainer one step at a time. Bedrock's geo prefixes, OpenRouter's :free and
+// steps tries an id as it is, then made plainer one step at a time. Its own names, geo prefixes, OpenRouter's :free and
 // declared prefixes belong to the provider itself (own).
 func (p *provider) steps(text string, own bool) *match {
 	if found := p.models[text]; found != nil {
@@ -171,7 +171,7 @@ func (p *provider) steps(text string, own bool) *match {
 	found := p.normalized(id, fixed)
 	for range 2 {
 		if found == nil {
-			id = withoutPrefix(p, id)
+			id = withoutPrefix(p, id, own)
 			found = p.normalized(id, fixed)
 		}
 	}

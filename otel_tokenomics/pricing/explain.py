@@ -160,7 +160,7 @@ def _names_tried(book: PriceBook, match: Match, provider: str | None, text: str 
     if match.provider is None and (owner is None or owner.kind != "self_hosted"):
         # Nobody is known to bill: every maker was asked.
         makers = [entry for entry in book.providers.values() if entry.kind == "first_party"]
-        found = [next((one for one in _steps(book, maker, text) if one.found), None) for maker in makers]
+        found = [next((one for one in _steps(book, maker, text, certain=False) if one.found), None) for maker in makers]
         return [one._replace(step=f"{maker.key}: {one.step}") for maker, one in zip(makers, found, strict=True) if one]
     named = match.match == "alias"
     tried = [NameTried("alias", text, named)] if named or (owner and book.aliases.get(owner.key)) else []
@@ -175,8 +175,8 @@ def _names_tried(book: PriceBook, match: Match, provider: str | None, text: str 
     return tried
 
 
-def _steps(book: PriceBook, owner: Provider, text: str) -> Iterator[NameTried]:
-    for step, name, _ in probes(owner, text):
+def _steps(book: PriceBook, owner: Provider, text: str, *, certain: bool = True) -> Iterator[NameTried]:
+    for step, name, _ in probes(owner, text, certain=certain):
         yield NameTried(step, name, book.has(owner.key, name))
 
 

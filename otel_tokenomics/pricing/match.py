@@ -187,7 +187,7 @@ def _of_one_maker(book: PriceBook, text: str) -> Match:
     hits: list[Match] = []
     for key, entry in book.providers.items():
         if entry.kind == "first_party":
-            for step, name, facts in probes(entry, text):
+            for step, name, facts in probes(entry, text, certain=False):
                 found = book.model(key, name)
                 if found is not None:
                     match = "exact" if step == "exact" else "normalized"
@@ -205,8 +205,12 @@ def _exact_under_one(book: PriceBook, text: str) -> Match:
     return Match(None, reason="ambiguous_model")
 
 
-def probes(provider: Provider, text: str) -> Iterator[Probe]:
-    """Yield the names that steps 1 to 6 try, each made from the one before, with the facts that the name fixes."""
+def probes(provider: Provider, text: str, *, certain: bool = True) -> Iterator[Probe]:
+    """Yield the names that steps 1 to 6 try, each made from the one before, with the facts that the name fixes.
+
+    Where nobody is ``certain`` who bills, a maker's word in front is as likely that of weights on a server of one's
+    own: of prefixes, those of client libraries alone come off.
+    """
     yield Probe("exact", text, NO_FACTS)
     if text.startswith(_FINE_TUNED):
         base = ":".join(text.split(":")[:2])
@@ -218,7 +222,7 @@ def probes(provider: Provider, text: str) -> Iterator[Probe]:
         return
     if name != text:
         yield Probe("unwrap", name, NO_FACTS)
-    yield from _from_prefix_on(provider, name)
+    yield from _from_prefix_on(provider, name, provider.prefixes if certain else ())
 
 
 def unwrapped(provider: str, text: str) -> str | None:
@@ -239,10 +243,10 @@ def unwrapped(provider: str, text: str) -> str | None:
     return None if holder == "locations" or (holder == "accounts" and owner != provider) else name
 
 
-def _from_prefix_on(provider: Provider, name: str) -> Iterator[Probe]:
+def _from_prefix_on(provider: Provider, name: str, own: tuple[str, ...]) -> Iterator[Probe]:
     key, facts = provider.key, NO_FACTS
     # OpenRouter's own ids begin with the maker's word.
-    prefixes = provider.prefixes if key == _OPENROUTER else (*_PREFIXES, *provider.prefixes)
+    prefixes = own if key == _OPENROUTER else (*_PREFIXES, *own)
     prefixes = (*prefixes, _GOOGLE) if key == _VERTEX else prefixes
     for _ in range(2):
         if name.startswith(prefixes):
