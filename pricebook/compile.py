@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,12 +31,22 @@ ROOT: Final = HERE.parent
 SCHEMA: Final = "otel-tokenomics/pricebook/1"
 COPIES: Final = ("otel_tokenomics/pricing/pricebook.json", "collector/pricing/pricebook.json")
 _NOT_MODELS: Final = frozenset({"providers", "calendars", "tools", "dropped"})
+_MAKER: Final = re.compile(r"^[^/]+/(?=[^/]+$)")
 #: What stands before a model's own name in an id; Bedrock's geographic profiles have a price of their own.
 _VENDOR: Final = {
     "aws.bedrock": re.compile(r"^[a-z0-9]+\.(?=[a-z0-9][^/]*$)"),
+    "fireworks": re.compile(r"^accounts/fireworks/models/"),
+    "gcp.vertex_ai": _MAKER,
     "openrouter": re.compile(r"^[^/]+/(?=[^/:]+$)"),
 }
-_GEOGRAPHIC: Final = ("us.", "eu.", "apac.", "au.", "jp.", "us-gov.", "global.", "regional.")
+#: Hugging Face's router passes the sellers' answers on, which name a model with its maker or without.
+_ROUTED: Final = "huggingface_"
+#: Claude's version, whose dash everyone but Anthropic writes as a dot; the date that may follow is no part of it.
+_CLAUDE: Final = re.compile(r"^(claude-(?:[a-z]+-)?[0-9])-([0-9])(?=-[a-z]|$)")
+_LATEST: Final = "-latest"
+#: What Amazon adds to Claude's own name, by which InvokeModel's bodies answer.
+_AMAZONS_VERSION: Final = re.compile(r"-v[0-9]+(?::[0-9]+)?$")
+_GEOGRAPHIC: Final = ("us.", "eu.", "apac.", "au.", "ca.", "in.", "jp.", "us-gov.", "global.", "regional.")
 #: patches/<file>.yaml of providers whose key has a dot
 _DOTTED: Final = (
     "aws.bedrock",
@@ -73,6 +82,19 @@ def read_patches() -> dict[Key, dict[str, Any]]:
             for entry in read_yaml(f"patches/{path.name}"):
                 patches[_FILES.get(path.stem, path.stem), entry["id"]] = entry
     return patches
+
+
+def _otherwise(provider: str, name: str) -> list[str]:
+    """Return the other spellings under which people know an id of a provider."""
+    if provider in _VENDOR or provider.startswith(_ROUTED):
+        cut = _VENDOR.get(provider, _MAKER).sub("", name)
+        makers = _AMAZONS_VERSION.sub("", cut) if provider == "aws.bedrock" and cut.startswith("claude-") else cut
+        # A family's name is no model's.
+        return [cut, makers] if any(sign.isdigit() for sign in makers) else [cut]
+    if provider != "anthropic":
+        return []
+    bare = name.removesuffix(_LATEST)
+    return [bare, _CLAUDE.sub(r"\1.\2", bare)]
 
 
 class Book:
@@ -118,12 +140,9 @@ class Book:
             if key[0] not in self.providers:
                 raise SystemExit(f"pricebook/patches/providers.yaml: provider {key[0]!r} is missing")
             self._model(key)
-        for model in self.models:
-            names = self.further_ids.get((model["p"], model["id"]), [])
-            names += [name for name in self._twins().get((model["p"], model["id"]), ()) if name not in names]
-            if names:
-                model["ids"] = names
+        self._name()
         self._restore(read_extract("litellm-dropped"))
+        self._name()
 
     def _snapshots(self, taken: set[Key]) -> set[Key]:
         """Return the dated ids that litellm prices as it does their model, and make them further ids of that model.
@@ -162,6 +181,8 @@ class Book:
         }
         for key in sorted(self.dropped):
             self._model(key)
+        restored = {"/".join(key) for key in self.dropped}
+        self.skipped = [name for name in self.skipped if name not in restored]
         self.models.sort(key=lambda model: (model["p"], model["id"]))
 
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
@@ -218,16 +239,23 @@ class Book:
         if any(found.values()):
             self.differences[name] = found
 
-    @cache  # noqa: B019  # one book per process
+    def _name(self) -> None:
+        """Give every model its further ids, and the spellings under which people know them."""
+        twins = self._twins()
+        for model in self.models:
+            key = (model["p"], model["id"])
+            if names := [*dict.fromkeys([*self.further_ids.get(key, ()), *model.get("ids", ()), *twins.get(key, ())])]:
+                model["ids"] = names
+
     def _twins(self) -> dict[Key, list[str]]:
-        """Return ids without their vendor, which some instrumentations cut off, where one model alone bears them."""
-        known = {(model["p"], model["id"]) for model in self.models}
+        """Return how else an id is written, where one model alone is: without its vendor, Claude with a dot."""
+        known = {(model["p"], name) for model in self.models for name in (model["id"], *model.get("ids", ()))}
         known |= {(p, name) for (p, _), names in self.further_ids.items() for name in names}
         short: dict[Key, set[Key]] = {}
         for provider, name in known:
-            cut = _VENDOR[provider].sub("", name) if provider in _VENDOR else name
-            if cut != name and not name.startswith(_GEOGRAPHIC):
-                short.setdefault((provider, cut), set()).add((provider, name))
+            for other in _otherwise(provider, name):
+                if other != name and not name.startswith(_GEOGRAPHIC):
+                    short.setdefault((provider, other), set()).add((provider, name))
         owner = {(p, name): model for (p, model), names in self.further_ids.items() for name in names}
         twins: dict[Key, list[str]] = {}
         for (provider, cut), names in sorted(short.items()):

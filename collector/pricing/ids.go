@@ -5,17 +5,21 @@ import "strings"
 // maxIDBytes bounds a model id: anything longer is no id.
 const maxIDBytes = 256
 
-// sdkPrefixes are what SDKs and gateways put before an id; a longer one stands before one that begins it.
+// sdkPrefixes are what SDKs and gateways put before an id, whoever is called; a longer one stands before one that begins
+// it. A provider's own names come beside them.
 var sdkPrefixes = [...]string{
 	"azure_ai/", "azure/", "bedrock/", "vertex_ai/", "gemini/", "openai/", "anthropic/", "mistral/", "cohere/", "groq/",
-	"xai/", "deepseek/", "together_ai/", "fireworks_ai/", "perplexity/", "openrouter/", "converse/", "chat/",
+	"xai/", "deepseek/", "together_ai/", "fireworks_ai/", "perplexity/", "openrouter/", "converse/", "invoke/", "chat/",
 }
 
 const (
 	providerAzure      = "azure.ai.openai"
 	providerBedrock    = "aws.bedrock"
 	providerOpenRouter = "openrouter"
+	providerVertex     = "gcp.vertex_ai"
 	freeSuffix         = ":free"
+	// googlePrefix is how Vertex AI's OpenAI-compatible endpoint names Google's models; hosts sell ids that begin so.
+	googlePrefix = "google/"
 )
 
 type fixedWord struct{ text, word string }
@@ -27,50 +31,110 @@ var azureRegions = [...]fixedWord{
 
 // bedrockGeos are the prefixes of cross-region inference profiles and the deployment type that they state.
 var bedrockGeos = [...]fixedWord{
-	{"us-gov.", "geo"}, {"us.", "geo"}, {"eu.", "geo"}, {"apac.", "geo"}, {"au.", "geo"}, {"jp.", "geo"},
-	{"global.", "global"},
+	{"us-gov.", "geo"}, {"us.", "geo"}, {"eu.", "geo"}, {"apac.", "geo"}, {"au.", "geo"}, {"ca.", "geo"},
+	{"in.", "geo"}, {"jp.", "geo"}, {"global.", "global"},
 }
 
-// unwrap returns the id inside an ARN or a path. An application inference profile names no model: only an alias can.
-func unwrap(text string) (id string, ended bool) {
-	if strings.HasPrefix(text, "arn:") {
-		if strings.Contains(text, "application-inference-profile/") {
+// unwrap returns the id inside an ARN or a path; ended says that the text names something else. What a customer made or
+// rents (a tuned model, an endpoint, a profile or throughput of his own) is called as he likes, and is billed otherwise
+// than the model of that name: only an alias can tell.
+func unwrap(provider, text string) (id string, ended bool) {
+	if start := strings.Index(text, "arn:"); start == 0 || start > 0 && text[start-1] == '/' {
+		resource := text[start:]
+		for range 5 {
+			if _, rest, ok := strings.Cut(resource, ":"); ok {
+				resource = rest
+			}
+		}
+		kind, name, _ := strings.Cut(resource, "/")
+		if kind != "foundation-model" && kind != "inference-profile" {
 			return text, true
 		}
-		return text[strings.LastIndexByte(text, '/')+1:], false
+		return name[strings.LastIndexByte(name, '/')+1:], false
 	}
-	if index := strings.LastIndex(text, "models/"); index >= 0 {
-		return text[index+len("models/"):], false
+	index := strings.LastIndex(text, "models/")
+	if index < 0 || index > 0 && text[index-1] != '/' {
+		return text, false
 	}
-	return text, false
+	path, owner := cutLast(strings.TrimSuffix(text[:index], "/"))
+	_, holder := cutLast(path)
+	return text[index+len("models/"):], holder == "locations" || holder == "accounts" && owner != provider
 }
 
-// withoutPrefix strips one known SDK prefix. OpenRouter's own ids begin with a vendor that is also an SDK's prefix:
-// there only its own name comes off.
-func withoutPrefix(provider, text string) string {
-	if provider == providerOpenRouter {
-		return strings.TrimPrefix(text, "openrouter/")
-	}
-	for _, prefix := range sdkPrefixes {
-		if rest, ok := strings.CutPrefix(text, prefix); ok {
-			return rest
+// cutLast splits a path before its last segment.
+func cutLast(path string) (before, last string) {
+	index := strings.LastIndexByte(path, '/')
+	return path[:max(index, 0)], path[index+1:]
+}
+
+// withoutPrefix strips one known prefix. OpenRouter's own ids begin with a vendor that is also an SDK's prefix: there only
+// its own name comes off. A provider's name comes off where it is certain who bills (own): elsewhere a maker's word is as
+// likely that of weights on a server of one's own.
+func withoutPrefix(owner *provider, text string, own bool) string {
+	if owner.key != providerOpenRouter {
+		for _, prefix := range sdkPrefixes {
+			if rest, ok := strings.CutPrefix(text, prefix); ok {
+				return rest
+			}
 		}
 	}
-	return text
-}
-
-// withoutRegion strips an Azure region segment, which becomes a deployment type.
-func withoutRegion(provider, text string, fixed *factSet) string {
-	if provider != providerAzure {
+	if !own {
 		return text
 	}
-	for _, region := range azureRegions {
-		if rest, ok := strings.CutPrefix(text, region.text); ok {
-			fixed[factDeploymentType] = region.word
+	if rest, ok := withoutName(owner.key, text); ok {
+		return rest
+	}
+	for _, name := range owner.names {
+		if rest, ok := withoutName(name, text); ok {
+			return rest
+		}
+	}
+	if owner.key == providerVertex {
+		return strings.TrimPrefix(text, googlePrefix)
+	}
+	return text
+}
+
+func withoutName(name, text string) (string, bool) {
+	rest, ok := strings.CutPrefix(text, name)
+	if !ok || rest == "" || rest[0] != '/' && rest[0] != ':' {
+		return text, false
+	}
+	return rest[1:], true
+}
+
+// withoutRegion strips an Azure region segment, which becomes a deployment type, or a Bedrock one, which becomes a region.
+func withoutRegion(provider, text string, fixed *factSet) string {
+	switch provider {
+	case providerAzure:
+		for _, region := range azureRegions {
+			if rest, ok := strings.CutPrefix(text, region.text); ok {
+				fixed[factDeploymentType] = region.word
+				return rest
+			}
+		}
+	case providerBedrock:
+		if region, rest, ok := strings.Cut(text, "/"); ok && isAWSRegion(region) {
+			fixed[factRegion] = region
 			return rest
 		}
 	}
 	return text
+}
+
+// isAWSRegion says whether a word is of the form us-east-1 or us-gov-west-1.
+func isAWSRegion(word string) bool {
+	words := strings.Split(word, "-")
+	last := len(words) - 1
+	if last < 2 || len(words[0]) != 2 || len(words[last]) != 1 || !allDigits(words[last]) {
+		return false
+	}
+	for _, word := range words[:last] {
+		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // withoutContext strips a context suffix: "[1m]", ":128k"; on OpenRouter any ":suffix" but ":free".

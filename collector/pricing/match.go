@@ -168,7 +168,7 @@ func (b *Book) findAnywhere(text string) *match {
 	return &match{reason: ReasonAmbiguousModel}
 }
 
-// steps tries an id as it is, then made plainer one step at a time. Bedrock's geo prefixes, OpenRouter's :free and
+// steps tries an id as it is, then made plainer one step at a time. Its own names, geo prefixes, OpenRouter's :free and
 // declared prefixes belong to the provider itself (own).
 func (p *provider) steps(text string, own bool) *match {
 	if found := p.models[text]; found != nil {
@@ -179,14 +179,14 @@ func (p *provider) steps(text string, own bool) *match {
 		// Never the base model's own price.
 		return p.normalized(base, fixed)
 	}
-	id, ended := unwrap(text)
+	id, ended := unwrap(p.key, text)
 	if ended {
 		return nil
 	}
 	found := p.normalized(id, fixed)
 	for range 2 {
 		if found == nil {
-			id = withoutPrefix(p.key, id)
+			id = withoutPrefix(p, id, own)
 			found = p.normalized(id, fixed)
 		}
 	}

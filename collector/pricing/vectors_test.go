@@ -20,6 +20,7 @@ const (
 	repository = "../.."
 	vectors    = repository + "/tests/vectors"
 	leastCases = 5000
+	leastNames = 150
 )
 
 // count is an integer written as a string.
@@ -266,6 +267,23 @@ func TestVectorsMatch(t *testing.T) {
 			}
 			test.check(t, book)
 		})
+	}
+}
+
+// TestVectorsNames holds names as people type them against the embedded book.
+func TestVectorsNames(t *testing.T) {
+	book, err := Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []matchCase
+	decodeStrict(t, readVectors(t, "names.json"), &cases)
+	if len(cases) < leastNames {
+		t.Errorf("%d names, want at least %d", len(cases), leastNames)
+	}
+	for index := range cases {
+		test := &cases[index]
+		t.Run(test.Name, func(t *testing.T) { test.check(t, book) })
 	}
 }
 

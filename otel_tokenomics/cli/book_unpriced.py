@@ -1,6 +1,7 @@
 """List the calls in OTLP files that have no price, or only a lower bound of one, by reason, with the fix to paste.
 
-What a span says of itself (`tokenomics.cost.status`) counts; a span without it is priced with the book in use.
+Prices that bear a flag follow, by flag. What a span says of itself (`tokenomics.cost.status`) counts; a span without it
+is priced with the book in use.
 --json holds, as `overlay`, one overlay for all that an overlay can close: fill in the ids and rates, then `book check`.
 """
 
@@ -19,10 +20,12 @@ from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricebook_source import PriceBookSource
 from otel_tokenomics.report.otlp_files import read_spans
 from otel_tokenomics.report.span_prices import calls_of
-from otel_tokenomics.report.unpriced import UnpricedReport, unpriced_report
+from otel_tokenomics.report.unpriced import Doubt, UnpricedReport, unpriced_report
 
 #: Most calls come first; names may be as many as somebody invents.
 _SHOWN: Final = 40
+#: Flags are doubts, not gaps: fewer models of each.
+_FLAGGED: Final = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadInputError(f"{', '.join(arguments.files)}: no model call")
     if arguments.json:
         found = {"book": book.id, "calls": report.calls, "tokens": report.tokens, "overlay": report.overlay}
-        print(json.dumps({**found, "gaps": [gap._asdict() for gap in report.gaps]}, indent=2))
+        lists = {"gaps": report.gaps, "doubts": report.doubts}
+        print(json.dumps({**found, **{key: [one._asdict() for one in lists[key]] for key in lists}}, indent=2))
     elif report.calls:
         _show(report, book.id)
     if damage:
@@ -58,10 +62,22 @@ def _show(report: UnpricedReport, book: str) -> None:
         print(f"{status}: {_share(calls, report.calls)} of calls, {_share(tokens, report.tokens)} of tokens")
         for gap in gaps[:_SHOWN]:
             name = f"{gap.provider or '?'}/{gap.model or '?'}"
-            print(f"  {gap.calls:,} x {plain_line(name)}: {gap.reason}")
+            print(f"  {gap.calls:,} x {plain_line(name)}: {gap.reason}, {gap.tokens:,} tokens")
             print(f"    fix: {plain_line(gap.fix)}")
         if len(gaps) > _SHOWN:
             print(f"  ... and {len(gaps) - _SHOWN} more models: --json shows them")
+    flags: dict[str, list[Doubt]] = {}
+    for doubt in report.doubts:
+        flags.setdefault(doubt.flag, []).append(doubt)
+    for flag, doubts in flags.items():
+        calls, tokens = sum(doubt.calls for doubt in doubts), sum(doubt.tokens for doubt in doubts)
+        shares = f"{_share(calls, report.calls)} of calls, {_share(tokens, report.tokens)} of tokens"
+        print(f"flag {plain_line(flag)}: {shares}")
+        for doubt in doubts[:_FLAGGED]:
+            name = f"{doubt.provider or '?'}/{doubt.model or '?'}"
+            print(f"  {doubt.calls:,} x {plain_line(name)}")
+        if doubts[0].fix:
+            print(f"    fix: {plain_line(doubts[0].fix)}")
     if report.overlay:
         print("\none overlay for what an overlay can close; fill in ids and rates, then `otel-tokenomics book check`:")
         print(json.dumps(report.overlay, indent=1))

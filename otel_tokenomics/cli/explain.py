@@ -7,13 +7,13 @@ import json
 from typing import Any, Final
 
 from otel_tokenomics.cli.price import load_book
-from otel_tokenomics.cli.terminal import console, plain
+from otel_tokenomics.cli.terminal import console, plain, plain_line
 from otel_tokenomics.cli.usage_line import BadLineError, PricedLine, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricing import Explanation
+from otel_tokenomics.pricing import Cost, Explanation
 from otel_tokenomics.pricing import explain as explain_cost
+from otel_tokenomics.report.fixes import Asked, capacity_to_write, doubt_of, fix_of, nearest
 from otel_tokenomics.report.money_text import money_text
-from otel_tokenomics.report.unpriced import aliases_to_write
 from otel_tokenomics.usage import Usage, pico_to_text
 
 _TEXTS: Final = ("provider", "host", "model", "request_model", "api")
@@ -93,18 +93,29 @@ def _as_json(explanation: Explanation, priced: PricedLine) -> dict[str, Any]:
 
 
 def _suggestions(priced: PricedLine) -> list[str]:
-    """Return what would give an unresolved model a price: who sells that id, or the alias to write into an overlay."""
+    """Return what would give a call a full price: who bills, or the lines to write into an overlay."""
     cost, entry = priced.cost, priced.entry
-    asked = str(entry.get("model") or entry.get("request_model") or "")
-    if cost.reason == "ambiguous_model":
-        sellers = [provider for provider, name in sorted(priced.book.ids()) if name == asked.strip().lower()]
-        return [f"say who bills, with --provider: {', '.join(sellers)}"] if sellers else []
-    if cost.reason != "unknown_model":
+    asked = Asked(
+        entry.get("provider"), str(entry.get("model") or entry.get("request_model") or ""), entry.get("host"),
+        [unit for unit, count in priced.usage.counts.items() if count] if priced.usage else (), priced.at_ms,
+    )  # fmt: skip
+    if cost.status not in ("unpriced", "partial"):
+        return [fix.line for flag in cost.flags if (fix := doubt_of(priced.book, flag, cost, asked)).text]
+    if cost.reason == "no_usage":
         return []
-    alias = json.dumps(aliases_to_write([(cost.provider, asked)]))
+    fix = fix_of(priced.book, cost, cost.reason or "", asked)
+    if cost.reason != "unknown_model":
+        return [fix.line] if fix.text else []
+    where = "OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES, or --overrides here, names the overlay"
+    if cost.provider is not None and priced.book.providers[cost.provider].kind == "self_hosted":
+        capacity = json.dumps(capacity_to_write(cost.provider, asked.model))
+        return [fix.line, f"or by the GPU-hour, with the tokens per second that you measured: {capacity}", where]
+    names = nearest(priced.book, asked.model, cost.provider)
+    found = f"the nearest ids: {', '.join(names)}; " if names else ""
     return [
-        f"name it in an overlay (--overrides, OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES): {alias}",
-        "`otel-tokenomics models WORD` finds the id that the book has",
+        fix.line,
+        *([where] if fix.overlay else []),
+        f"{found}`otel-tokenomics models WORD` finds the id that the book has",
     ]
 
 
@@ -122,12 +133,11 @@ def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
             found = "in the book" if name.found else "not in the book"
             out.print(f"       {name.step}: {plain(name.name)} is {found}")
     for suggestion in _suggestions(priced):
-        out.print(f"fix    {suggestion}")
+        out.print(f"fix    {plain_line(suggestion)}")
     if explanation.tier:
         out.print(f"tier   {explanation.tier}")
     if cost.source == "provider":
-        computed = "-" if cost.computed is None else money_text(cost.computed)
-        out.print(f"stated by the provider: that is the price; ours would be {computed}")
+        out.print(f"stated by the provider: that is the price; ours would be {_compared(cost)}")
     if explanation.breakdown:
         bill = Table("unit", box=None, pad_edge=False)
         for title in ("count", "USD per million", "amount", "factor"):
@@ -151,6 +161,17 @@ def _show(priced: PricedLine, explanation: Explanation, at: str) -> None:
             rows.add_row(*cells[: len(titles)])
         out.print()
         out.print(rows)
+
+
+def _compared(cost: Cost) -> str:
+    """Return our figure beside the provider's, and how far it lies from that."""
+    if cost.computed is None or cost.total is None:
+        return "unknown"
+    if cost.computed == cost.total:
+        return f"{money_text(cost.computed)}, the same"
+    share = f" ({100 * (cost.computed - cost.total) / cost.total:+.2f} %)" if cost.total else ""
+    verdict = "; more than 1 % apart: price_conflict" if "price_conflict" in cost.flags else ""
+    return money_text(cost.computed) + share + verdict
 
 
 def _in_force(start: str | None, until: str | None) -> str:

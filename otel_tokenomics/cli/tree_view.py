@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.attributes import names
 from otel_tokenomics.cli.terminal import Signs, plain, signs
 from otel_tokenomics.report.money_text import money_text
 from otel_tokenomics.report.otlp_files import SpanRecord
 from otel_tokenomics.report.tree import Node, Owner, is_unpriced, model_of, owners, tags, tokens, walk
+from otel_tokenomics.usage import parse_usd
 
 #: From this width on, notes stand in a column; below it they stand under the span.
 _WIDE: Final = 110
@@ -23,6 +25,8 @@ _NAME_WIDTH: Final = 14
 _BAR: Final = 10
 #: Tags that name the owner come first.
 _FIRST_TAGS: Final = ("team", "customer", "feature")
+#: What an amount in pico-USD can hold.
+_MAX_USD: Final = 9e6
 
 
 class _Row(NamedTuple):
@@ -130,7 +134,17 @@ def _state(span: SpanRecord) -> list[str]:
     status, end = attributes.get(names.TOKENOMICS_COST_STATUS), attributes.get(names.TOKENOMICS_CALL_END)
     words = [status] if status not in (None, "priced", "unpriced") else []
     words += [attributes.get(names.TOKENOMICS_COST_REASON)] + ([end] if end != "completed" else [])
-    return [plain(word) for word in words if word]
+    return [plain(word) for word in (*words, *_doubts(attributes)) if word]
+
+
+def _doubts(attributes: Mapping[str, object]) -> list[str]:
+    """Return the flags of a cost; where the provider's bill and our figure disagree, ours too."""
+    flags = attributes.get(names.TOKENOMICS_COST_FLAGS)
+    words = [str(flag) for flag in cast("list[object]", flags)] if isinstance(flags, list) else []
+    ours = attributes.get(names.TOKENOMICS_COST_COMPUTED)
+    if "price_conflict" in words and isinstance(ours, (int, float)) and math.isfinite(ours) and 0 <= ours < _MAX_USD:
+        words[words.index("price_conflict")] = f"price_conflict (ours {money_text(parse_usd(ours))})"
+    return words
 
 
 def show_owners(out: Any, spans: Iterable[SpanRecord]) -> None:

@@ -35,6 +35,7 @@ _WORDS: Final = MappingProxyType(
     }
 )
 _FACTS: Final = ("service_tier", "speed", "inference_geo")
+_BEDROCK: Final = "aws.bedrock"
 _INPUT_KEYS: Final = frozenset({"system", "messages", "content", "text", "tools", "name", "description", "thinking"})
 _OUTPUT_KEYS: Final = frozenset({"content", "text", "thinking", "partial_json", "delta", "content_block"})
 
@@ -74,7 +75,7 @@ def request(client: Any, _operation: Operation, args: Args, kwargs: Kwargs) -> R
 def _provider(client: Any) -> str:
     name = type(client).__name__
     if "Bedrock" in name:
-        return "aws.bedrock"
+        return _BEDROCK
     if "Vertex" in name:
         return "gcp.vertex_ai"
     return "azure.ai.inference" if "Foundry" in name else "anthropic"
@@ -88,14 +89,34 @@ def _facts(client: Any, body: Mapping[str, Any]) -> Facts:
     return found or NO_FACTS
 
 
-def usage(_operation: Operation, response: object, _provider: str) -> Reading | None:
+def usage(_operation: Operation, response: object, provider: str) -> Reading | None:
     """Return the reading of a whole message."""
-    return dialect.read_response(response)
+    reading = dialect.read_response(response)
+    return _by_profile(reading) if provider == _BEDROCK and reading is not None else reading
 
 
-def stream_reader(_operation: Operation, _provider: str) -> dialect.MessagesStreamReader:
+def stream_reader(_operation: Operation, provider: str) -> dialect.MessagesStreamReader:
     """Return the reader of one stream."""
-    return dialect.stream_reader()
+    return _BedrockStreamReader() if provider == _BEDROCK else dialect.stream_reader()
+
+
+class _BedrockStreamReader(dialect.MessagesStreamReader):
+    """Reads a stream on Bedrock."""
+
+    def reading(self) -> Reading | None:
+        """Return what the stream said so far."""
+        reading = super().reading()
+        return None if reading is None else _by_profile(reading)
+
+
+def _by_profile(reading: Reading) -> Reading:
+    """Return the reading without the answering model.
+
+    On Bedrock that is its maker's name, which hides the profile that was called, and that is what is billed.
+    """
+    model = reading.response_model
+    others = tuple(one._replace(model="") if one.model == model else one for one in reading.others)
+    return reading._replace(response_model=None, others=others)
 
 
 def traces_itself(client: Any) -> bool:

@@ -38,7 +38,9 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     usage = dict(scenario.usage) if scenario.usage is not None else _plain_usage(body, scenario, ledger)
     identity = ledger.next_id("msg_")
     ledger.bill(Billed(identity, "messages", model, usage))
-    message: Json = {"id": identity, "type": "message", "role": "assistant", "model": model, "content": [],
+    # Bedrock answers with the maker's own name of the model, whatever profile was called.
+    said_model = makers_name(named) if path.startswith("model/") else model
+    message: Json = {"id": identity, "type": "message", "role": "assistant", "model": said_model, "content": [],
                      "stop_reason": None, "stop_sequence": None}  # fmt: skip
     message |= scenario.response or {}
     said = scenario.told(usage)
@@ -52,6 +54,14 @@ def answer(path: str, body: Json, scenario: Scenario, ledger: Ledger) -> Answer 
     )
     told: Json = {"content": content, "stop_reason": _stop_reason(scenario)}
     return Answer({**message, **told, **reported, **(scenario.response or {})})
+
+
+def makers_name(model: str) -> str:
+    """Return what Claude calls itself on Bedrock: the id without geography, vendor and Amazon's version.
+
+    Source: sample bodies of InvokeModel in AWS's and Anthropic's documentation (``claude-3-5-sonnet-20241022``).
+    """
+    return re.sub(r"-v[0-9]+(:[0-9]+)?$", "", model.rpartition("anthropic.")[2])
 
 
 def _stop_reason(scenario: Scenario) -> str:

@@ -159,7 +159,7 @@ def _anthropic(model: str, identity: str, usage: Mapping[str, Any], scenario: Sc
     if details := usage.get("cacheDetails"):
         said["cache_creation"] = {f"ephemeral_{entry['ttl']}_input_tokens": entry["inputTokens"] for entry in details}
     base: Json = {"id": f"msg_bdrk_{identity}", "type": "message", "role": "assistant",
-                  "model": model.partition("anthropic.")[2], "content": [], "stop_reason": None,
+                  "model": anthropic_wire.makers_name(model), "content": [], "stop_reason": None,
                   "stop_sequence": None}  # fmt: skip
     whole = {**base, "content": [{"type": "text", "text": "Done."}], "stop_reason": "end_turn"}
     return {**whole, "usage": said} if said else whole, anthropic_wire.events(base, said, scenario)

@@ -276,4 +276,6 @@ def _prefixes(model: Entry) -> Sequence[tuple[str, str, str]]:
 
 def _provider(key: str, entry: Entry) -> Provider:
     neutral = frozenset({"", *entry.get("neutral_tiers", NEUTRAL_WORDS)})
-    return Provider(key, entry["kind"], entry.get("accounting", "inclusive"), neutral, entry.get("tier_aliases", {}))
+    prefixes = tuple(name + end for name in dict.fromkeys([key, *entry.get("names", ())]) for end in "/:")
+    accounting, aliases = entry.get("accounting", "inclusive"), entry.get("tier_aliases", {})
+    return Provider(key, entry["kind"], accounting, neutral, aliases, prefixes)

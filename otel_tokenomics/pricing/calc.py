@@ -158,7 +158,10 @@ def price_reading(
             host=host, unknown_host=unknown_host, reason=reading.reason, flags=reading.flags, summed=reading.summed,
         )  # fmt: skip
     for other in reading.others:
-        extra = price(book, provider, other.model, other.usage, known, at_ms, host=host, unknown_host=unknown_host)
+        extra = price(
+            book, provider, other.model, other.usage, known, at_ms, host=host, unknown_host=unknown_host,
+            request_model=None if other.model else request_model,
+        )  # fmt: skip
         cost = _together(cost, extra)
     return cost if reading.stated_cost is None else with_stated(cost, reading.stated_cost)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from otel_tokenomics.pricing.book import Model, PriceBook
 from otel_tokenomics.pricing.calc import Cost
 from otel_tokenomics.pricing.factors import ratio_text
-from otel_tokenomics.pricing.facts import UNKNOWN_PROVIDER, effective
-from otel_tokenomics.pricing.match import free_model, in_force, probes, resolve, usable_id
+from otel_tokenomics.pricing.facts import UNKNOWN_PROVIDER, Provider, effective
+from otel_tokenomics.pricing.match import Match, free_model, in_force, probes, resolve, unwrapped, usable_id
 from otel_tokenomics.pricing.names import ascii_trim
 from otel_tokenomics.pricing.rates import FOREVER, Row
 from otel_tokenomics.pricing.terms import acting, choose, table_of
@@ -68,6 +68,10 @@ _MISSES: Final = {
     "unknown_model": "no step of the resolution finds the id; nothing looser is tried",
     "ambiguous_model": "the id does not stand under one single provider, and nothing else says who bills",
 }
+_THE_CUSTOMERS: Final = (
+    "a profile, endpoint or tuned model of your own, whose name says nothing of its model: only an alias can"
+)
+_NO_MAKER: Final = "nobody lists the host or provider, and no maker of models sells the id"
 
 
 def breakdown(book: PriceBook, cost: Cost, usage: Usage, at_ms: int, *, summed: bool = False) -> list[BreakdownRow]:
@@ -110,9 +114,9 @@ def explain(
     """Return the explanation of a cost that ``price`` gave for the same arguments."""
     match = in_force(book, resolve(book, provider, model, request_model, host, unknown_host), facts, at_ms)
     text = usable_id(model if model is not None and ascii_trim(model) else request_model)
-    names = _names_tried(book, match.provider or book.provider_by_name(provider), text)
+    names = _names_tried(book, match, provider, text)
     if match.model is None:
-        return Explanation(_MISSES.get(match.reason or "", match.reason or ""), names, [], "", [])
+        return Explanation(_miss(match, text), names, [], "", [])
     rule = _RULES[match.match or "exact"]
     if "assumed_provider" in match.flags:
         rule += "; nobody lists the host or provider, and one maker alone sells this id"
@@ -140,13 +144,40 @@ def _model(book: PriceBook, cost: Cost) -> Model | None:
     return free_model(cost.model) if found is None and cost.model.endswith(":free") else found
 
 
-def _names_tried(book: PriceBook, provider: str | None, text: str | None) -> list[NameTried]:
-    tried: list[NameTried] = []
-    for step, name, _ in probes(provider, text) if provider and text else ():
-        tried.append(NameTried(step, name, book.has(provider or "", name)))
-        if tried[-1].found:
-            break
+def _miss(match: Match, text: str | None) -> str:
+    if match.reason == "unknown_model" and text is not None:
+        if match.provider is None:
+            return _NO_MAKER
+        if unwrapped(match.provider, text) is None:
+            return _THE_CUSTOMERS
+    return _MISSES.get(match.reason or "", match.reason or "")
+
+
+def _names_tried(book: PriceBook, match: Match, provider: str | None, text: str | None) -> list[NameTried]:
+    owner = book.providers.get(match.provider or book.provider_by_name(provider) or "")
+    if text is None:
+        return []
+    if match.provider is None and (owner is None or owner.kind != "self_hosted"):
+        # Nobody is known to bill: every maker was asked.
+        makers = [entry for entry in book.providers.values() if entry.kind == "first_party"]
+        found = [next((one for one in _steps(book, maker, text, certain=False) if one.found), None) for maker in makers]
+        return [one._replace(step=f"{maker.key}: {one.step}") for maker, one in zip(makers, found, strict=True) if one]
+    named = match.match == "alias"
+    tried = [NameTried("alias", text, named)] if named or (owner and book.aliases.get(owner.key)) else []
+    if owner is None or named:
+        return tried
+    for one in _steps(book, owner, text):
+        tried.append(one)
+        if one.found:
+            return tried
+    if match.match == "pattern":
+        tried.append(NameTried("declared prefix", tried[-1].name, found=True))
     return tried
+
+
+def _steps(book: PriceBook, owner: Provider, text: str, *, certain: bool = True) -> Iterator[NameTried]:
+    for step, name, _ in probes(owner, text, certain=certain):
+        yield NameTried(step, name, book.has(owner.key, name))
 
 
 def _verdict(row: Row, chosen: Row | None, facts: Facts, at_ms: int) -> RowVerdict:

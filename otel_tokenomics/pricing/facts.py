@@ -17,13 +17,17 @@ SEARCH_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({"perplexity": "low"
 
 
 class Provider(NamedTuple):
-    """What the book knows of a provider beside its models; the empty word is always neutral."""
+    """What the book knows of a provider beside its models; the empty word is always neutral.
+
+    ``prefixes`` are its own names as people write them in front of an id.
+    """
 
     key: str
     kind: str
     accounting: str = "inclusive"
     neutral: frozenset[str] = frozenset({"", *NEUTRAL_WORDS})
     tier_aliases: Mapping[str, str] = MappingProxyType({})
+    prefixes: tuple[str, ...] = ()
 
 
 UNKNOWN_PROVIDER: Final = Provider("", "host")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from otel_tokenomics.pricing.book import Model, PriceBook
-from otel_tokenomics.pricing.facts import effective
+from otel_tokenomics.pricing.facts import Provider, effective
 from otel_tokenomics.pricing.names import ascii_lower, ascii_trim
 from otel_tokenomics.pricing.rates import FOREVER, SERVICE_FACTS, Row, rate_table
 from otel_tokenomics.usage import NO_FACTS, TOKEN_UNITS, Facts
@@ -25,10 +25,14 @@ MAX_ID_BYTES: Final = 256
 _AZURE: Final = "azure.ai.openai"
 _BEDROCK: Final = "aws.bedrock"
 _OPENROUTER: Final = "openrouter"
-#: What client libraries put in front of an id.
+_VERTEX: Final = "gcp.vertex_ai"
+#: How Vertex AI's OpenAI-compatible endpoint names Google's models; hosts sell ids that begin so.
+_GOOGLE: Final = "google/"
+#: What client libraries put in front of an id, whoever is called; a provider's own names come beside them.
 _PREFIXES: Final = (
     "azure_ai/", "azure/", "bedrock/", "vertex_ai/", "gemini/", "openai/", "anthropic/", "mistral/", "cohere/",
-    "groq/", "xai/", "deepseek/", "together_ai/", "fireworks_ai/", "perplexity/", "openrouter/", "converse/", "chat/",
+    "groq/", "xai/", "deepseek/", "together_ai/", "fireworks_ai/", "perplexity/", "openrouter/", "converse/", "invoke/",
+    "chat/",
 )  # fmt: skip
 _AZURE_REGIONS: Final = MappingProxyType(
     {"us/": "datazone-us", "eu/": "datazone-eu", "global/": "global", "global-standard/": "global"}
@@ -39,10 +43,11 @@ _TAIL: Final = re.compile(
     rf"(?:-preview-{_MONTH}-{_YEAR}|-preview-{_MONTH}-{_DAY}|-{_YEAR}-{_MONTH}-{_DAY}|[-@]{_YEAR}{_MONTH}{_DAY}"
     rf"|-{_MONTH}-{_YEAR}|-latest)\Z"
 )
-_GEO: Final = re.compile(r"(us-gov|us|eu|apac|au|jp|global)\.")
+_GEO: Final = re.compile(r"(us-gov|us|eu|apac|au|ca|in|jp|global)\.")
+_AWS_REGION: Final = re.compile(r"([a-z]{2}(?:-[a-z]+)+-[0-9])/")
 _FINE_TUNED: Final = "ft:"
-#: The rest of such an id names no model: only an alias can.
-_APPLICATION_PROFILE: Final = "application-inference-profile/"
+#: The resources whose ARN ends in the name of a model of Amazon's catalogue.
+_NAMED_RESOURCES: Final = ("foundation-model", "inference-profile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +202,14 @@ def _alias(book: PriceBook, provider: str | None, text: str | None) -> Match | N
 
 def _of_provider(book: PriceBook, provider: str, text: str) -> Match:
     name, facts = text, NO_FACTS
-    for step, name, facts in probes(provider, text):
+    for step, name, facts in probes(book.providers[provider], text):
         if provider == _OPENROUTER and step == "suffix" and name.endswith(":free"):
             return Match(free_model(name), provider, "normalized", facts)
         found = book.model(provider, name)
         if found is not None:
             return Match(found, provider, "exact" if step == "exact" else "normalized", facts)
-    named = name.startswith(_FINE_TUNED) or _APPLICATION_PROFILE in name
-    found = None if named else book.by_prefix(provider, name)
+    ended = text.startswith(_FINE_TUNED) or unwrapped(provider, text) is None
+    found = None if ended else book.by_prefix(provider, name)
     return Match(found, provider, "pattern", facts) if found else Match(None, provider, reason="unknown_model")
 
 
@@ -213,7 +218,7 @@ def _of_one_maker(book: PriceBook, text: str) -> Match:
     hits: list[Match] = []
     for key, entry in book.providers.items():
         if entry.kind == "first_party":
-            for step, name, facts in probes(key, text):
+            for step, name, facts in probes(entry, text, certain=False):
                 found = book.model(key, name)
                 if found is not None:
                     match = "exact" if step == "exact" else "normalized"
@@ -231,49 +236,77 @@ def _exact_under_one(book: PriceBook, text: str) -> Match:
     return Match(None, reason="ambiguous_model")
 
 
-def probes(provider: str, text: str) -> Iterator[Probe]:
-    """Yield the names that steps 1 to 6 try, each made from the one before, with the facts that the name fixes."""
+def probes(provider: Provider, text: str, *, certain: bool = True) -> Iterator[Probe]:
+    """Yield the names that steps 1 to 6 try, each made from the one before, with the facts that the name fixes.
+
+    Where nobody is ``certain`` who bills, a maker's word in front is as likely that of weights on a server of one's
+    own: of prefixes, those of client libraries alone come off.
+    """
     yield Probe("exact", text, NO_FACTS)
     if text.startswith(_FINE_TUNED):
         base = ":".join(text.split(":")[:2])
         if base != text:
             yield Probe("fine-tuned base", base, NO_FACTS)
         return
-    if text.startswith("arn:"):
-        if _APPLICATION_PROFILE in text:
-            return
-        text = text.rpartition("/")[2]
-        yield Probe("unwrap", text, NO_FACTS)
-    elif "models/" in text:
-        text = text.rpartition("models/")[2]
-        yield Probe("unwrap", text, NO_FACTS)
-    yield from _from_prefix_on(provider, text)
+    name = unwrapped(provider.key, text)
+    if name is None:
+        return
+    if name != text:
+        yield Probe("unwrap", name, NO_FACTS)
+    yield from _from_prefix_on(provider, name, provider.prefixes if certain else ())
 
 
-def _from_prefix_on(provider: str, name: str) -> Iterator[Probe]:
-    facts: Facts = NO_FACTS
+def unwrapped(provider: str, text: str) -> str | None:
+    """Return the id inside an ARN or a path, the text where it is neither, None where it names something else.
+
+    What a customer made or rents (a tuned model, an endpoint, a profile or throughput of his own) is called as he
+    likes, and is billed otherwise than the model of that name: only an alias can tell.
+    """
+    start = text.find("arn:")
+    if start == 0 or (start > 0 and text[start - 1] == "/"):
+        kind, _, name = text[start:].split(":", 5)[-1].partition("/")
+        return name.rpartition("/")[2] if kind in _NAMED_RESOURCES else None
+    before, found, name = text.rpartition("models/")
+    if not found or (before and not before.endswith("/")):
+        return text
+    path, _, owner = before.removesuffix("/").rpartition("/")
+    holder = path.rpartition("/")[2]
+    return None if holder == "locations" or (holder == "accounts" and owner != provider) else name
+
+
+def _from_prefix_on(provider: Provider, name: str, own: tuple[str, ...]) -> Iterator[Probe]:
+    key, facts = provider.key, NO_FACTS
     # OpenRouter's own ids begin with the maker's word.
-    prefixes = _PREFIXES if provider != _OPENROUTER else (f"{_OPENROUTER}/",)
+    prefixes = own if key == _OPENROUTER else (*_PREFIXES, *own)
+    prefixes = (*prefixes, _GOOGLE) if key == _VERTEX else prefixes
     for _ in range(2):
-        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
-        if prefix is not None:
-            name = name[len(prefix) :]
+        if name.startswith(prefixes):
+            name = name[len(next(prefix for prefix in prefixes if name.startswith(prefix))) :]
             yield Probe("prefix", name, facts)
-    region = next((region for region in _AZURE_REGIONS if provider == _AZURE and name.startswith(region)), None)
-    if region is not None:
-        facts, name = {"deployment_type": _AZURE_REGIONS[region]}, name[len(region) :]
+    fixed = _region(key, name)
+    if fixed is not None:
+        name, facts = fixed
         yield Probe("prefix", name, facts)
-    shorter = _without_suffix(provider, name)
+    shorter = _without_suffix(key, name)
     if shorter is not None:
         name = shorter
         yield Probe("suffix", name, facts)
     if _TAIL.search(name):
         name = _TAIL.sub("", name)
         yield Probe("tail", name, facts)
-    area = _GEO.match(name) if provider == _BEDROCK else None
+    area = _GEO.match(name) if key == _BEDROCK else None
     if area:
         facts = {**facts, "deployment_type": "global" if area[1] == "global" else "geo"}
         yield Probe("geo", name[area.end() :], facts)
+
+
+def _region(provider: str, name: str) -> tuple[str, Facts] | None:
+    """Return the name without the region in front of it, and the fact that the region is; None without one."""
+    if provider == _AZURE:
+        area = next((area for area in _AZURE_REGIONS if name.startswith(area)), None)
+        return (name[len(area) :], {"deployment_type": _AZURE_REGIONS[area]}) if area is not None else None
+    found = _AWS_REGION.match(name) if provider == _BEDROCK else None
+    return (name[found.end() :], {"region": found[1]}) if found else None
 
 
 def _without_suffix(provider: str, name: str) -> str | None:

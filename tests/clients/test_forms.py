@@ -241,6 +241,8 @@ def test_bedrock_streams_in_frames_of_its_own(watching: Any, provider: LocalProv
             assert stream.get_final_message().usage.output_tokens
     assert [call.tokens for call in watch.settled] == billed(provider)
     assert {call.request.facts["region"] for call in watch.settled} == {"eu-west-1"}
+    # The answer bears the maker's name of the model; what is billed is the profile that was called.
+    assert {(call.cost.status, call.cost.model) for call in watch.settled} == {("priced", ask["model"])}
 
 
 async def test_bedrock_streams_asynchronously(watching: Any, provider: LocalProvider) -> None:

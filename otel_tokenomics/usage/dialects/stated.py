@@ -19,9 +19,11 @@ def stated_cost(raw: object, provider: str | None) -> int | None:
         return ticks * _TICKS_TO_PICO if ticks is not None and ticks >= 0 else None
     if provider == "openrouter":
         cost = money(raw, "cost")
-        if cost is not None and field(raw, "is_byok") is True:
-            cost += money(field(raw, "cost_details"), "upstream_inference_cost") or 0
-        return cost
+        if cost is None or field(raw, "is_byok") is not True:
+            return cost
+        # With a key of one's own, `cost` is OpenRouter's fee alone (0, often): without the other bill it is no price.
+        upstream = money(field(raw, "cost_details"), "upstream_inference_cost")
+        return None if upstream is None else cost + upstream
     if provider == "perplexity":
         return money(field(raw, "cost"), "total_cost")
     return None

@@ -151,6 +151,10 @@ def spans_of(folder: Path, *calls: tuple[str, dict[str, Any]], name: str = "span
         span.start_time_unix_nano = instant(start) * 1_000_000
         span.end_time_unix_nano = span.start_time_unix_nano + 10**9
         for key, value in attributes.items():
+            if isinstance(value, list):
+                for item in value:
+                    span.attributes.add(key=key).value.array_value.values.add().string_value = item
+                continue
             kind = {bool: "bool_value", int: "int_value", float: "double_value", str: "string_value"}[type(value)]
             setattr(span.attributes.add(key=key).value, kind, value)
     path = folder / name
@@ -298,7 +302,31 @@ def test_unpriced_lists_reasons_and_fixes(in_use: str, tmp_path: Path, capsys: p
     assert main(["book", "unpriced", spans]) == 0
     out = capsys.readouterr().out
     assert "unpriced: 66.7 % (4) of calls" in out
-    assert "  2 x azure.ai.openai/my-prod: unknown_model\n    fix: name it in an overlay: " in out
+    assert (
+        "  2 x azure.ai.openai/my-prod: unknown_model, 2,200 tokens\n    fix: a deployment is called as you like; "
+        in out
+    )
+
+
+def test_unpriced_lists_prices_in_doubt(in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    priced = {"tokenomics.cost.status": "priced", "tokenomics.cost.total": 0.5, "tokenomics.cost.flags": ["stale_book"]}
+    at = "2026-11-22T10:00:00Z"
+    spans = spans_of(
+        tmp_path,
+        (at, call("openai", "gpt-5.4", **priced)),
+        (at, call("acme", "gpt-5.4")),
+        (at, call("openai", "gpt-5.4")),
+    )
+    report = told(capsys, "unpriced", spans)
+    assert report["gaps"] == []
+    doubts = {one["flag"]: one for one in report["doubts"]}
+    assert {flag: (one["calls"], one["tokens"]) for flag, one in doubts.items()} == {
+        "stale_book": (1, 1100), "assumed_provider": (1, 1100),
+    }  # fmt: skip
+    assert "book update" in doubts["stale_book"]["fix"]
+    assert main(["book", "unpriced", spans]) == 0
+    out = capsys.readouterr().out
+    assert "flag stale_book: 33.3 % (1) of calls, 33.3 % (1,100) of tokens\n  1 x openai/gpt-5.4\n    fix: " in out
 
 
 def test_the_alias_to_paste_is_one_that_works(

@@ -70,9 +70,16 @@ def test_explain_says_which_names_were_tried_and_what_to_do(capsys: pytest.Captu
     assert "no step of the resolution finds the id" in "".join(out)
     assert any(text.strip() == "exact: my-prod[1m] is not in the book" for text in out)
     # The overlay to write, ready but for the id: no rich markup has eaten the brackets.
-    alias = "".join(out).partition("OVERRIDES): ")[2].partition("fix    `")[0]
+    alias = "".join(out).partition("name it in an overlay: ")[2].partition("fix    ")[0]
     assert json.loads(alias) == {"aliases": {"azure.ai.openai": {"my-prod[1m]": {"model": "ID-IN-THE-BOOK"}}}}
     assert not any("USD per million" in text or "row asks for" in text for text in out)
+
+
+def test_explain_of_a_server_of_ones_own_points_at_no_row_of_the_book(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--provider", "vllm", "--model", "Llama-9", "--usage", USAGE, "--json"]) == 0
+    row, capacity, _ = json.loads(capsys.readouterr().out)["explanation"]["suggestions"]
+    assert json.loads(row.partition("`capacity`): ")[2])["models"][0]["id"] == "llama-9"
+    assert json.loads(capacity.partition("measured: ")[2])["capacity"][0]["ids"] == ["llama-9"]
 
 
 def test_explain_says_who_sells_an_id(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +95,8 @@ def test_explain_a_cost_that_the_provider_stated(capsys: pytest.CaptureFixture[s
     out = lines(capsys, "explain", json.dumps(line))
     # Ours: 1000 x $2.50 + 100 x $15 per million
     assert out[0].startswith("$0.005  priced")
-    assert "stated by the provider: that is the price; ours would be $0.004" in out
+    ours = "that is the price; ours would be $0.004 (-20.00 %); more than 1 % apart: price_conflict"
+    assert f"stated by the provider: {ours}" in " ".join(out)
 
 
 @pytest.mark.parametrize(

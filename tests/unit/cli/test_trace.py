@@ -27,7 +27,8 @@ def write(file: Path, *spans: tuple[int, int, str, dict[str, Any]]) -> Path:
         for key, value in attributes.items():
             entry = made.attributes.add(key=key).value
             if isinstance(value, list):
-                entry.array_value.values.add().string_value = str(value)
+                for item in value:
+                    entry.array_value.values.add().string_value = str(item)
             else:
                 kind = {bool: "bool_value", int: "int_value", float: "double_value", str: "string_value"}[type(value)]
                 setattr(entry, kind, value)
@@ -205,3 +206,23 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert (process.stderr.read(), process.wait(30)) == (b"", 0)
+
+
+def test_doubts_about_a_cost_are_shown_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bill = {**CALL, "tokenomics.cost.source": "provider", "tokenomics.cost.total": 0.5}
+    file = write(
+        tmp_path / "t.otlp",
+        (1, 0, "chat a", {**bill, "tokenomics.cost.flags": ["price_conflict"], "tokenomics.cost.computed": 0.25}),
+        (2, 1, "chat b", {**bill, "tokenomics.cost.flags": ["assumed_provider"]}),
+        (
+            3,
+            1,
+            "chat c",
+            {**bill, "tokenomics.cost.flags": ["price_conflict"], "tokenomics.cost.computed": float("nan")},
+        ),
+        (4, 1, "chat d", {**bill, "tokenomics.cost.flags": 5, "tokenomics.cost.computed": 1e300}),
+    )
+    text = " ".join(" ".join(shown(capsys, str(file))).split())
+    assert "price_conflict (ours $0.25)" in text
+    assert "assumed_provider" in text
+    assert text.count("price_conflict") == 2

@@ -80,6 +80,14 @@ def test_unknown_other_charge_makes_a_lower_bound() -> None:
     assert (cost.status, cost.reason, cost.total) == ("partial", "missing_rate", 25_000_000)
 
 
+def test_another_charge_that_names_no_model_is_one_of_the_model_that_was_called() -> None:
+    reading = Reading(Usage({"input": 10}), others=(OtherCharge("", Usage({"input": 5})),))
+    cost = price_reading(BOOK, reading, "openai", AT, request_model="gpt-4o")
+    assert (cost.status, cost.total) == ("priced", 15 * 2_500_000)
+    named = reading._replace(others=(OtherCharge("gpt-77", Usage({"input": 5})),))
+    assert price_reading(BOOK, named, "openai", AT, request_model="gpt-4o").status == "partial"
+
+
 def test_unpriced_main_charge_stays_unpriced() -> None:
     reading = Reading(
         Usage({"input": 10}), response_model="gpt-77", others=(OtherCharge("gpt-4o", Usage({"input": 5})),)

@@ -55,12 +55,31 @@ def test_rows_that_lose_to_one_of_ones_own() -> None:
 def test_names_tried() -> None:
     said = explained("openai", "azure/openai/gpt-5-mini-2025-08-07", {"input": 1}, "2026-11-01T00:00:00Z")
     assert said.names == [
+        NameTried("alias", "azure/openai/gpt-5-mini-2025-08-07", found=False),
         NameTried("exact", "azure/openai/gpt-5-mini-2025-08-07", found=False),
         NameTried("prefix", "openai/gpt-5-mini-2025-08-07", found=False),
         NameTried("prefix", "gpt-5-mini-2025-08-07", found=False),
         NameTried("tail", "gpt-5-mini", found=True),
     ]
     assert "date" in said.model_rule
+    named = explained("azure", "my-prod-deployment", {"input": 1}, "2026-11-01T00:00:00Z")
+    assert named.names == [NameTried("alias", "my-prod-deployment", found=True)]
+    prefixed = explained("lab", "lab-pre-x", {"input": 1}, "2026-11-01T00:00:00Z")
+    assert prefixed.names[-1] == NameTried("declared prefix", "lab-pre-x", found=True)
+
+
+def test_names_tried_at_every_maker() -> None:
+    at, host = "2026-11-01T00:00:00Z", "gw.acme.example"
+    assert explained("openai", "twin-1", {"input": 1}, at, host=host).names == [
+        NameTried("lab: exact", "twin-1", found=True), NameTried("mistral_ai: exact", "twin-1", found=True),
+    ]  # fmt: skip
+    assert explained("acme", "gpt-77", {"input": 1}, at).names == []
+    assert "no maker of models" in explained("acme", "gpt-77", {"input": 1}, at).model_rule
+
+
+def test_what_is_the_customers_own() -> None:
+    arn = "arn:aws:sagemaker:us-east-1:1:endpoint/nova-pro-v1:0"
+    assert "of your own" in explained("aws.bedrock", arn, {"input": 1}, "2026-11-01T00:00:00Z").model_rule
 
 
 @pytest.mark.parametrize(

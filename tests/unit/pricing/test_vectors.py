@@ -75,21 +75,40 @@ def run_cost(prices: PriceBook, case: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-@pytest.mark.parametrize("case", list(cases("match.json", MATCH_FIELDS, MATCH_EXPECTED)))
-def test_match(case: dict[str, Any]) -> None:
+def run_match(prices: PriceBook, case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the resolution in the form of a case's ``expect``."""
     match = resolve(
-        book(case.get("overlay", False)),
+        prices,
         case.get("provider"),
         case.get("response_model"),
         case.get("request_model"),
         case.get("host"),
     )
     if match.model is None:
-        assert {"reason": match.reason} == case["expect"]
-        return
-    found = {"provider": match.provider, "id": match.model.id, "match": match.match, "facts": dict(match.facts)}
-    assert {key: value for key, value in found.items() if value} == case["expect"]
+        return {"reason": match.reason}
     assert match.model.provider == match.provider
+    found = {"provider": match.provider, "id": match.model.id, "match": match.match, "facts": dict(match.facts)}
+    return {key: value for key, value in found.items() if value}
+
+
+@pytest.mark.parametrize("case", list(cases("match.json", MATCH_FIELDS, MATCH_EXPECTED)))
+def test_match(case: dict[str, Any]) -> None:
+    assert run_match(book(case.get("overlay", False)), case) == case["expect"]
+
+
+@pytest.mark.parametrize("case", list(cases("names.json", MATCH_FIELDS - {"overlay"}, MATCH_EXPECTED)))
+def test_names_that_people_type(case: dict[str, Any]) -> None:
+    assert run_match(load_embedded(), case) == case["expect"]
+
+
+def test_each_large_provider_has_names_that_hit_and_names_that_miss() -> None:
+    content: list[dict[str, Any]] = json.loads((VECTORS / "names.json").read_text(encoding="utf-8"))
+    for provider in (
+        "openai", "azure.ai.openai", "anthropic", "aws.bedrock", "gcp.vertex_ai", "gcp.gemini", "mistral_ai", "cohere",
+        "deepseek", "x_ai", "groq", "together", "fireworks", "openrouter", "perplexity", "databricks", "ibm.watsonx.ai",
+    ):  # fmt: skip
+        found = {"id" in case["expect"] for case in content if case.get("provider") == provider}
+        assert found == {True, False}, provider
 
 
 @pytest.mark.parametrize("case", list(cases("cost.json", COST_FIELDS, COST_EXPECTED)))
