@@ -23,6 +23,7 @@ from classes import Classes
 from merge import Rounding, merge
 
 from otel_tokenomics.pricing import PriceBook, resolve
+from otel_tokenomics.pricing.facts import Provider
 from otel_tokenomics.pricing.match import probes
 from otel_tokenomics.usage import UNITS
 
@@ -154,7 +155,7 @@ class Book:
         found: set[Key] = set()
         for key in sorted(self.litellm.keys() - self.genai.keys() - self.patches.keys() - taken):
             name = key[1].removesuffix("@default")
-            shorter = [probe.name for probe in probes(key[0], name) if probe.step == "tail"] or [name]
+            shorter = [probe.name for probe in probes(Provider(key[0], "first_party"), name) if probe.step == "tail"] or [name]
             model = (key[0], shorter[0])
             whole = owner.get(model, model)
             if model != key and whole in self.genai and self._is_snapshot(key, model, whole):
