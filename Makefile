@@ -49,6 +49,14 @@ $(STAMPS)/frameworks-%: tests/frameworks/requirements-%.txt pyproject.toml
 	@.venvs/frameworks-$*/bin/python -m pip install -q -r $< -e .
 	@mkdir -p $(STAMPS) && touch $@
 
+# Price libraries to compare the book with, at the versions that it is compiled from.
+$(STAMPS)/oracles: pricebook/sources.lock
+	@echo "==> Python environment of the price libraries"
+	@test -d .venvs/oracles || $(PYTHON) -m venv .venvs/oracles
+	@.venvs/oracles/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/oracles/bin/python -m pip install -q $$(sed -nE 's/^- \{id: [gl], name: ([^,]+), version: "([^"]+)".*/\1==\2/p' $<)
+	@mkdir -p $(STAMPS) && touch $@
+
 # What the examples run on: servers, a task queue, an agent.
 $(STAMPS)/examples: tests/examples/requirements.txt constraints.txt pyproject.toml
 	@echo "==> Python environment of the examples"
@@ -63,7 +71,7 @@ $(STAMPS)/go: $(STAMPS)/python
 
 # --- what people run --------------------------------------------------------------------------
 .PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
-	lint fix bench new-client generate check-generated update-sources update-constraints clean
+	audit-prices lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -104,11 +112,17 @@ cells-%:
 test-go: $(STAMPS)/go ## Go tests.
 	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
 
-test-all: test test-frameworks conformance ## Everything, the long ones too: race detector, fuzzing.
+test-all: test test-frameworks conformance audit-prices ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
 		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s; done
+
+AUDIT := $(STAMPS)/audit
+audit-prices: $(STAMPS)/python $(STAMPS)/oracles ## Compare the book with genai-prices and litellm, call by call; every difference needs a reason. Writes its report.
+	@mkdir -p $(AUDIT) && $(BIN)/python pricebook/audit/sample.py >$(AUDIT)/calls.jsonl
+	@for oracle in genai_prices litellm; do .venvs/oracles/bin/python pricebook/audit/oracle_$$oracle.py <$(AUDIT)/calls.jsonl >$(AUDIT)/$$oracle.jsonl; done
+	@$(BIN)/python pricebook/audit/compare.py $(AUDIT)/calls.jsonl genai-prices=$(AUDIT)/genai_prices.jsonl litellm=$(AUDIT)/litellm.jsonl
 
 lint: $(STAMPS)/python $(STAMPS)/go ## Formatting, types, arrows between rooms, spelling, Go vet and staticcheck.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
