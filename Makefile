@@ -71,7 +71,7 @@ $(STAMPS)/go: $(STAMPS)/python
 
 # --- what people run --------------------------------------------------------------------------
 .PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
-	audit-prices lint fix bench new-client generate check-generated update-sources update-constraints clean
+	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -109,10 +109,22 @@ cells-%:
 	@echo "==> cells: $*"; mkdir -p $(VERDICTS); rm -f $(VERDICTS)/$*.jsonl
 	@$(if $(filter newest,$*),$(BIN),.venvs/$*/bin)/python -m pytest -q -m matrix tests/$(if $(filter beside openlit,$*),beside,conformance) --verdicts $(VERDICTS)/$*.jsonl
 
-test-go: $(STAMPS)/go ## Go tests.
-	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
+# Random calls, and what Python makes of them: the same ones each time.
+$(STAMPS)/agreement.jsonl: $(STAMPS)/python $(wildcard tests/vectors/*.py otel_tokenomics/pricing/* otel_tokenomics/usage/*.py)
+	@$(BIN)/python tests/vectors/agreement.py 20000 >$@.part && mv $@.part $@
 
-test-all: test test-frameworks conformance audit-prices ## Everything, the long ones too: race detector, fuzzing.
+test-go: $(STAMPS)/go $(STAMPS)/agreement.jsonl ## Go tests.
+	@cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement.jsonl $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
+
+# A million calls that nobody has seen: say SEED=<the printed one> to see them again.
+agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in every field.
+	@seed=$(or $(SEED),$$(date +%s)); echo "==> a million calls, SEED=$$seed"; \
+		$(BIN)/python tests/vectors/agreement.py 500000 $${seed}a >$(STAMPS)/agreement-a.jsonl & first=$$!; \
+		$(BIN)/python tests/vectors/agreement.py 500000 $${seed}b >$(STAMPS)/agreement-b.jsonl; wait $$first; \
+		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
+	@rm -f $(STAMPS)/agreement-*.jsonl
+
+test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
