@@ -65,7 +65,8 @@ def test_a_mix_is_explained_by_its_single_calls_and_by_nothing_less() -> None:
 
 
 def test_an_unknown_condition_of_a_rule_is_refused() -> None:
-    audit = audited([CALL], [answer(1, "0.0025")], [answer(1, "1")], [{"oracle": "litellm", "cause": "why", "answer": "whatever"}])
+    rule = {"oracle": "litellm", "cause": "why", "answer": "whatever"}
+    audit = audited([CALL], [answer(1, "0.0025")], [answer(1, "1")], [rule])
     with pytest.raises(SystemExit, match="whatever"):
         audit.explain()
 
