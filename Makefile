@@ -49,6 +49,14 @@ $(STAMPS)/frameworks-%: tests/frameworks/requirements-%.txt pyproject.toml
 	@.venvs/frameworks-$*/bin/python -m pip install -q -r $< -e .
 	@mkdir -p $(STAMPS) && touch $@
 
+# Price libraries to compare the book with, at the versions that it is compiled from.
+$(STAMPS)/oracles: pricebook/sources.lock
+	@echo "==> Python environment of the price libraries"
+	@test -d .venvs/oracles || $(PYTHON) -m venv .venvs/oracles
+	@.venvs/oracles/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/oracles/bin/python -m pip install -q $$(sed -nE 's/^- \{id: [gl], name: ([^,]+), version: "([^"]+)".*/\1==\2/p' $<)
+	@mkdir -p $(STAMPS) && touch $@
+
 # What the examples run on: servers, a task queue, an agent.
 $(STAMPS)/examples: tests/examples/requirements.txt constraints.txt pyproject.toml
 	@echo "==> Python environment of the examples"
@@ -63,7 +71,7 @@ $(STAMPS)/go: $(STAMPS)/python
 
 # --- what people run --------------------------------------------------------------------------
 .PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
-	lint fix bench new-client generate check-generated update-sources update-constraints clean
+	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -101,14 +109,32 @@ cells-%:
 	@echo "==> cells: $*"; mkdir -p $(VERDICTS); rm -f $(VERDICTS)/$*.jsonl
 	@$(if $(filter newest,$*),$(BIN),.venvs/$*/bin)/python -m pytest -q -m matrix tests/$(if $(filter beside openlit,$*),beside,conformance) --verdicts $(VERDICTS)/$*.jsonl
 
-test-go: $(STAMPS)/go ## Go tests.
-	@cd collector && $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
+# Random calls, and what Python makes of them: the same ones each time.
+$(STAMPS)/agreement.jsonl: $(STAMPS)/python $(wildcard tests/vectors/*.py otel_tokenomics/pricing/* otel_tokenomics/usage/*.py)
+	@$(BIN)/python tests/vectors/agreement.py 20000 >$@.part && mv $@.part $@
 
-test-all: test test-frameworks conformance ## Everything, the long ones too: race detector, fuzzing.
+test-go: $(STAMPS)/go $(STAMPS)/agreement.jsonl ## Go tests.
+	@cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement.jsonl $(GO) test -count=1 ./... # a cached answer would not see the vectors change: they lie outside the module
+
+# A million calls that nobody has seen: say SEED=<the printed one> to see them again.
+agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in every field.
+	@seed=$(or $(SEED),$$(date +%s)); echo "==> a million calls, SEED=$$seed"; \
+		$(BIN)/python tests/vectors/agreement.py 500000 $${seed}a >$(STAMPS)/agreement-a.jsonl & first=$$!; \
+		$(BIN)/python tests/vectors/agreement.py 500000 $${seed}b >$(STAMPS)/agreement-b.jsonl; wait $$first; \
+		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
+	@rm -f $(STAMPS)/agreement-*.jsonl
+
+test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
 		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s; done
+
+AUDIT := $(STAMPS)/audit
+audit-prices: $(STAMPS)/python $(STAMPS)/oracles ## Compare the book with genai-prices and litellm, call by call; every difference needs a reason. Writes its report.
+	@mkdir -p $(AUDIT) && $(BIN)/python pricebook/audit/sample.py >$(AUDIT)/calls.jsonl
+	@for oracle in genai_prices litellm; do .venvs/oracles/bin/python pricebook/audit/oracle_$$oracle.py <$(AUDIT)/calls.jsonl >$(AUDIT)/$$oracle.jsonl; done
+	@$(BIN)/python pricebook/audit/compare.py $(AUDIT)/calls.jsonl genai-prices=$(AUDIT)/genai_prices.jsonl litellm=$(AUDIT)/litellm.jsonl
 
 lint: $(STAMPS)/python $(STAMPS)/go ## Formatting, types, arrows between rooms, spelling, Go vet and staticcheck.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -188,8 +188,11 @@ class Book:
 
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
         """Return whether litellm has another price for an id that genai-prices takes for one more name of a model."""
-        apart = self.litellm.get(key)
-        if apart is None or not merge(None, entry, apart, self.release["generated_at"]).disputes:
+        apart, owner = self.litellm.get(key), self.litellm.get((key[0], entry["id"]))
+        if apart is None:
+            return False
+        multiplied = owner is not None and owner.get("multipliers") != apart.get("multipliers")
+        if not multiplied and not merge(None, entry, apart, self.release["generated_at"]).disputes:
             return False
         # The id keeps genai-prices' rows, by the order of the merge, and bears the dispute itself.
         self.genai[key] = {"provider": key[0], "id": key[1], "rows": entry["rows"]}

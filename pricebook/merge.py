@@ -58,7 +58,7 @@ def merge(
     decided = patch or {}
     if "rows" in decided:
         rows = [_patch_row(row, rounding) for row in decided["rows"]]
-        return Merged(_finished(rows), {}, rounding.noise)
+        return Merged(_finished(_marked(rows, decided)), {}, rounding.noise)
     if decided.get("take") == "litellm":
         genai = None
     elif decided.get("take") == "genai-prices":
@@ -82,9 +82,7 @@ def merge(
     rows = first or second
     for step in reversed(decided.get("before", ())):
         _before(rows, step, rounding)
-    if "mark" in decided:
-        rows = [{**row, "x-mark": decided["mark"]} for row in rows]
-    return Merged(_finished(rows), disputes, rounding.noise)
+    return Merged(_finished(_marked(rows, decided)), disputes, rounding.noise)
 
 
 def _row(row: Mapping[str, Any], source: str, rounding: Rounding) -> Row:
@@ -185,6 +183,10 @@ def _fill(ours: dict[str, int], theirs: Mapping[str, int]) -> bool:
     added = {unit: rate for unit, rate in theirs.items() if rate and unit not in ours}
     ours |= added
     return bool(added)
+
+
+def _marked(rows: list[Row], patch: Mapping[str, Any]) -> list[Row]:
+    return [{**row, "x-mark": patch["mark"]} for row in rows] if "mark" in patch else rows
 
 
 def _finished(rows: list[Row]) -> list[Row]:

@@ -134,6 +134,10 @@ def _text(value: Decimal | int) -> str:
 
 
 def _row(condition: str, tiers: dict[int, Rates]) -> dict[str, Any] | None:
+    for rates in tiers.values():
+        # A model that makes images alone: whatever comes out of it is image tokens, however they were counted.
+        if "image_out" in rates:
+            rates.setdefault("output", rates["image_out"])
     row: dict[str, Any] = {"rates": tiers.pop(0, {})}
     if condition:
         row["when"] = CONDITION_OF[condition]
@@ -232,6 +236,8 @@ class Extract:
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], dict[str, Any]] = {}
+        #: Every model that the map names, those without a rate that the format can express too.
+        self.named: set[tuple[str, str]] = set()
         self.left_out: dict[str, Counter[str]] = {}
         #: Models that the map prices by size of the image under ids of their own: the plain id's price is one of them.
         self.sized: set[tuple[str, str]] = set()
@@ -248,6 +254,7 @@ class Extract:
             left_out: list[str] = []
             rows = rows_of(fields, provider, left_out)
             key = (provider, found.id)
+            self.named.add(key)
             if not rows:
                 zeros = set(left_out) == {_ZERO}
                 self._count("every rate is 0" if zeros else "no rate that format v1 can express", tag)
@@ -256,7 +263,7 @@ class Extract:
             elif found.when:
                 self._of_regions.append((key, found.when, rows))
             elif key in self.entries:
-                if not _join(self.entries[key], rows):
+                if not _join(self.entries[key], rows, multipliers_of(fields)):
                     self._count("another price under an id that stands already", tag)
             else:
                 entry: dict[str, Any] = {"provider": provider, "id": found.id, "rows": rows}
@@ -282,8 +289,8 @@ class Extract:
         self.left_out.setdefault(reason, Counter())[tag] += 1
 
 
-def _join(entry: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Add to an entry the units of its second spelling; False, and nothing, where both state one differently."""
+def _join(entry: dict[str, Any], rows: Iterable[Mapping[str, Any]], multipliers: Iterable[Mapping[str, Any]]) -> bool:
+    """Add to an entry what its second spelling says more; False, and nothing, where both state a rate differently."""
     pairs = [
         (usual["rates"], row["rates"])
         for row in rows
@@ -294,6 +301,10 @@ def _join(entry: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> bool:
         return False
     for ours, theirs in pairs:
         ours |= theirs
+    conditions = [usual.get("when") for usual in entry["rows"]]
+    entry["rows"] += [row for row in rows if row.get("when") not in conditions]
+    if more := [one for one in multipliers if one not in entry.get("multipliers", ())]:
+        entry["multipliers"] = [*entry.get("multipliers", ()), *more]
     return True
 
 

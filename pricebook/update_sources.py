@@ -57,7 +57,7 @@ def litellm_files(newest: Path, older: Path) -> dict[str, str]:
     """Return litellm's extract, what it leaves out by reason, and what only an older release has, by file name."""
     extract = litellm(newest)
     entries = extract.finish()
-    dropped = [entry for entry in litellm(older).finish() if (entry["provider"], entry["id"]) not in extract.entries]
+    dropped = [entry for entry in litellm(older).finish() if (entry["provider"], entry["id"]) not in extract.named]
     return {
         "litellm": _lines(entries),
         "litellm-left-out": json.dumps(extract.left_out, sort_keys=True, indent=1) + "\n",

@@ -22,7 +22,7 @@ CASES: Final = 5400
 SEED: Final = 20261124
 FILE: Final = Path(__file__).with_name("generated.jsonl")
 _EDGES: Final = ("00:59:59.999", "01:00:00", "03:59:59.999", "04:00:00", "05:59:59.999", "06:00:00", "09:59:59.999")
-_WORDS: Final[Mapping[str, Sequence[str]]] = {
+WORDS: Final[Mapping[str, Sequence[str]]] = {
     "service_tier": ("default", "auto", "flex", "priority", "batch", "fast", "ultrafast", "unheard-of", ""),
     "processing": ("batch", "default", "offline"),
     "speed": ("fast", "standard", "slow"),
@@ -49,32 +49,44 @@ def main() -> int:
 def cases(book: PriceBook) -> list[dict[str, Any]]:
     """Return the cases: half of them on models whose price depends on more than the counts."""
     draw = random.Random(SEED)
-    entries = [entry for key in sorted(book.ids()) if (entry := book.entry(*key)) is not None and entry["id"] == key[1]]
-    by_provider: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in entries:
-        by_provider.setdefault(entry["p"], []).append(entry)
-    intricate = [entry for entry in entries if len(entry["rows"]) > 1 or any(row.get("tiers") for row in entry["rows"])]
-    calendars = [entry for entry in entries if any("calendar" in row.get("when", {}) for row in entry["rows"])]
-    providers = sorted(by_provider)
-    result: list[dict[str, Any]] = []
-    for number in range(CASES):
-        if number % 20 == 0 and calendars:
-            entry = draw.choice(calendars)
-        elif number % 2:
-            entry = draw.choice(intricate)
-        else:
-            entry = draw.choice(by_provider[providers[number // 2 % len(providers)]])
-        result.append(_case(book, draw, number, entry))
-    return result
+    pick = Entries(book)
+    return [_case(book, draw, number, pick.one(draw, number)) for number in range(CASES)]
+
+
+class Entries:
+    """The models of a book, from which the intricate ones are drawn as often as all others together."""
+
+    def __init__(self, book: PriceBook) -> None:
+        entries = [
+            entry for key in sorted(book.ids()) if (entry := book.entry(*key)) is not None and entry["id"] == key[1]
+        ]
+        self.of_provider: dict[str, list[Mapping[str, Any]]] = {}
+        for entry in entries:
+            self.of_provider.setdefault(entry["p"], []).append(entry)
+        self.providers = sorted(self.of_provider)
+        self._intricate = [
+            entry for entry in entries if len(entry["rows"]) > 1 or any(row.get("tiers") for row in entry["rows"])
+        ]
+        self._calendars = [
+            entry for entry in entries if any("calendar" in row.get("when", {}) for row in entry["rows"])
+        ]
+
+    def one(self, draw: random.Random, number: int) -> Mapping[str, Any]:
+        """Return the model of a case: every twentieth has a calendar, every second one is intricate."""
+        if number % 20 == 0 and self._calendars:
+            return draw.choice(self._calendars)
+        if number % 2:
+            return draw.choice(self._intricate)
+        return draw.choice(self.of_provider[self.providers[number // 2 % len(self.providers)]])
 
 
 def _case(book: PriceBook, draw: random.Random, number: int, entry: Mapping[str, Any]) -> dict[str, Any]:
-    at, units, facts = _instant(draw, entry), _units(draw, entry), _facts(draw, entry)
+    at, units, facts = an_instant(draw, entry), some_units(draw, entry), some_facts(draw, entry)
     case: dict[str, Any] = {
         "name": f"g{number:05d}",
         "why": "random, by the Python engine",
         "provider": entry["p"],
-        "model": _name(draw, entry),
+        "model": a_name(draw, entry),
         "at": at,
         "units": {unit: str(count) for unit, count in units.items()},
         "facts": facts,
@@ -87,7 +99,8 @@ def _case(book: PriceBook, draw: random.Random, number: int, entry: Mapping[str,
     return case
 
 
-def _name(draw: random.Random, entry: Mapping[str, Any]) -> str:
+def a_name(draw: random.Random, entry: Mapping[str, Any]) -> str:
+    """Return a name of the model: one of its ids, often changed as people change names."""
     name: str = draw.choice([entry["id"], entry["id"], *entry.get("ids", ())])
     change = draw.random()
     if change < 0.06:
@@ -99,7 +112,8 @@ def _name(draw: random.Random, entry: Mapping[str, Any]) -> str:
     return name
 
 
-def _instant(draw: random.Random, entry: Mapping[str, Any]) -> str:
+def an_instant(draw: random.Random, entry: Mapping[str, Any]) -> str:
+    """Return an instant: often at a change of price, or at the edge of a calendar's hours."""
     dates = [row[key] for row in entry["rows"] for key in ("from", "until") if key in row]
     chance = draw.random()
     if dates and chance < 0.3:
@@ -115,7 +129,8 @@ def _instant(draw: random.Random, entry: Mapping[str, Any]) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
-def _units(draw: random.Random, entry: Mapping[str, Any]) -> dict[str, int]:
+def some_units(draw: random.Random, entry: Mapping[str, Any]) -> dict[str, int]:
+    """Return counts: mostly of units that the model has a rate of, often beside the edge of a tier."""
     row = draw.choice(entry["rows"])
     priced, edges = sorted(row["rates"]), [tier["gt"] for tier in row.get("tiers", ())]
     chosen = set(draw.sample(priced, draw.randint(min(1, len(priced)), len(priced))))
@@ -137,14 +152,15 @@ def _units(draw: random.Random, entry: Mapping[str, Any]) -> dict[str, int]:
     return {} if draw.random() < 0.005 else units
 
 
-def _facts(draw: random.Random, entry: Mapping[str, Any]) -> dict[str, str]:
+def some_facts(draw: random.Random, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return facts: often those that a row asks for, sometimes one that none does."""
     facts: dict[str, str] = {}
     asked = [row["when"] for row in entry["rows"] if row.get("when")]
     if asked and draw.random() < 0.6:
         facts = {key: draw.choice(words) for key, words in draw.choice(asked).items() if key != "calendar"}
     if draw.random() < 0.3:
-        key = draw.choice(sorted(_WORDS))
-        facts[key] = draw.choice(_WORDS[key])
+        key = draw.choice(sorted(WORDS))
+        facts[key] = draw.choice(WORDS[key])
     return facts
 
 

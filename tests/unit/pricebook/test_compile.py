@@ -50,6 +50,11 @@ def test_a_patch_beats_both_sources() -> None:
     assert merged.disputes == {}
 
 
+def test_a_patch_that_is_not_sure_marks_its_rows() -> None:
+    patch = {"id": "m", "mark": "assumed", "rows": [{"usd_per_million": {"input": "3"}}]}
+    assert merge.merge(patch, None, None).rows == [{"rates": {"input": 3_000_000}, "src": ["p"], "x-mark": "assumed"}]
+
+
 def test_the_dated_source_wins_and_a_difference_is_a_dispute() -> None:
     merged = merge.merge(
         None, source({"input": "0.000001", "output": "0.000004"}), source({"input": "0.00000102", "output": "0.000004"})

@@ -68,6 +68,16 @@ def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[s
         ("aws.bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", NOW, "3.3", "16.5"),
         ("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", NOW, "3.3", "16.5"),
         ("aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", NOW, "3", "15"),
+        ("aws.bedrock", "anthropic.claude-opus-4-6-v1", NOW, "5.5", "27.5"),
+        ("aws.bedrock", "anthropic.claude-opus-4-7", NOW, "5.5", "27.5"),
+        ("aws.bedrock", "anthropic.claude-opus-4-8", NOW, "5.5", "27.5"),
+        ("aws.bedrock", "anthropic.claude-sonnet-4-6", NOW, "3.3", "16.5"),
+        ("aws.bedrock", "anthropic.claude-mythos-5-1", NOW, "11", "55"),
+        ("aws.bedrock", "openai.gpt-6-sol", NOW, "2.2", "11"),
+        ("aws.bedrock", "openai.gpt-6-luna", NOW, "0.11", "0.55"),
+        # one model, whatever stands around its name
+        ("aws.bedrock", "claude-sonnet-4-5-20250929-v1:0", NOW, "3.3", "16.5"),
+        ("aws.bedrock", "anthropic.claude-haiku-4-5", NOW, "1.1", "5.5"),
         ("openai", "gpt-5.6-sol", "2026-08-20T23:59:59.999Z", "5", "30"),
         ("openai", "gpt-5.6-sol", "2026-08-21T00:00:00Z", "4", "20"),
         ("openai", "gpt-5.6-luna", "2026-07-29T23:59:59.999Z", "1", "6"),
@@ -104,6 +114,11 @@ def usd_per_million(provider: str, model: str, at: str, unit: str, facts: dict[s
         ("together", "mistralai/Mixtral-8x7B-Instruct-v0.1", NOW, "0.6", "0.6"),
         ("together", "Qwen/Qwen3.7-Max", NOW, "2.5", "7.5"),
         ("openai", "gpt-4o-mini-tts", NOW, "0.6", "12"),
+        ("azure.ai.openai", "gpt-4o-mini-tts", NOW, "0.6", "12"),
+        ("azure.ai.openai", "gpt-4-turbo", NOW, "10", "30"),
+        ("azure.ai.openai", "gpt-35-turbo-instruct-0914", NOW, "1.5", "2"),
+        ("fireworks", "accounts/fireworks/models/ultramarine-1-flash-us", "2026-11-02T23:59:59.999Z", "0.225", "0.75"),
+        ("fireworks", "ultramarine-1-flash-us", "2026-11-03T00:00:00Z", "0.15", "0.5"),
         # one source took the price of a thousand tokens for that of one
         ("azure.ai.openai", "jais-30b-chat", NOW, "3.2", "9.71"),
         ("azure.ai.inference", "jais-30b-chat", NOW, "3.2", "9.71"),
@@ -144,6 +159,23 @@ def test_decided(provider: str, model: str, at: str, rate_in: str | None, rate_o
         # Azure: a data zone costs a tenth more than the global deployment
         ("azure.ai.openai", "text-embedding-3-large", "input", {}, "0.13"),
         ("azure.ai.openai", "text-embedding-3-large", "input", {"deployment_type": "datazone-eu"}, "0.143"),
+        ("azure.ai.openai", "gpt-4-turbo", "output", {"deployment_type": "datazone-us"}, "33"),
+        ("azure.ai.openai", "tts-1-hd", "character", {}, "30"),
+        ("aws.bedrock", "anthropic.claude-opus-4-8", "output", {"region": "us-gov-west-1"}, "30"),
+        ("aws.bedrock", "apac.anthropic.claude-haiku-4-5-20251001-v1:0", "cache_write_1h", {}, "2.2"),
+        ("gcp.vertex_ai", "claude-3-5-sonnet-v2@20241022", "cache_read", {}, "0.3"),
+        ("gcp.vertex_ai", "claude-3-opus@20240229", "cache_write", {}, "18.75"),
+        ("gcp.gemini", "gemini-2.5-flash-native-audio-preview-09-2025", "video_in", {}, "3"),
+        ("gcp.gemini", "gemini-2.5-flash-native-audio-preview-12-2025", "image_in", {}, "3"),
+        ("openai", "ft:gpt-3.5-turbo-0125:acme::1", "output", {"processing": "batch"}, "3"),
+        # what a model that makes images puts out is images, whoever serves it
+        ("azure.ai.openai", "gpt-image-1", "output", {}, "40"),
+        # a second spelling of an entry states a condition or a factor that the first one lacks
+        ("gcp.vertex_ai", "gemini-3.1-flash-lite", "output", {"deployment_type": "regional"}, "1.65"),
+        ("gcp.vertex_ai", "gemini-3.1-pro-preview-customtools", "input", {"service_tier": "priority"}, "3.6"),
+        # the factor of one name is not that of its neighbours
+        ("openai", "gpt-realtime-2.1", "input", {"inference_geo": "eu"}, "4.4"),
+        ("openai", "gpt-realtime-2", "input", {"inference_geo": "eu"}, "4"),
         ("gcp.vertex_ai", "gemini-2.5-flash-lite", "audio_in", {"processing": "batch"}, "0.15"),
         ("groq", "openai/gpt-oss-safeguard-20b", "cache_read", {}, "0.0375"),
         # OpenAI: 10 USD per thousand calls of web_search, 25 of the search models' preview
@@ -207,6 +239,14 @@ def test_what_the_newer_sources_dropped_is_still_priced() -> None:
         assert usd_per_million(provider, model, "2025-06-02T12:00:00Z", "input") == rate
     for provider, model in (("wandb", "zai-org/glm-4.5"), ("gcp.vertex_ai", "gemini-1.5-pro-preview-0514")):
         assert usd_per_million(provider, model, NOW, "input") is None  # its price there is not to be trusted
+
+
+def test_what_the_newer_source_knows_by_resolution_alone_has_no_price_of_the_older_one() -> None:
+    for provider in ("gcp.gemini", "gcp.vertex_ai"):
+        cost = price(
+            load_embedded(), provider, "veo-3.1-generate-preview", Usage({"video_out_second": 8}), {}, instant(NOW)
+        )
+        assert cost.reason == "unknown_model"
 
 
 def test_no_model_costs_a_thousand_times_too_much() -> None:

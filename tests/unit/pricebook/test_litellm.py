@@ -225,3 +225,37 @@ def test_a_second_spelling_fills_and_never_overrules() -> None:
     assert found["lab", "m"]["rows"] == [{"rates": {"input": "0.000001", "output": "0.000002"}}]
     assert found["azure.ai.openai", "n"]["rows"][0]["rates"] == {"input": "0.000001"}
     assert found["azure.ai.inference", "n"]["rows"][0]["rates"] == {"input": "0.000003"}
+
+
+def test_a_second_spelling_adds_its_conditions_and_factors() -> None:
+    found = extract(
+        {
+            "m": chat(input_cost_per_token=1e-6),
+            "lab/m": chat(
+                input_cost_per_token=1e-6, input_cost_per_token_flex=5e-7, regional_endpoint_uplift_multiplier=1.1
+            ),
+        }
+    )
+    assert found["lab", "m"]["rows"] == [
+        {"rates": {"input": "0.000001"}},
+        {"rates": {"input": "0.0000005"}, "when": {"service_tier": ["flex"]}},
+    ]
+    assert found["lab", "m"]["multipliers"] == [{"when": {"deployment_type": ["regional"]}, "ratio": "1.1"}]
+
+
+def test_what_comes_out_of_a_model_that_makes_images_alone_is_images() -> None:
+    found = extract(
+        {
+            "lab/images": chat(input_cost_per_token=1e-6, output_cost_per_image_token=4e-6),
+            "lab/both": chat(output_cost_per_token=2e-6, output_cost_per_image_token=4e-6),
+        }
+    )
+    assert found["lab", "images"]["rows"][0]["rates"]["output"] == "0.000004"
+    assert found["lab", "both"]["rows"][0]["rates"]["output"] == "0.000002"
+
+
+def test_a_model_without_an_expressible_rate_is_named_all_the_same() -> None:
+    price_map = {"lab/video": chat(output_cost_per_second=0.1, output_cost_per_second_4k=0.3)}
+    found = normaliser.normalise(json.dumps(price_map))
+    assert not found.entries
+    assert found.named == {("lab", "video")}
