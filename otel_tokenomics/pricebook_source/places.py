@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from otel_tokenomics.pricing.check import shown
+from otel_tokenomics.pricing.wording import path_key
 
 Key: TypeAlias = str | int
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
@@ -113,11 +113,11 @@ def keys_of(document: Any, path: str) -> tuple[list[Key], str]:
             key, rest = int(index[1]), rest[index.end() :]
         elif isinstance(here, dict):
             text = rest.removeprefix(".")
-            fitting = [one for one in cast("Mapping[str, Any]", here) if _begins(text, shown(one)[1:-1])]
+            fitting = [one for one in cast("Mapping[str, Any]", here) if _begins(text, path_key(one))]
             if not fitting:
                 break
             key = max(fitting, key=len)
-            rest = text[len(shown(key)[1:-1]) :]
+            rest = text[len(path_key(key)) :]
         else:
             break
         keys.append(key)

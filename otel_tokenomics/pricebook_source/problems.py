@@ -15,6 +15,7 @@ from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricebook_source.files import is_yaml
 from otel_tokenomics.pricebook_source.places import Key, Place, json_places, keys_of, yaml_places
 from otel_tokenomics.pricing.check import SCHEMA
+from otel_tokenomics.pricing.wording import path_key
 
 #: More are not looked for: somebody gave another file than was meant.
 MAX_PROBLEMS: Final = 50
@@ -142,4 +143,4 @@ class _Search:
 
 
 def _path(keys: tuple[Key, ...]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{path_key(key)}" for key in keys).lstrip(".")

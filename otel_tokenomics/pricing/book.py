@@ -105,9 +105,7 @@ class PriceBook:
         check = Checker(origin)
         header = check.decode(text)
         check.header(header)
-        values = check.sequence(header.get("models"), "models")
-        if not values:
-            raise check.refuse("models", "must not be empty")
+        values = check.filled(header.get("models"), "model", "models")
         checker = ModelChecker(origin, header.get("calendars", {}), header["providers"])
         models = [checker.model(value, f"models[{index}]") for index, value in enumerate(values)]
         book = cls({key: value for key, value in header.items() if key != "models"}, _source_of(models))
