@@ -18,7 +18,7 @@ BASIS_WORDS: Final = ("list", "contracted", "billed", "allocated", "list_equival
 _DIGITS: Final = frozenset("0123456789")
 _CLASSES: Final = ("small", "medium", "large", "frontier")
 _MODEL: Final = ("p", "id", "ids", "prefixes", "class", "retired_at", "rows")
-_ROW: Final = ("from", "until", "when", "rates", "tiers", "src", "verified", "basis")
+ROW_KEYS: Final = ("from", "until", "when", "rates", "tiers", "src", "verified", "basis")
 _FOLLOW: Final = "of rows without when, one must end (until) where the next begins"
 _DIFFER: Final = "and nothing decides: they must differ in when, or in from"
 _OWN_TIERS: Final = "must be a list [...] of its own ([] for none), since the row without when has tiers, is missing"
@@ -71,7 +71,7 @@ class ModelChecker(Checker):
 
     def _row(self, value: Any, path: str) -> tuple[int, int]:
         row = self.mapping(value, path)
-        self.known(row, _ROW, path)
+        self.known(row, ROW_KEYS, path)
         self.rates(row.get("rates"), f"{path}.rates")
         self.when(row.get("when", {}), self._calendars, f"{path}.when")
         if "basis" in row:

@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
 from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.pricing.check import HEADER_KEYS, WHEN_KEYS, Checker
-from otel_tokenomics.pricing.check_models import MAX_RATE, ModelChecker
+from otel_tokenomics.pricing.check_models import MAX_RATE, ROW_KEYS, ModelChecker
 from otel_tokenomics.pricing.factors import Discount, Multiplier
 from otel_tokenomics.pricing.names import ascii_lower, ascii_trim
 from otel_tokenomics.pricing.wording import WrittenFloat, path_key, shown
@@ -99,6 +99,7 @@ def _model(check: ModelChecker, value: Any, path: str) -> Mapping[str, Any]:
 
 def _row(check: ModelChecker, value: Any, path: str) -> Mapping[str, Any]:
     row = dict(check.mapping(value, path))
+    check.known(row, (*ROW_KEYS, *_OTHER_KIND), path)
     rates = dict(check.rates(row.get("rates", {}), f"{path}.rates"))
     for key, per, units in (("usd_per_million", 10**6, TOKEN_UNITS), ("usd_each", 1, UNITS[len(TOKEN_UNITS) :])):
         for unit, amount in check.mapping(row.pop(key, {}), f"{path}.{key}").items():
