@@ -29,7 +29,7 @@ const (
 type Settings struct {
 	// Path is the file of a whole book that stands in the place of the embedded one; empty for none.
 	Path string
-	// OverridesPath is the file of an overlay; empty for none. Overrides is an overlay in place (JSON).
+	// OverridesPath is the file of an overlay, JSON or by its name (.yaml, .yml) YAML; empty for none. Overrides is an overlay in place (JSON).
 	OverridesPath string
 	Overrides     []byte
 	// PollInterval is how often the files are looked at; 0 is DefaultPollInterval.
@@ -204,7 +204,11 @@ func (s *Source) laidOver(base *pricing.Book, overlay []byte) (*pricing.Book, er
 	if origin == "" {
 		origin = "overrides"
 	}
-	return base.WithOverlay(overlay, origin)
+	text, err := jsonText(overlay, origin)
+	if err != nil {
+		return nil, err
+	}
+	return base.WithOverlayOf(text, overlay, origin)
 }
 
 func (s *Source) report(kind Kind, err error) {

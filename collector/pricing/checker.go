@@ -50,10 +50,12 @@ func (c *checker) failure() error {
 	return c.err
 }
 
+// byteOrderMark is what some editors put before a text; it is no part of it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // decode returns the JSON object of a text, numbers as written.
 func (c *checker) decode(data []byte) object {
-	// An editor may have put a mark of the byte order there; it is no part of the text.
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	data = bytes.TrimPrefix(data, byteOrderMark)
 	if !utf8.Valid(data) {
 		c.refuse("", "is no UTF-8")
 		return nil

@@ -16,7 +16,7 @@ from otel_tokenomics.cli.book_show import named_book
 from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricebook_source.files import overlay_text
+from otel_tokenomics.pricebook_source.files import lay_over
 from otel_tokenomics.pricing import PriceBook
 from otel_tokenomics.report.book_changes import as_json, book_changes, header_changes, lines_of
 from otel_tokenomics.report.money_text import money_text
@@ -64,8 +64,7 @@ def _totals(
     if arguments.spans is None:
         return None
     if arguments.overrides is not None:
-        text = overlay_text(arguments.overrides)
-        old, new = old.with_overlay(text, arguments.overrides), new.with_overlay(text, arguments.overrides)
+        old, new = lay_over(old, arguments.overrides), lay_over(new, arguments.overrides)
     settings = Settings.resolve()
     calls = list(calls_of(read_spans(Path(arguments.spans), damage.append), settings))
     if not calls and not damage:

@@ -11,6 +11,7 @@ from otel_tokenomics.pricing.wording import path_key
 
 Key: TypeAlias = str | int
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_LINE: Final = re.compile(r"line ([0-9]+)")
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
@@ -95,6 +96,14 @@ def yaml_places(text: str) -> tuple[Place, list[Twice]]:
         return children
 
     return Place(1, inside(yaml.compose(text, yaml.SafeLoader))), twice
+
+
+def line_of(written: str, text: str, place: str, *, is_yaml: bool) -> int:
+    """Return the line (from 1) of the place that a refusal names: in a file as written, ``text`` being its JSON."""
+    if found := _LINE.match(place):
+        return int(found[1])
+    places, _ = yaml_places(written) if is_yaml else json_places(written)
+    return places.line_of(keys_of(json.loads(text), place)[0])
 
 
 def keys_of(document: Any, path: str) -> tuple[list[Key], str]:

@@ -49,7 +49,13 @@ def multiplier_entries(entries: Any) -> tuple[tuple[str, frozenset[str] | None, 
     )
 
 
-def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], providers: Mapping[str, Any]) -> Overlay:
+def parse_overlay(
+    text: str,
+    origin: str,
+    calendars: Mapping[str, Any],
+    providers: Mapping[str, Any],
+    written: str | None = None,
+) -> Overlay:
     """Return the overlay of a JSON text.
 
     Args:
@@ -57,6 +63,7 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
         origin: its name in errors.
         calendars: those of the book below.
         providers: those of the book below.
+        written: what the digest is taken of, where it is not the text itself.
 
     Raises:
         PriceBookError: a rule is broken; origin, path and rule are named.
@@ -74,7 +81,7 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
     check.multipliers(entry.get("multipliers", []), all_providers)
     _form_of_the_rest(check, entry)
     return Overlay(
-        hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8],
+        hashlib.sha256((text if written is None else written).encode("utf-8", "surrogatepass")).hexdigest()[:8],
         tuple(
             _model(models, model, f"models[{index}]")
             for index, model in enumerate(check.sequence(entry.get("models", []), "models"))

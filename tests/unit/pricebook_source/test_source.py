@@ -158,10 +158,10 @@ def test_overrides(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = PriceBookSource()
     book = source.configure(settings(pricebook_overrides=str(path)))
     assert book.id == f"{load_embedded().id}+{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
-    path.write_text('{"models": [{"p": "openai"}]}', encoding="utf-8")
+    path.write_text('{"models": [\n{"p": "openai"}]}', encoding="utf-8")
     assert source.configure(settings(pricebook_overrides=str(path))) is book
     (message,) = warnings_of(caplog)
-    assert f"{path}: models[0].rows: must be a list of at least one row, is missing" in message
+    assert f"{path}:2: models[0].rows: must be a list of at least one row, is missing" in message
 
 
 def test_refused_overrides_leave_the_plain_book(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
