@@ -263,6 +263,62 @@ def test_diff_prices_spans_each_at_its_own_time(
     assert total == ["total", "4", "$0.508", "$0.5078", "-$0.00025", "1", "->", "0"]
 
 
+@pytest.mark.parametrize(
+    ("month", "calls", "delta"),
+    [("2026-11", 1, "0"), ("2026-12", 2, "-0.0025"), ("2027-01", 1, "-0.00125"), (None, 4, "-0.00375")],
+)
+def test_diff_of_one_month_takes_the_calls_that_began_in_it(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str | None, calls: int, delta: str
+) -> None:
+    """UTC, whatever the zone of the terminal; December has a year behind it."""
+    after = written(tmp_path, "next.json", next_book())
+    times = ("2026-11-30T23:59:59.999Z", "2026-12-01T00:00:00Z", "2026-12-31T23:59:59.999Z", "2027-01-01T00:00:00Z")
+    spans = spans_of(tmp_path, *((time, call("openai", "gpt-5.4")) for time in times))
+    chosen = ["--month", month] if month else []
+    told_now = told(capsys, "diff", in_use, after, "--spans", spans, *chosen)
+    # 1000 x ($1.25 - $2.50) per million for each call from December on.
+    assert (told_now["total"]["calls"], told_now["total"]["delta"]) == (calls, delta)
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-1", "november", "2026-11-01", "0000-01", "9999-12", ""])
+def test_diff_of_a_month_that_is_none(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str
+) -> None:
+    spans = spans_of(tmp_path, ("2026-11-30T00:00:00Z", call("openai", "gpt-5.4")))
+    assert main(["book", "diff", in_use, in_use, "--spans", spans, "--month", month]) == 2
+    assert "--month: must be a month such as 2026-11" in capsys.readouterr().err
+    assert main(["book", "diff", in_use, in_use, "--spans", spans, "--month", "2026-10"]) == 2
+    assert "holds no model call of 2026-10 (UTC)" in capsys.readouterr().err
+    assert main(["book", "diff", in_use, in_use, "--month", "2026-10"]) == 2
+    assert "give --spans too" in capsys.readouterr().err
+
+
+def test_diff_counts_what_either_book_cannot_price_apart(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that is gone, one that is new, a free one, own prices over both, and one that no book knows."""
+    own = {
+        "models": [{"p": "openai", "id": "gpt-5-mini", "rows": [{"usd_per_million": {"input": "1", "output": "1"}}]}]
+    }
+    after = written(tmp_path, "next.json", next_book())
+    at = "2026-12-02T00:00:00+08:00"  # 16:00 UTC on the day before
+    spans = spans_of(
+        tmp_path,
+        (at, call("openai", "gpt-4o")), (at, call("openai", "gpt-new", 1000, 0)), (at, call("lab", "free")),
+        (at, call("openai", "gpt-5-mini")), (at, call("openai", "gpt-77")), (at, call("openai", "gpt-4o", 0, 0)),
+    )  # fmt: skip
+    arguments = ["diff", in_use, after, "--spans", spans, "--overrides", written(tmp_path, "own.json", own)]
+    by_model = {one["model"]: one for one in told(capsys, *arguments)["spans"]}
+    told_of = {name: (one["old"], one["new"], *one["unpriced_calls"].values()) for name, one in by_model.items()}
+    assert told_of == {
+        "openai/gpt-4o": ("0.0035", "0", 0, 2),
+        "openai/gpt-new": ("0", "0.001", 1, 0),
+        "lab/free": ("0", "0", 0, 0),
+        "openai/gpt-5-mini": ("0.0011", "0.0011", 0, 0),
+        "openai/gpt-77": ("0", "0", 1, 1),
+    }
+
+
 def test_diff_of_what_is_no_book_or_holds_no_call(
     in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
