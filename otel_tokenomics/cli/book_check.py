@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     def load(content: str) -> object:
         return PriceBook.parse(content, name) if is_book else below.overlay_of(content, name)
 
-    problems = problems_of(file.written, text, name, load)
+    problems = problems_of(text, load)
     kind = "book" if is_book else "overlay"
     if problems:
         if arguments.json:
@@ -84,7 +84,7 @@ def _preview_book(arguments: argparse.Namespace, file: OverlayFile, below: Price
         try:
             book.must_follow(below, name)
         except PriceBookError as error:
-            refused = str(located(error, file))
+            refused = str(located(error, name, file.text))
     changes, header = book_changes(below, book), header_changes(below, book)
     if arguments.json:
         print(json.dumps({

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricing import PriceBook
+from otel_tokenomics.pricing.check import Checker
 
 #: A price book of every model there is has a few megabytes.
-LARGEST_FILE: Final = 64 * 2**20
+LARGEST_FILE: Final = 16 * 2**20
 _YAML: Final = (".yaml", ".yml")
 
 
 class OverlayFile(NamedTuple):
-    """An overlay's file: its name, what it holds as written, and the same as JSON text."""
+    """An overlay's file: its name, what it holds as written, and the same as JSON text, line by line."""
 
     path: str
     written: str
@@ -31,7 +33,7 @@ def overlay_file(path: str) -> OverlayFile:
     try:
         return OverlayFile(path, written, json_of_yaml(written, path))
     except PriceBookError as error:
-        raise located(error, OverlayFile(path, written, "")) from None
+        raise located(error, path, "") from None
 
 
 def lay_over(book: PriceBook, path: str) -> PriceBook:
@@ -41,19 +43,43 @@ def lay_over(book: PriceBook, path: str) -> PriceBook:
     """
     file = overlay_file(path)
     try:
+        _refuse_a_key_twice(file)
         return book.with_overlay(file.text, path, file.written)
     except PriceBookError as error:
-        raise located(error, file) from None
+        raise located(error, path, file.text) from None
 
 
-def located(error: PriceBookError, file: OverlayFile) -> PriceBookError:
-    """Return the refusal of a file with the line behind the file's name, as editors take it."""
+def _refuse_a_key_twice(file: OverlayFile) -> None:
+    """Readers of JSON keep the last of two and lose the first in silence: half of somebody's prices would be gone."""
+    try:
+        json.loads(file.text, object_pairs_hook=_once)
+    except _TwiceError:
+        from otel_tokenomics.pricebook_source.places import json_places
+
+        first = json_places(file.text)[1][0]
+        raise Checker(file.path).refuse(f"line {first.line}", first.rule) from None
+    except (ValueError, RecursionError):
+        pass  # told by whoever reads it in earnest
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        raise _TwiceError
+    return entries
+
+
+class _TwiceError(Exception):
+    """A key stands twice in one object."""
+
+
+def located(error: PriceBookError, path: str, text: str) -> PriceBookError:
+    """Return the refusal of a file (``text`` is its JSON) with the line behind the file's name, as editors take it."""
     if not error.place:
         return error
     from otel_tokenomics.pricebook_source.places import line_of
 
-    line = line_of(file.written, file.text, error.place, is_yaml=is_yaml(file.path))
-    told = PriceBookError(f"{file.path}:{line}: {error.place}: {error.rule}")
+    told = PriceBookError(f"{path}:{line_of(text, error.place)}: {error.place}: {error.rule}")
     told.place, told.rule = error.place, error.rule
     return told
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
-from otel_tokenomics.pricebook_source.files import OverlayFile, content_of, lay_over, located, text_of
+from otel_tokenomics.pricebook_source.files import content_of, lay_over, located, text_of
 from otel_tokenomics.pricebook_source.last_good import LastGood
 from otel_tokenomics.pricing import PriceBook, load_embedded
 
@@ -307,8 +307,7 @@ def _read_book(address: Address, settings: Settings, before: PriceBook | None) -
     try:
         return _accepted(content, signature, settings, path, before)
     except PriceBookError as error:
-        text = text_of(content, path)
-        raise located(error, OverlayFile(path, text, text)) from None
+        raise located(error, path, text_of(content, path)) from None
 
 
 def _fetched_book(address: Address, settings: Settings, before: PriceBook | None) -> tuple[PriceBook, str]:

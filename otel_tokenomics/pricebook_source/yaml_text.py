@@ -18,11 +18,10 @@ _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WORDS: Final = {"true": "true", "false": "false", "null": "null", "~": "null", "": "null"}
 _PLAIN: Final = "plain"
 _TEXT: Final = "tag:yaml.org,2002:str"
-_NO_TAG: Final = "must have no tag (quotes make a text), has "
 
 
 def json_of_yaml(text: str, path: str) -> str:
-    """Return YAML as JSON text, numbers as written.
+    """Return YAML as JSON text, numbers as written, keys and values on the lines where they stand.
 
     Raises:
         PriceBookError: it is no YAML, holds what JSON has no form for, or the package PyYAML is not there.
@@ -52,7 +51,11 @@ def json_of_yaml(text: str, path: str) -> str:
             node = loader.get_single_node()
         finally:
             loader.dispose()
-        return "null" if node is None else _json(node, path)
+        if node is None:
+            return "null"
+        writer = _Writer(path)
+        writer.value(node)
+        return "".join(writer.written)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         said = " ".join(str(getattr(error, "problem", None) or error).split())
@@ -65,33 +68,62 @@ def json_of_yaml(text: str, path: str) -> str:
         raise Checker(path).refuse("", "is no YAML that can be read: too deep") from None
 
 
-def _json(node: Any, path: str) -> str:
-    kind, value = node.id, node.value
-    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-    if kind == "sequence":
-        if tag != "!!seq":
-            raise _refused(path, node.start_mark, _NO_TAG + tag)
-        return f"[{','.join(_json(item, path) for item in value)}]"
-    if kind == "mapping":
-        if tag != "!!map":
-            raise _refused(path, node.start_mark, _NO_TAG + tag)
-        entries: dict[str, str] = {}
-        for key, inner in value:
+class _Writer:
+    """Writes JSON whose keys and values stand on the lines of the YAML, so that one way to find a line serves both."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._line = 0
+        self.written: list[str] = []
+
+    def value(self, node: Any) -> None:
+        kind, value = node.id, node.value
+        own = {"sequence": "!!seq", "mapping": "!!map"}.get(kind, "!!str")
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        if tag not in (own, _PLAIN):
+            raise _refused(self._path, node.start_mark, f"must have no tag (quotes make a text), has {tag}")
+        self._to_line(node)
+        if kind == "sequence":
+            self._list(value)
+        elif kind == "mapping":
+            self._object(value)
+        else:
+            self.written.append(_scalar(value) if tag == _PLAIN and node.style is None else json.dumps(value))
+
+    def _list(self, items: Any) -> None:
+        self.written.append("[")
+        for index, item in enumerate(items):
+            if index:
+                self.written.append(",")
+            self.value(item)
+        self.written.append("]")
+
+    def _object(self, entries: Any) -> None:
+        seen: set[str] = set()
+        self.written.append("{")
+        for index, (key, inner) in enumerate(entries):
             if key.id != "scalar" or key.tag not in (_PLAIN, _TEXT):
-                raise _refused(path, key.start_mark, "must be a key of one word or text")
-            name = json.dumps(key.value)
-            if name in entries:
-                raise _refused(path, key.start_mark, f"must be the only key {name} of its object, stands twice")
-            entries[name] = _json(inner, path)
-        return f"{{{','.join(f'{name}:{inner}' for name, inner in entries.items())}}}"
-    if node.tag not in (_PLAIN, _TEXT):
-        raise _refused(path, node.start_mark, _NO_TAG + tag)
-    if node.tag == _PLAIN and node.style is None:
-        if _NUMBER.fullmatch(value):
-            return value
-        if (word := _WORDS.get(value.lower())) is not None:
-            return word
-    return json.dumps(value)
+                raise _refused(self._path, key.start_mark, "must be a key of one word or text")
+            if key.value in seen:
+                rule = f"must be the only key {json.dumps(key.value)} of its object, stands twice"
+                raise _refused(self._path, key.start_mark, rule)
+            seen.add(key.value)
+            if index:
+                self.written.append(",")
+            self._to_line(key)
+            self.written.append(f"{json.dumps(key.value)}:")
+            self.value(inner)
+        self.written.append("}")
+
+    def _to_line(self, node: Any) -> None:
+        self.written.append("\n" * (node.start_mark.line - self._line))
+        self._line = max(self._line, node.start_mark.line)
+
+
+def _scalar(word: str) -> str:
+    if _NUMBER.fullmatch(word):
+        return word
+    return _WORDS.get(word.lower()) or json.dumps(word)
 
 
 def _refused(path: str, mark: Any, rule: str) -> PriceBookError:

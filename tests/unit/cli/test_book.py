@@ -89,6 +89,29 @@ def test_check_names_file_and_line_of_every_problem(tmp_path: Path, capsys: pyte
     assert [one["line"] for one in told(capsys, "check", name, code=2)["problems"]] == [2, 3]
 
 
+def test_show_of_an_overlay_in_yaml_says_what_the_collector_says(
+    in_use: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay = VECTORS / "own_prices.yaml"
+    monkeypatch.setenv("OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES", str(overlay))
+    digest = hashlib.sha256(overlay.read_bytes()).hexdigest()[:8]
+    assert told(capsys, "show")["price_book"] == f"vectors@2026.11.22+{digest}"
+    assert told(capsys, "show", in_use, "--overrides", str(overlay))["price_book"].endswith(digest)
+    assert told(capsys, "check", str(overlay))["price_book"].endswith(digest)
+
+
+def test_check_of_yaml_that_is_none_names_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = written(tmp_path, "own.yaml", "discounts:\n- p: openai\n  ratio: [85, 100\n")
+    assert main(["book", "check", name]) == 2
+    assert f"{name}:4: line 4 column 1: is no YAML: " in capsys.readouterr().err
+    name = written(tmp_path, "own.yml", "discounts:\n- p: openai\n  ratio: 0.85\n- {p: opnai, ratio: [1, 2]}\n")
+    assert main(["book", "check", name]) == 2
+    assert [line.split(": ")[:2] for line in capsys.readouterr().err.splitlines()[:2]] == [
+        [f"{name}:3", "discounts[0].ratio"],
+        [f"{name}:4", "discounts[1].p"],
+    ]
+
+
 def test_check_shows_what_an_overlay_changes(in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overlay = {
         "models": [

@@ -21,12 +21,12 @@ BOOK = PriceBook.parse(BOOK_TEXT, "book.json")
 
 def overlay_problems(text: str, name: str = "own.json") -> list[Problem]:
     as_json = json_of_yaml(text, name) if name.endswith("yaml") else text
-    return problems_of(text, as_json, name, lambda content: BOOK.overlay_of(content, name))
+    return problems_of(as_json, lambda content: BOOK.overlay_of(content, name))
 
 
 def test_a_good_file_has_none() -> None:
     assert overlay_problems((VECTORS / "overlay.json").read_text(encoding="utf-8")) == []
-    assert problems_of(BOOK_TEXT, BOOK_TEXT, "b.json", lambda content: PriceBook.parse(content, "b.json")) == []
+    assert problems_of(BOOK_TEXT, lambda content: PriceBook.parse(content, "b.json")) == []
 
 
 BROKEN = """{
@@ -105,7 +105,7 @@ def test_a_syntax_error_has_its_line() -> None:
 def test_a_book_with_a_broken_head_and_provider_has_no_false_followers() -> None:
     text = BOOK_TEXT.replace('"USD"', '"EUR"', 1).replace('"kind": "first_party"', '"kind": "maker"', 1)
     assert text.count('"maker"') == 1
-    found = problems_of(text, text, "b.json", lambda content: PriceBook.parse(content, "b.json"))
+    found = problems_of(text, lambda content: PriceBook.parse(content, "b.json"))
     assert [one.rule.partition(",")[0] for one in found] == ['must be "USD"', 'must be one of "cloud"']
 
 
@@ -128,7 +128,7 @@ def test_one_broken_rule_is_one_problem(case: dict[str, Any]) -> None:
     """The vectors break one rule each: nothing that follows from it is told as another."""
     text = json.dumps(broken(case), indent=1)
     load = {"overlay": BOOK.overlay_of, "book": PriceBook.parse}[case["file"]]
-    (found,) = problems_of(text, text, "x.json", lambda content: load(content, "x.json"))
+    (found,) = problems_of(text, lambda content: load(content, "x.json"))
     assert f"{found.place}: {found.rule}" == case["expect"]
     # On the line stands the last key of the place, or the item; or what lacks it begins there.
     keys, lacks = keys_of(json.loads(text), found.place)
