@@ -52,101 +52,110 @@ func jsonText(data []byte, path string) ([]byte, error) {
 	if document.Kind != yaml.DocumentNode || len(document.Content) == 0 {
 		return []byte("null"), nil
 	}
-	var out bytes.Buffer
-	if err := writeJSON(&out, document.Content[0], path); err != nil {
+	writer := jsonWriter{path: path, line: 1}
+	if err := writer.value(document.Content[0]); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return writer.out.Bytes(), nil
 }
 
-func writeJSON(out *bytes.Buffer, node *yaml.Node, path string) error {
-	switch node.Kind {
-	case yaml.AliasNode:
-		return refused(node, path, "must be written out, is the alias *"+node.Value)
-	case yaml.SequenceNode:
-		return writeList(out, node, path)
-	case yaml.MappingNode:
-		return writeObject(out, node, path)
-	}
-	if tagged(node, "!!str") {
-		return refused(node, path, noTag+node.Tag)
-	}
-	if node.Style&(quotedStyles|yaml.TaggedStyle) == 0 {
-		if jsonNumber.MatchString(node.Value) {
-			out.WriteString(node.Value)
-			return nil
-		}
-		if word, ok := jsonWords[strings.ToLower(node.Value)]; ok {
-			out.WriteString(word)
-			return nil
-		}
-	}
-	return writeText(out, node.Value)
+// jsonWriter writes JSON whose keys and values stand on the lines of the YAML, so that one way to find a line serves
+// both.
+type jsonWriter struct {
+	out  bytes.Buffer
+	path string
+	line int
 }
 
-func writeList(out *bytes.Buffer, node *yaml.Node, path string) error {
-	if tagged(node, "!!seq") {
-		return refused(node, path, noTag+node.Tag)
+func (w *jsonWriter) value(node *yaml.Node) error {
+	if node.Kind == yaml.AliasNode {
+		return refused(node, w.path, "must be written out, is the alias *"+node.Value)
 	}
-	out.WriteByte('[')
-	for index, item := range node.Content {
+	own := map[yaml.Kind]string{yaml.SequenceNode: "!!seq", yaml.MappingNode: "!!map", yaml.ScalarNode: "!!str"}[node.Kind]
+	if tagged(node, own) {
+		return refused(node, w.path, "must have no tag (quotes make a text), has "+node.Tag)
+	}
+	w.toLine(node)
+	switch {
+	case node.Kind == yaml.SequenceNode:
+		return w.list(node.Content)
+	case node.Kind == yaml.MappingNode:
+		return w.object(node.Content)
+	case node.Style&(quotedStyles|yaml.TaggedStyle) != 0:
+		return w.text(node.Value)
+	case jsonNumber.MatchString(node.Value):
+		w.out.WriteString(node.Value)
+		return nil
+	}
+	if word, ok := jsonWords[strings.ToLower(node.Value)]; ok {
+		w.out.WriteString(word)
+		return nil
+	}
+	return w.text(node.Value)
+}
+
+func (w *jsonWriter) list(items []*yaml.Node) error {
+	w.out.WriteByte('[')
+	for index, item := range items {
 		if index > 0 {
-			out.WriteByte(',')
+			w.out.WriteByte(',')
 		}
-		if err := writeJSON(out, item, path); err != nil {
+		if err := w.value(item); err != nil {
 			return err
 		}
 	}
-	out.WriteByte(']')
+	w.out.WriteByte(']')
 	return nil
 }
 
-func writeObject(out *bytes.Buffer, node *yaml.Node, path string) error {
-	if tagged(node, "!!map") {
-		return refused(node, path, noTag+node.Tag)
-	}
-	seen := make(map[string]struct{}, len(node.Content)/2)
-	out.WriteByte('{')
-	for index := 0; index+1 < len(node.Content); index += 2 {
-		key := node.Content[index]
+func (w *jsonWriter) object(content []*yaml.Node) error {
+	seen := make(map[string]struct{}, len(content)/2)
+	w.out.WriteByte('{')
+	for index := 0; index+1 < len(content); index += 2 {
+		key := content[index]
 		if key.Kind == yaml.AliasNode {
-			return refused(key, path, "must be written out, is the alias *"+key.Value)
+			return refused(key, w.path, "must be written out, is the alias *"+key.Value)
 		}
 		if key.Kind != yaml.ScalarNode || tagged(key, "!!str") {
-			return refused(key, path, "must be a key of one word or text")
+			return refused(key, w.path, "must be a key of one word or text")
 		}
 		if index > 0 {
-			out.WriteByte(',')
+			w.out.WriteByte(',')
 		}
-		start := out.Len()
-		if err := writeText(out, key.Value); err != nil {
+		w.toLine(key)
+		start := w.out.Len()
+		if err := w.text(key.Value); err != nil {
 			return err
 		}
 		if _, twice := seen[key.Value]; twice {
-			return refused(key, path, fmt.Sprintf("must be the only key %s of its object, stands twice", out.Bytes()[start:]))
+			return refused(key, w.path, fmt.Sprintf("must be the only key %s of its object, stands twice", w.out.Bytes()[start:]))
 		}
 		seen[key.Value] = struct{}{}
-		out.WriteByte(':')
-		if err := writeJSON(out, node.Content[index+1], path); err != nil {
+		w.out.WriteByte(':')
+		if err := w.value(content[index+1]); err != nil {
 			return err
 		}
 	}
-	out.WriteByte('}')
+	w.out.WriteByte('}')
 	return nil
 }
 
-// writeText writes a JSON string.
-func writeText(out *bytes.Buffer, text string) error {
-	encoder := json.NewEncoder(out)
+func (w *jsonWriter) toLine(node *yaml.Node) {
+	for ; w.line < node.Line; w.line++ {
+		w.out.WriteByte('\n')
+	}
+}
+
+// text writes a JSON string.
+func (w *jsonWriter) text(text string) error {
+	encoder := json.NewEncoder(&w.out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(text); err != nil {
 		return err
 	}
-	out.Truncate(out.Len() - 1) // the encoder ends a line
+	w.out.Truncate(w.out.Len() - 1) // the encoder ends a line
 	return nil
 }
-
-const noTag = "must have no tag (quotes make a text), has "
 
 // tagged says whether a node has a tag written before it other than the one of its kind.
 func tagged(node *yaml.Node, own string) bool {

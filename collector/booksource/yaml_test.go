@@ -132,3 +132,64 @@ func TestYAMLOverlayIsReloadedAndTheLastGoodOneStays(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedFilesAreToldWithTheirLine: tests/unit/pricebook_source states the same of the SDK.
+func TestRefusedFilesAreToldWithTheirLine(t *testing.T) {
+	directory := t.TempDir()
+	for _, test := range []struct{ name, text, told string }{
+		{"a.json", "{\"discounts\": [],\n \"aliases\": {},\n \"discounts\": []}",
+			`:3: line 3: must be the only key "discounts" of its object, stands twice`},
+		{"b.json", "{\"discounts\": [\n  {\"p\": \"openai\", \"ratio\": [85, 100]},\n  {\"p\": \"openai\", \"ratio\": 0.85}\n]}",
+			`:3: discounts[1].ratio: must be two integers from 1 to 1000000 such as [85, 100], is 0.85`},
+		{"c.json", "{\"models\": [{\"p\": \"openai\", \"id\": \"x\",\n \"rows\": [\n  {\"usd_per_million\": {\n    \"input\": 2.50}}]}]}",
+			`:4: models[0].rows[0].usd_per_million.input: must be USD as text: write "2.50", is 2.50`},
+		{"d.json", "{\"models\": [\n{\"p\": \"openai\",\n\"id\": \"x\"}]}",
+			`:2: models[0].rows: must be a list of at least one row, is missing`},
+		{"e.yaml", "models:\n- p: openai\n  id: x\n  rows:\n  - usd_per_million:\n      input: 2.50\n",
+			`:6: models[0].rows[0].usd_per_million.input: must be USD as text: write "2.50", is 2.50`},
+		{"f.yaml", "discounts:\n- p: openai\n  ratio: [085, 100]\n",
+			`:3: discounts[0].ratio[0]: must be an integer from 1 to 1000000, is "085"`},
+		{"g.yaml", "discounts: []\naliases: {}\ndiscounts: []\n",
+			`:3: line 3 column 1: must be the only key "discounts" of its object, stands twice`},
+		{"h.yaml", "# nothing\n", `: must not be null; leave it out`},
+		{"j.json", "{\"a\": [1 2],\n \"a\": 1}", `:1: line 1 column 10: is no JSON: invalid character '2' after array element`},
+		{"i.json", "[[", `:1: line 1 column 3: is no JSON: unexpected EOF`},
+	} {
+		path := filepath.Join(directory, test.name)
+		place(t, path, test.text)
+		_, err := New(Settings{OverridesPath: path})
+		if err == nil || err.Error() != path+test.told {
+			t.Errorf("got %v, want %s%s", err, path, test.told)
+		}
+	}
+	path := filepath.Join(directory, "book.json")
+	place(t, path, strings.Replace(bookText("1", 7), `"id":"m"`, `"id":"M"`, 1))
+	if _, err := New(Settings{Path: path}); err == nil || err.Error() != path+`:3: models[0].id: must be in lower case ("m"), is "M"` {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHostileFilesEnd(t *testing.T) {
+	for name, text := range map[string]string{
+		"deep.json": strings.Repeat("[", 8<<20), "deeper.json": strings.Repeat(`{"a":`, 3<<20), "deep.yaml": strings.Repeat("[", 1<<20),
+		"list.json": `[1 2 3]`, "key.json": `{1:2}`, "colon.json": `{"a" 2}`, "closed.json": `[}`, "end.json": `{"a":[1,`,
+		"dashes.yaml": strings.Repeat("- ", 1<<20), "maps.yaml": strings.Repeat("{a: ", 1<<18),
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		place(t, path, text)
+		if _, err := New(Settings{OverridesPath: path}); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func TestAMarkOfTheByteOrderIsNoPartOfAnOverlay(t *testing.T) {
+	for _, name := range []string{"a.json", "b.yaml"} {
+		path := filepath.Join(t.TempDir(), name)
+		place(t, path, "\xef\xbb\xbf{}")
+		source, err := New(Settings{OverridesPath: path})
+		if err != nil || !strings.HasSuffix(source.Book().ID(), "+44136fa3") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

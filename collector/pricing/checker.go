@@ -17,15 +17,21 @@ import (
 // BookError says why a price book or an overlay was refused.
 type BookError struct {
 	// Origin names the file or other source, Path the place inside it such as models[3].rows[0].rates.input, Rule what is
-	// broken there.
+	// allowed there and what was found.
 	Origin, Path, Rule string
+	// Line is that of the place in its file, from 1; 0 where it was not looked for (Locate).
+	Line int
 }
 
 func (e *BookError) Error() string {
-	if e.Path == "" {
-		return e.Origin + ": " + e.Rule
+	told := e.Origin
+	if e.Line > 0 {
+		told += ":" + strconv.Itoa(e.Line)
 	}
-	return e.Origin + ": " + e.Path + ": " + e.Rule
+	if e.Path != "" {
+		told += ": " + e.Path
+	}
+	return told + ": " + e.Rule
 }
 
 type object = map[string]any
