@@ -426,10 +426,12 @@ def keep_past_prices(book: Book, text: str, *, close: bool) -> tuple[Book, str]:
         found = changed(text)
     if found:
         listed = "\n".join(f"  {change.name}: {change.what}" for change in found)
+        names = ", ".join(json.dumps(name) for name in dict.fromkeys(change.name for change in found))
+        note = f'- release: "{book.release["version"]}"\n  models: [{names}]\n  why:'
         raise SystemExit(
             f"pricebook: {len(found)} names cost otherwise in the past than by the committed book:\n{listed}\n"
             "a price that changed: `python pricebook/compile.py --close` keeps the old one until this release's date; "
-            "a price that was wrong: say so in pricebook/corrections.yaml, with this release and why"
+            f"a price that was wrong: say so in pricebook/corrections.yaml, and why:\n{note}"
         )
     return book, text
 

@@ -47,8 +47,8 @@ def past_changes(before: PriceBook, after: PriceBook) -> list[Change]:
     names = dict.fromkeys([*before.ids(), *after.ids()])
     for provider, name in names:
         old, new = _model(before, provider, name), _model(after, provider, name)
-        if old is None:
-            continue
+        if old is None or (new is not None and name != old.id == new.id):
+            continue  # priced by nobody, or told of the model itself
         if new is None:
             found.append(Change(provider, name, "is gone"))
             continue

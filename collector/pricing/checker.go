@@ -83,7 +83,9 @@ func (c *checker) decode(data []byte) object {
 		c.refuse(lineAndColumn(data, end), "is no JSON: more text after the object")
 		return nil
 	}
-	c.noNulls(content, "")
+	if hasNull(content) {
+		c.noNulls(content, "")
+	}
 	if c.err != nil {
 		return nil
 	}
@@ -108,6 +110,23 @@ func (c *checker) noNulls(value any, path string) {
 	}
 }
 
+// hasNull answers for a sound book in a tenth of the time that it takes to build the paths of noNulls.
+func hasNull(value any) bool {
+	switch inner := value.(type) {
+	case nil:
+		return true
+	case object:
+		for _, item := range inner {
+			if hasNull(item) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(inner, hasNull)
+	}
+	return false
+}
+
 func lineAndColumn(data []byte, offset int64) string {
 	before := data[:max(0, min(int(offset), len(data)))]
 	line := 1 + bytes.Count(before, []byte{'\n'})
@@ -124,11 +143,15 @@ func (c *checker) object(value any, path string) object {
 
 // known refuses keys that the format does not have; x-* is free.
 func (c *checker) known(entry object, path string, keys []string) {
-	for _, key := range sorted(entry) {
-		if !slices.Contains(keys, key) && !strings.HasPrefix(key, "x-") {
-			c.refuse(join(path, key), "%s", noKey(key, keys, "is no key here"))
-			return
+	unknown, found := "", false
+	for key := range entry {
+		// The first in order, so that the same book is always refused at the same place.
+		if (!found || key < unknown) && !slices.Contains(keys, key) && !strings.HasPrefix(key, "x-") {
+			unknown, found = key, true
 		}
+	}
+	if found {
+		c.refuse(join(path, unknown), "%s", noKey(unknown, keys, "is no key here"))
 	}
 }
 

@@ -164,47 +164,6 @@ def test_overrides(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert f"{path}:2: models[0].rows: must be a list of at least one row, is missing" in message
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ('{"discounts": [],\n "aliases": {},\n "discounts": []}',
-         ':3: line 3: must be the only key "discounts" of its object, stands twice'),
-        ('{"aliases": {},\n "discounts": [}\n', ":2: line 2 column 16: is no JSON: "),
-        ('{"discounts": [\n  {"p": "openai", "ratio": [85, 100]},\n  {"p": "openai", "ratio": 0.85}\n]}',
-         ":3: discounts[1].ratio: must be two integers from 1 to 1000000 such as [85, 100], is 0.85"),
-        ('{"models": [{"p": "openai", "id": "x",\n "rows": [\n  {"usd_per_million": {\n    "input": 2.50}}]}]}',
-         ':4: models[0].rows[0].usd_per_million.input: must be USD as text: write "2.50", is 2.50'),
-    ],
-)  # fmt: skip
-def test_refused_overrides_are_told_with_file_line_place_and_rule(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, told: str
-) -> None:
-    path = tmp_path / "own.json"
-    path.write_text(text, encoding="utf-8")
-    assert PriceBookSource().configure(settings(pricebook_overrides=str(path))) is load_embedded()
-    (message,) = warnings_of(caplog)
-    assert f"stays in use: {path}{told}" in message
-
-
-def test_a_refused_book_is_told_with_file_and_line(book_file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    text = json.dumps(FROZEN, indent=1)
-    assert text.count('"huge"') == 3
-    line = text[: text.index('"id": "huge"')].count("\n") + 1
-    book_file.write_text(text.replace('"id": "huge"', '"id": "Huge"'), encoding="utf-8")
-    assert PriceBookSource().configure(settings(pricebook_url=book_file.as_uri())) is load_embedded()
-    (message,) = warnings_of(caplog)
-    assert message.endswith(f'{book_file}:{line}: models[20].id: must be in lower case ("huge"), is "Huge"')
-
-
-def test_a_mark_of_the_byte_order_is_no_part_of_an_overlay(tmp_path: Path) -> None:
-    """The id is that of the text: collector/booksource states the same."""
-    ids = set()
-    for name, mark in (("a.json", b""), ("b.json", b"\xef\xbb\xbf"), ("c.yaml", b"\xef\xbb\xbf")):
-        (tmp_path / name).write_bytes(mark + b"{}")
-        ids.add(PriceBookSource().configure(settings(pricebook_overrides=str(tmp_path / name))).id)
-    assert ids == {f"{load_embedded().id}+44136fa3"}
-
-
 def test_refused_overrides_leave_the_plain_book(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     missing = str(tmp_path / "none.json")
     assert PriceBookSource().configure(settings(pricebook_overrides=missing)) is load_embedded()
