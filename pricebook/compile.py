@@ -3,7 +3,7 @@
 Offline and deterministic. ``--check`` writes nothing and fails where a file differs. The build fails on a
 difference between the sources that neither a patch decides nor ``disputes.yaml`` lists, on a past price that is
 another than in the committed book (``--close`` keeps it in ``history.json`` until the release's date;
-``corrections.yaml`` notes what was a mistake), and on whatever the engines would refuse.
+a ``note`` in the patch or ``corrections.yaml`` says what was a mistake), and on whatever the engines would refuse.
 """
 
 from __future__ import annotations
@@ -406,7 +406,8 @@ def keep_past_prices(book: Book, text: str, *, close: bool) -> tuple[Book, str]:
     committed = ROOT / COPIES[0]
     if not committed.exists() or committed.read_text(encoding="utf-8") == text:
         return book, text
-    before, notes = PriceBook.parse(committed.read_text(encoding="utf-8"), "committed"), read_yaml("corrections.yaml")
+    before = PriceBook.parse(committed.read_text(encoding="utf-8"), "committed")
+    notes = [*read_yaml("corrections.yaml"), *history.patch_notes(book.patches)]
 
     def changed(now: str) -> list[history.Change]:
         found = history.past_changes(before, PriceBook.parse(now, "compiled"))
@@ -431,7 +432,8 @@ def keep_past_prices(book: Book, text: str, *, close: bool) -> tuple[Book, str]:
         raise SystemExit(
             f"pricebook: {len(found)} names cost otherwise in the past than by the committed book:\n{listed}\n"
             "a price that changed: `python pricebook/compile.py --close` keeps the old one until this release's date; "
-            f"a price that was wrong: say so in pricebook/corrections.yaml, and why:\n{note}"
+            'a price that was wrong: say why in its patch (`note: "2026-11-26: why"`, the day of the release), or in '
+            f"pricebook/corrections.yaml:\n{note}"
         )
     return book, text
 

@@ -1,7 +1,8 @@
 """Past prices stay: what a build changes before the book's date is found, closed off at a date, or noted as a mistake.
 
 ``history.json`` holds what the sources do not say any more: the rows of a model until the release that changed them,
-or a model that is gone. ``corrections.yaml`` names the models whose past price was wrong, by release, with the reason.
+or a model that is gone. Whose past price was wrong is noted by release, with the reason: in the model's patch, or in
+``corrections.yaml`` for many and for what stands outside models.
 """
 
 from __future__ import annotations
@@ -155,6 +156,16 @@ def unnoted(changes: Iterable[Change], notes: Iterable[Entry], version: str) -> 
     """Return the changes that no note of this version covers; a note names ``provider/id``, or ``provider/*``."""
     named = {name for note in notes if str(note["release"]) == version and note["why"] for name in note["models"]}
     return [change for change in changes if not named & {change.name, f"{change.provider}/*"}]
+
+
+def patch_notes(patches: Mapping[Key, Entry]) -> list[Entry]:
+    """Return the notes of patches, ``<day of the release>: <why>``, as ``corrections.yaml`` has them."""
+    notes: list[Entry] = []
+    for (provider, name), patch in patches.items():
+        day, _, why = str(patch.get("note", "")).partition(":")
+        if why.strip():
+            notes.append({"release": day.replace("-", "."), "models": [f"{provider}/{name}"], "why": why})
+    return notes
 
 
 def closed(changes: Iterable[Change], before: PriceBook, until: str) -> list[Entry]:

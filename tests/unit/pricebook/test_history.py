@@ -52,7 +52,8 @@ class Build:
         files = {"corrections.yaml": lambda: self.notes, "release.yaml": lambda: self.release}
         monkeypatch.setattr(compiler, "read_yaml", lambda name: files[name]() if name in files else read_yaml(name))
         monkeypatch.setattr(compiler, "read_extract", self._extract)
-        monkeypatch.setattr(compiler, "read_patches", dict)
+        self.patches: Extract = {}
+        monkeypatch.setattr(compiler, "read_patches", lambda: self.patches)
         monkeypatch.setattr(compiler, "ROOT", folder)
         monkeypatch.setattr(compiler, "COPIES", (self.committed.name,))
         monkeypatch.setattr(compiler, "HISTORY", folder / "history.json")
@@ -194,6 +195,18 @@ def test_a_wrong_value_is_put_right_in_place_with_a_note_of_this_release_alone(b
     with pytest.raises(SystemExit, match="1 names cost otherwise"):
         build.next()
     build.notes.append({"release": "2026.12.01", "models": ["openai/*"], "why": "so with all"})
+    assert at(build.next(), "m", EARLIER) == 20 * 10**12
+
+
+def test_the_note_may_stand_in_the_patch_that_puts_it_right(build: Build) -> None:
+    build.litellm = [model("m", flat("0.000002"))]
+    build.commit()
+    patch = {"id": "m", "checked": "2026-11-26", "rows": [{"usd_per_million": {"input": "20", "output": "10"}}]}
+    for note in ("", "2026-11-01: an older release's", "2026-12-01:"):
+        build.patches = {("openai", "m"): {**patch, "note": note}}
+        with pytest.raises(SystemExit, match="1 names cost otherwise"):
+            build.next()
+    build.patches = {("openai", "m"): {**patch, "note": "2026-12-01: the source had lost a digit"}}
     assert at(build.next(), "m", EARLIER) == 20 * 10**12
 
 
