@@ -99,8 +99,8 @@ def parse_overlay(
 
 def _model(check: ModelChecker, value: Any, path: str) -> Mapping[str, Any]:
     model = dict(check.mapping(value, path))
-    rows = check.filled(model.get("rows"), "row", f"{path}.rows")
-    model["rows"] = [_row(check, row, f"{path}.rows[{index}]") for index, row in enumerate(rows)]
+    if isinstance(model.get("rows"), list):
+        model["rows"] = [_row(check, row, f"{path}.rows[{index}]") for index, row in enumerate(model["rows"])]
     return check.model(model, path)
 
 
