@@ -42,10 +42,10 @@ func checkBook(data []byte, origin string) (*document, error) {
 		providers:   c.providers(c.object(entry["providers"], "providers")),
 	}
 	doc.accepted = c.accepted(entry["x-accepted-jumps"])
+	c.uniqueProviders(doc.providers)
+	doc.multipliers = c.multipliers(entry["multipliers"], doc.providers)
 	c.filled(entry["models"], "models", "model")
 	doc.models = c.models(entry["models"], doc, checkRow)
-	doc.multipliers = c.multipliers(entry["multipliers"], doc.providers)
-	c.uniqueProviders(doc.providers)
 	c.uniqueModels(doc.models)
 	return doc, c.failure()
 }

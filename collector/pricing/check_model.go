@@ -209,27 +209,24 @@ func canBothHold(a, b *rowEntry) bool {
 
 // uniqueModels refuses an id that two models of one provider bear.
 func (c *checker) uniqueModels(models []modelEntry) {
-	type key struct{ provider, id string }
-	taken := make(map[key]int, 2*len(models))
-	claim := func(index int, id, path string) {
-		name := key{models[index].provider, id}
-		if other, ok := taken[name]; ok {
-			c.refuse(path, "must be that of one model of %s alone, is %s, which models[%d] has too", pathKey(name.provider), shown(id), other)
+	type key struct{ provider, name string }
+	ids, prefixes := make(map[key]int, 2*len(models)), map[key]int{}
+	claim := func(taken map[key]int, index int, name, path string) {
+		claimed := key{models[index].provider, name}
+		if other, ok := taken[claimed]; ok {
+			c.refuse(path, "must be that of one model of %s alone, is %s, which models[%d] has too",
+				pathKey(claimed.provider), shown(name), other)
 		}
-		taken[name] = index
+		taken[claimed] = index
 	}
-	prefixes := make(map[key]int)
 	for index := range models {
-		for place, prefix := range models[index].prefixes {
-			name := key{models[index].provider, prefix}
-			if other, ok := prefixes[name]; ok {
-				c.refuse(at(models[index].path+".prefixes", place), "must be that of one model of %s alone, is %s, which models[%d] has too", pathKey(name.provider), shown(prefix), other)
-			}
-			prefixes[name] = index
+		model := &models[index]
+		claim(ids, index, model.id, model.path+".id")
+		for place, id := range model.ids {
+			claim(ids, index, id, at(model.path+".ids", place))
 		}
-		claim(index, models[index].id, models[index].path+".id")
-		for place, id := range models[index].ids {
-			claim(index, id, at(models[index].path+".ids", place))
+		for place, prefix := range model.prefixes {
+			claim(prefixes, index, prefix, at(model.path+".prefixes", place))
 		}
 	}
 }
