@@ -1,8 +1,9 @@
 """Compile the price book: patches and extracts in, one ``pricebook.json`` for both languages out.
 
 Offline and deterministic. ``--check`` writes nothing and fails where a file differs. The build fails on a
-difference between the sources that neither a patch decides nor ``disputes.yaml`` lists, and on whatever the
-engines would refuse.
+difference between the sources that neither a patch decides nor ``disputes.yaml`` lists, on a past price that is
+another than in the committed book (``--close`` keeps it in ``history.json`` until the release's date;
+a ``note`` in the patch or ``corrections.yaml`` says what was a mistake), and on whatever the engines would refuse.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import coverage_report
+import history
 import yaml
 from classes import Classes
 from merge import Rounding, merge
@@ -29,6 +31,7 @@ from otel_tokenomics.usage import UNITS
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
+HISTORY: Final = HERE / "history.json"
 SCHEMA: Final = "otel-tokenomics/pricebook/1"
 COPIES: Final = ("otel_tokenomics/pricing/pricebook.json", "collector/pricing/pricebook.json")
 _NOT_MODELS: Final = frozenset({"providers", "calendars", "tools", "dropped"})
@@ -106,6 +109,7 @@ class Book:
         self.litellm = read_extract("litellm")
         self.patches = read_patches()
         self.dropped: dict[Key, dict[str, Any]] = {}
+        self.history: list[dict[str, Any]] = json.loads(HISTORY.read_text(encoding="utf-8"))
         self.release: dict[str, Any] = read_yaml("release.yaml")
         self.sources: list[dict[str, Any]] = read_yaml("sources.lock")
         self.providers: dict[str, dict[str, Any]] = read_yaml("patches/providers.yaml")
@@ -184,7 +188,7 @@ class Book:
             self._model(key)
         restored = {"/".join(key) for key in self.dropped}
         self.skipped = [name for name in self.skipped if name not in restored]
-        self.models.sort(key=lambda model: (model["p"], model["id"]))
+        history.keep(self.models, self.history)
 
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
         """Return whether litellm has another price for an id that genai-prices takes for one more name of a model."""
@@ -434,6 +438,7 @@ def main(arguments: Sequence[str]) -> int:
         raise SystemExit(f"pricebook: no source or day of verification: {unaccounted[:5]}")
     text = book.text()
     _refuse_what_the_engine_refuses(text)
+    book, text = keep_past_prices(book, text, close="--close" in arguments)
     stale = 0
     for name, content in [*((copy, text) for copy in COPIES), ("pricebook/report.md", book.report())]:
         path = ROOT / name
@@ -448,6 +453,47 @@ def main(arguments: Sequence[str]) -> int:
             path.write_text(content, encoding="utf-8")
             print(f"wrote {name}")
     return stale
+
+
+def keep_past_prices(book: Book, text: str, *, close: bool) -> tuple[Book, str]:
+    """Return the book and its text; fail where a past price is another than in the committed one, and no note says why.
+
+    With ``close`` the rows that the sources do not say any more are kept until the release's date, and those that they
+    say now hold from it.
+    """
+    committed = ROOT / COPIES[0]
+    if not committed.exists() or committed.read_text(encoding="utf-8") == text:
+        return book, text
+    before = PriceBook.parse(committed.read_text(encoding="utf-8"), "committed")
+    notes = [*read_yaml("corrections.yaml"), *history.patch_notes(book.patches)]
+
+    def changed(now: str) -> list[history.Change]:
+        found = history.past_changes(before, PriceBook.parse(now, "compiled"))
+        return history.unnoted(found, notes, book.release["version"])
+
+    found = changed(text)
+    if found and close:
+        kept = {(one["p"], one["id"]): one for one in book.history}
+        kept |= {(one["p"], one["id"]): one for one in history.closed(found, before, book.release["generated_at"])}
+        lines = ",\n".join(_minified(kept[key]) for key in sorted(kept))
+        HISTORY.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        print(f"wrote {HISTORY.relative_to(ROOT)}")
+        book = Book()
+        book.compile()
+        text = book.text()
+        _refuse_what_the_engine_refuses(text)
+        found = changed(text)
+    if found:
+        listed = "\n".join(f"  {change.name}: {change.what}" for change in found)
+        names = ", ".join(json.dumps(name) for name in dict.fromkeys(change.name for change in found))
+        note = f'- release: "{book.release["version"]}"\n  models: [{names}]\n  why:'
+        raise SystemExit(
+            f"pricebook: {len(found)} names cost otherwise in the past than by the committed book:\n{listed}\n"
+            "a price that changed: `python pricebook/compile.py --close` keeps the old one until this release's date; "
+            'a price that was wrong: say why in its patch (`note: "2026-11-26: why"`, the day of the release), or in '
+            f"pricebook/corrections.yaml:\n{note}"
+        )
+    return book, text
 
 
 def changes(before: str, after: str) -> list[str]:

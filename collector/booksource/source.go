@@ -29,7 +29,7 @@ const (
 type Settings struct {
 	// Path is the file of a whole book that stands in the place of the embedded one; empty for none.
 	Path string
-	// OverridesPath is the file of an overlay; empty for none. Overrides is an overlay in place (JSON).
+	// OverridesPath is the file of an overlay, JSON or by its name (.yaml, .yml) YAML; empty for none. Overrides is an overlay in place (JSON).
 	OverridesPath string
 	Overrides     []byte
 	// PollInterval is how often the files are looked at; 0 is DefaultPollInterval.
@@ -78,7 +78,7 @@ func New(settings Settings) (*Source, error) {
 			return nil, err
 		}
 		if source.base, err = pricing.Parse(data, settings.Path); err != nil {
-			return nil, err
+			return nil, located(err, data)
 		}
 	}
 	if len(settings.Overrides) == 0 {
@@ -163,10 +163,10 @@ func (s *Source) changed(f *file, kind Kind) (data []byte, changed bool) {
 func (s *Source) swapBook(data []byte) error {
 	next, err := pricing.Parse(data, s.book.path)
 	if err != nil {
-		return err
+		return located(err, data)
 	}
 	if err := s.base.CheckSuccessor(next, s.book.path, s.settings.MaxChangeRatio); err != nil {
-		return err
+		return located(err, data)
 	}
 	book, err := s.laidOver(next, s.overlayText())
 	if err != nil {
@@ -204,7 +204,27 @@ func (s *Source) laidOver(base *pricing.Book, overlay []byte) (*pricing.Book, er
 	if origin == "" {
 		origin = "overrides"
 	}
-	return base.WithOverlay(overlay, origin)
+	text, err := jsonText(overlay, origin)
+	if err != nil {
+		return nil, located(err, nil)
+	}
+	if err := pricing.RefuseKeyTwice(text, origin); err != nil {
+		return nil, located(err, text)
+	}
+	book, err := base.WithOverlayOf(text, overlay, origin)
+	if err != nil && s.settings.OverridesPath != "" {
+		err = located(err, text)
+	}
+	return book, err
+}
+
+// located adds the line to a refusal of a file; data is its JSON text.
+func located(err error, data []byte) error {
+	var refused *pricing.BookError
+	if errors.As(err, &refused) {
+		refused.Locate(data)
+	}
+	return err
 }
 
 func (s *Source) report(kind Kind, err error) {

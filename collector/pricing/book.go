@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	_ "embed"
@@ -64,11 +65,17 @@ func Parse(data []byte, origin string) (*Book, error) {
 // WithOverlay returns this book with own prices laid over it; an overlay that lies over it already is replaced. The
 // error is a *BookError.
 func (b *Book) WithOverlay(data []byte, origin string) (*Book, error) {
+	return b.WithOverlayOf(data, data, origin)
+}
+
+// WithOverlayOf is WithOverlay where the JSON text was made of a file of another form: the id bears the digest of the
+// file as written.
+func (b *Book) WithOverlayOf(data, written []byte, origin string) (*Book, error) {
 	doc, err := checkOverlay(data, origin, b.base)
 	if err != nil {
 		return nil, err
 	}
-	digest := sha256.Sum256(data)
+	digest := sha256.Sum256(bytes.TrimPrefix(written, byteOrderMark))
 	return newBook(b.base, doc, b.base.id+"@"+b.base.version+"+"+hex.EncodeToString(digest[:4])), nil
 }
 

@@ -34,8 +34,8 @@ func (c *checker) capacities(value any, providers map[string]*provider) []deploy
 		for _, id := range ids {
 			for _, other := range taken[name{owner, id}] {
 				if before := &result[other]; before.row.meets(&row) {
-					c.refuse(join(path, "ids"), "'%s' stands in capacity[%d] already, for the same calls",
-						shorten(id), before.entry)
+					c.refuse(join(path, "ids"), "must be that of one entry for the same calls, is %s, which capacity[%d] has too",
+						shown(id), before.entry)
 				}
 			}
 			taken[name{owner, id}] = append(taken[name{owner, id}], len(result))
@@ -75,9 +75,7 @@ func (c *checker) capacity(value any, path string, providers map[string]*provide
 	}
 	c.known(entry, path, keys)
 	owner = c.providerKey(entry["p"], join(path, "p"), providers)
-	if ids = c.lowers(entry["ids"], join(path, "ids")); len(ids) == 0 {
-		c.refuse(join(path, "ids"), "must not be empty")
-	}
+	ids = c.lowers(c.filled(entry["ids"], join(path, "ids"), "id"), join(path, "ids"))
 	row.from, row.until = c.span(entry, path)
 	row.when = c.capacityWhen(entry, path)
 	amount, allocate, share := big.NewInt(c.money(entry[price], join(path, price), usdDigits)), "capacity", one
@@ -91,11 +89,11 @@ func (c *checker) capacity(value any, path string, providers map[string]*provide
 			share = c.ratio(stated, join(path, "utilization"))
 		}
 	}
+	if units, _ := entry[throughput].(object); len(units) == 0 && allocate == "capacity" {
+		c.refuse(join(path, throughput), "must be an object {...} of at least one unit, is %s", shown(entry[throughput]))
+	}
 	rates := c.capacityRates(entry[throughput], join(path, throughput), hourRate{amount, seconds, share})
 	if allocate == "capacity" {
-		if rates.has == 0 {
-			c.refuse(join(path, throughput), "must not be empty")
-		}
 		row.rates = rates
 		return owner, ids, row
 	}
@@ -106,12 +104,9 @@ func (c *checker) capacity(value any, path string, providers map[string]*provide
 
 // capacityWhen returns the conditions of an entry, its accounts among them: the key that sorts first.
 func (c *checker) capacityWhen(entry object, path string) []condition {
-	when, calendarName := c.when(entry["when"], join(path, "when"))
-	if calendarName != "" {
-		c.refuse(join(path, "when.calendar"), "an hour that is paid has no calendar")
-	}
+	when, _ := c.when(entry["when"], join(path, "when"), nil)
 	if len(when) > 0 && when[0].key == factAccount {
-		c.refuse(join(path, "when.account"), "stands in account, beside when")
+		c.refuse(join(path, "when.account"), "is no condition here: accounts stand under account, beside when")
 	}
 	var accounts []string
 	for place, account := range c.list(entry["account"], join(path, "account")) {
@@ -145,14 +140,10 @@ func (c *checker) capacityRates(value any, path string, hour hourRate) (rates ra
 	entries := c.object(value, path)
 	for _, name := range sorted(entries) {
 		place := join(path, name)
-		unit, ok := UnitByName(name)
-		if !ok {
-			c.refuse(place, "unknown unit")
-			return rates
-		}
+		unit := c.unitKey(name, place)
 		rate := hour.of(c.integer(entries[name], place, 1, MaxCount))
 		if rate.Cmp(big.NewInt(maxRate)) > 0 {
-			c.refuse(place, "comes to %s pico-USD per unit, must be at most %d", rate, int64(maxRate))
+			c.refuse(place, "must come to at most %d pico-USD for one unit, comes to %s", int64(maxRate), rate)
 			return rates
 		}
 		rates.set(unit, rate.Int64())

@@ -1,7 +1,8 @@
 package pricing
 
 import (
-	"slices"
+	"encoding/json"
+	"strconv"
 	"strings"
 )
 
@@ -30,24 +31,29 @@ func checkBook(data []byte, origin string) (*document, error) {
 	c.known(entry, "", bookKeys)
 	c.word(entry["schema"], "schema", schemaName)
 	c.word(entry["currency"], "currency", "USD")
-	c.integer(entry["scale"], "scale", bookScale, bookScale)
+	c.scale(entry["scale"])
 	c.sources(entry["sources"])
 	doc := &document{
 		id:          c.text(entry["id"], "id"),
 		version:     c.text(entry["version"], "version"),
+		generated:   entry["generated_at"],
 		generatedAt: c.instant(entry["generated_at"], "generated_at"),
 		calendars:   c.calendars(entry["calendars"]),
 		providers:   c.providers(c.object(entry["providers"], "providers")),
 	}
 	doc.accepted = c.accepted(entry["x-accepted-jumps"])
-	doc.models = c.models(entry["models"], doc, checkRow)
-	if len(doc.models) == 0 {
-		c.refuse("models", "must not be empty")
-	}
-	doc.multipliers = c.multipliers(entry["multipliers"], doc.providers)
 	c.uniqueProviders(doc.providers)
+	doc.multipliers = c.multipliers(entry["multipliers"], doc.providers)
+	c.filled(entry["models"], "models", "model")
+	doc.models = c.models(entry["models"], doc, checkRow)
 	c.uniqueModels(doc.models)
 	return doc, c.failure()
+}
+
+func (c *checker) scale(value any) {
+	if number, ok := value.(json.Number); !ok || string(number) != strconv.Itoa(bookScale) {
+		c.refuse("scale", "must be %d, is %s", bookScale, shown(value))
+	}
 }
 
 func (c *checker) sources(value any) {
@@ -77,7 +83,7 @@ func (c *checker) calendars(value any) map[string]*calendar {
 	}
 	entries := c.object(value, "calendars")
 	for _, name := range sorted(entries) {
-		calendars[name] = c.calendar(entries[name], "calendars."+name)
+		calendars[name] = c.calendar(entries[name], join("calendars", name))
 	}
 	return calendars
 }
@@ -87,46 +93,37 @@ func (c *checker) calendar(value any, path string) *calendar {
 	// v1 knows UTC only: without a time-zone database two languages cannot differ.
 	c.word(entry["tz"], join(path, "tz"), "UTC")
 	result := &calendar{exceptDays: map[int64]struct{}{}}
-	windows := c.list(entry["windows"], join(path, "windows"))
-	if len(windows) == 0 {
-		c.refuse(join(path, "windows"), "must not be empty")
-	}
-	for index, item := range windows {
+	for index, item := range c.filled(entry["windows"], join(path, "windows"), "window") {
 		result.windows = append(result.windows, c.window(item, at(join(path, "windows"), index)))
 	}
 	for index, item := range c.list(entry["weekdays"], join(path, "weekdays")) {
-		result.weekdays |= 1 << c.integer(item, at(join(path, "weekdays"), index), 1, 7)
+		result.weekdays |= 1 << c.integer(item, at(join(path, "weekdays"), index), 1, 7, "Monday to Sunday")
 	}
 	if _, stated := entry["weekdays"]; !stated {
 		result.weekdays = 0xfe
 	}
 	for index, item := range c.list(entry["except_dates"], join(path, "except_dates")) {
-		place := at(join(path, "except_dates"), index)
-		day, err := parseDay(c.text(item, place))
-		if err != nil {
-			c.refuse(place, "%v", err)
-		}
-		result.exceptDays[day] = struct{}{}
+		result.exceptDays[c.day(item, at(join(path, "except_dates"), index))] = struct{}{}
 	}
 	return result
 }
 
 func (c *checker) window(value any, path string) window {
-	pair := c.list(value, path)
-	if len(pair) != 2 {
-		c.refuse(path, "must be a pair of times")
-		return window{}
-	}
+	pair, _ := value.([]any)
 	var minutes [2]int64
-	for index, item := range pair {
-		minute, err := parseMinute(c.text(item, at(path, index)))
-		if err != nil {
-			c.refuse(at(path, index), "%v", err)
+	good := len(pair) == len(minutes)
+	for index := range minutes {
+		if good {
+			text, _ := pair[index].(string)
+			minute, err := parseMinute(text)
+			good, minutes[index] = err == nil, minute
 		}
-		minutes[index] = minute
 	}
-	if minutes[0] >= minutes[1] {
-		c.refuse(path, "must not be empty or run across midnight")
+	switch {
+	case !good:
+		c.refuse(path, `must be two times of the day such as ["01:00", "04:00"], is %s`, shown(value))
+	case minutes[0] >= minutes[1]:
+		c.refuse(path, "must begin before it ends, within one day (00:00 to 24:00), is %s", shown(value))
 	}
 	return window{minutes[0], minutes[1]}
 }
@@ -134,12 +131,12 @@ func (c *checker) window(value any, path string) window {
 func (c *checker) providers(entries object) map[string]*provider {
 	providers := make(map[string]*provider, len(entries))
 	for _, key := range sorted(entries) {
-		path := "providers." + key
+		path := join("providers", key)
 		c.lower(key, path)
 		entry := c.closed(entries[key], path, providerKeys)
 		result := &provider{
 			key:     key,
-			kind:    c.word(entry["kind"], join(path, "kind"), kindFirstParty, "cloud", "host", "gateway", kindSelfHosted),
+			kind:    c.word(entry["kind"], join(path, "kind"), "cloud", kindFirstParty, "gateway", "host", kindSelfHosted),
 			names:   c.lowers(entry["names"], join(path, "names")),
 			hosts:   c.hosts(entry["hosts"], join(path, "hosts")),
 			neutral: defaultNeutral,
@@ -160,7 +157,7 @@ func (c *checker) hosts(value any, path string) []string {
 	hosts := c.lowers(value, path)
 	for index, host := range hosts {
 		if strings.Contains(host[min(1, len(host)):], "*") || host == "*" {
-			c.refuse(at(path, index), "must be a host, or a suffix after one leading *")
+			c.refuse(at(path, index), `must be a host, or * and the end of hosts ("*.openai.azure.com"), is %s`, shown(host))
 		}
 	}
 	return hosts
@@ -174,7 +171,7 @@ func (c *checker) words(value any, path string) map[string]string {
 	entries := c.object(value, path)
 	words := make(map[string]string, len(entries))
 	for _, key := range sorted(entries) {
-		c.lower(key, path)
+		c.lower(key, join(path, key))
 		words[key] = c.lower(entries[key], join(path, key))
 	}
 	return words
@@ -193,28 +190,24 @@ func (c *checker) multipliers(value any, providers map[string]*provider) []multi
 		if ids, ok := entry["ids"]; ok {
 			factor.ids = c.lowers(ids, join(path, "ids"))
 		}
-		var calendarName string
-		factor.when, calendarName = c.when(entry["when"], join(path, "when"))
-		if calendarName != "" {
-			c.refuse(join(path, "when.calendar"), "a multiplier has no calendar")
-		}
+		factor.when, _ = c.when(entry["when"], join(path, "when"), nil)
 		result = append(result, factor)
 	}
 	return result
 }
 
 func (c *checker) providerKey(value any, path string, providers map[string]*provider) string {
-	key := c.lower(value, path)
-	if _, ok := providers[key]; !ok && key != "" {
-		c.refuse(path, "unknown provider %q", shorten(key))
+	key, _ := value.(string)
+	if _, ok := providers[key]; !ok {
+		c.refuse(path, "must be the key of a provider, in the book or under providers, is %s%s", shown(value), meantProvider(value, providers))
 	}
 	return key
 }
 
 func (c *checker) ratio(value any, path string) ratio {
-	pair := c.list(value, path)
+	pair, _ := value.([]any)
 	if len(pair) != 2 {
-		c.refuse(path, "must be two integers between 1 and %d", maxRatio)
+		c.refuse(path, "must be two integers from 1 to %d such as [85, 100], is %s", maxRatio, shown(value))
 		return one
 	}
 	num, den := c.integer(pair[0], at(path, 0), 1, maxRatio), c.integer(pair[1], at(path, 1), 1, maxRatio)
@@ -226,31 +219,38 @@ func (c *checker) ratio(value any, path string) ratio {
 
 func (c *checker) units(value any, path string) unitSet {
 	var units unitSet
-	items := c.list(value, path)
-	if len(items) == 0 {
-		c.refuse(path, "must not be empty")
-	}
-	for index, item := range items {
-		unit, ok := UnitByName(c.text(item, at(path, index)))
+	for index, item := range c.filled(value, path, "unit") {
+		name, _ := item.(string)
+		unit, ok := UnitByName(name)
 		if !ok {
-			c.refuse(at(path, index), "unknown unit")
+			question := "; allowed are " + strings.Join(UnitNames[:], ", ")
+			if meant := nearest(name, UnitNames[:]); meant != "" {
+				question = "; did you mean " + shown(meant) + "?"
+			}
+			c.refuse(at(path, index), "must be a unit, is %s%s", shown(item), question)
 		}
 		units |= 1 << unit
 	}
 	return units
 }
 
+// unitKey returns the unit of a key, or refuses it.
+func (c *checker) unitKey(name, path string) Unit {
+	unit, ok := UnitByName(name)
+	if !ok {
+		c.refuse(path, "%s", noKey(name, UnitNames[:], "is no unit"))
+	}
+	return unit
+}
+
 // uniqueProviders refuses a provider name or host that two providers claim.
 func (c *checker) uniqueProviders(providers map[string]*provider) {
 	names, hosts := map[string]string{}, map[string]string{}
-	keys := make([]string, 0, len(providers))
 	for key := range providers {
-		keys = append(keys, key)
 		names[key] = key
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		path := "providers." + key
+	for _, key := range sortedKeys(providers) {
+		path := join("providers", key)
 		for index, name := range providers[key].names {
 			c.claim(names, name, key, at(join(path, "names"), index))
 		}
@@ -262,7 +262,7 @@ func (c *checker) uniqueProviders(providers map[string]*provider) {
 
 func (c *checker) claim(taken map[string]string, name, owner, path string) {
 	if other, ok := taken[name]; ok && other != owner {
-		c.refuse(path, "%q belongs to %s already", shorten(name), other)
+		c.refuse(path, "must lead to one provider alone, is %s, which leads to %s too", shown(name), pathKey(other))
 	}
 	taken[name] = owner
 }

@@ -3,6 +3,7 @@ package pricing
 import (
 	"math"
 	"slices"
+	"strings"
 )
 
 var (
@@ -49,13 +50,10 @@ func (c *checker) model(value any, path string, doc *document, rowOf rowChecker)
 	if retired, ok := entry["retired_at"]; ok {
 		c.instant(retired, join(path, "retired_at"))
 	}
-	rows := c.list(entry["rows"], join(path, "rows"))
-	if len(rows) == 0 {
-		c.refuse(join(path, "rows"), "must not be empty")
-	}
+	rows := c.filled(entry["rows"], join(path, "rows"), "row")
 	result.rows = make([]rowEntry, 0, len(rows))
 	for index, item := range rows {
-		place := at(join(path, "rows"), index)
+		place := at(path+".rows", index)
 		row, rates := rowOf(c, item, place)
 		result.rows = append(result.rows, c.row(row, rates, place, doc.calendars))
 	}
@@ -66,13 +64,8 @@ func (c *checker) model(value any, path string, doc *document, rowOf rowChecker)
 func (c *checker) row(entry object, rates rateSet, path string, calendars map[string]*calendar) rowEntry {
 	result := rowEntry{rates: rates}
 	result.from, result.until = c.span(entry, path)
-	result.when, result.calendarName = c.when(entry["when"], join(path, "when"))
-	if result.calendarName != "" {
-		result.calendar = calendars[result.calendarName]
-		if result.calendar == nil {
-			c.refuse(join(path, "when.calendar"), "no calendar %q", shorten(result.calendarName))
-		}
-	}
+	result.when, result.calendarName = c.when(entry["when"], join(path, "when"), calendars)
+	result.calendar = calendars[result.calendarName]
 	if basis, ok := entry["basis"]; ok {
 		result.basis = c.word(basis, join(path, "basis"), basisWords...)
 	}
@@ -80,9 +73,7 @@ func (c *checker) row(entry object, rates rateSet, path string, calendars map[st
 		c.text(item, at(join(path, "src"), index))
 	}
 	if verified, ok := entry["verified"]; ok {
-		if _, err := parseDay(c.text(verified, join(path, "verified"))); err != nil {
-			c.refuse(join(path, "verified"), "%v", err)
-		}
+		c.day(verified, join(path, "verified"))
 	}
 	tiers, stated := entry["tiers"]
 	result.tiersStated = stated
@@ -97,9 +88,9 @@ func (c *checker) tiers(value any, path string) []tierEntry {
 	for index, item := range items {
 		place := at(path, index)
 		entry := c.closed(item, place, tierKeys)
-		gt := c.integer(entry["gt"], join(place, "gt"), 0, math.MaxInt64)
+		gt := c.integer(entry["gt"], join(place, "gt"), 0, math.MaxInt64, "input tokens")
 		if gt <= last {
-			c.refuse(join(place, "gt"), "must be above the tier before it")
+			c.refuse(join(place, "gt"), "must be above the tier before it (%d), is %d", last, gt)
 		}
 		last = gt
 		tiers = append(tiers, tierEntry{gt: gt, rates: c.rates(entry["rates"], join(place, "rates"))})
@@ -114,41 +105,59 @@ func (c *checker) rates(value any, path string) rateSet {
 		unit, ok := UnitByName(name)
 		if !ok {
 			// Another order of the keys could meet another unknown one first.
-			c.known(entries, path, UnitNames[:])
-			c.refuse(join(path, name), "unknown unit")
+			for _, key := range sorted(entries) {
+				c.unitKey(key, join(path, key))
+			}
 			return rates
 		}
-		number := c.integer(rate, path+"."+name, 0, maxRate)
+		number := c.integer(rate, path+"."+name, 0, maxRate, "pico-USD for one unit")
 		rates.set(unit, number)
 	}
 	return rates
 }
 
-// when returns the conditions of a row in key order, and the name of its calendar.
-func (c *checker) when(value any, path string) (conditions []condition, calendarName string) {
+// whenKeys are the words of conditions, in the order in which a refusal lists them.
+var whenKeys = []string{
+	"service_tier", "processing", "speed", "inference_geo", "deployment_type", "region", "search_context_size",
+	calendarKey, "account",
+}
+
+func withoutCalendar() []string {
+	return slices.DeleteFunc(slices.Clone(whenKeys), func(key string) bool { return key == calendarKey })
+}
+
+// when returns the conditions of a row in key order, and the name of its calendar; without calendars (nil) there is no
+// condition of that kind.
+func (c *checker) when(value any, path string, calendars map[string]*calendar) (conditions []condition, calendarName string) {
 	if value == nil {
 		return nil, ""
 	}
 	entries := c.object(value, path)
 	for _, key := range sorted(entries) {
 		place := join(path, key)
-		words := c.lowers(entries[key], place)
-		if len(words) == 0 {
-			c.refuse(place, "must be a list of lower-case words")
-			return nil, ""
-		}
-		if key == calendarKey {
-			calendarName = words[0]
-			if len(words) != 1 {
-				c.refuse(place, "must name one calendar")
+		fact, ok := factByName(key)
+		if !ok && (key != calendarKey || calendars == nil) {
+			allowed := whenKeys
+			if calendars == nil {
+				allowed = withoutCalendar()
 			}
+			c.refuse(place, "%s", noKey(key, allowed, "is no condition here"))
+		}
+		items := c.filled(entries[key], place, "word")
+		words := c.lowers(items, place)
+		if key != calendarKey {
+			conditions = append(conditions, condition{fact, words})
 			continue
 		}
-		fact, ok := factByName(key)
-		if !ok {
-			c.refuse(place, "unknown condition")
+		if len(words) != 1 || calendars[words[0]] == nil {
+			known := strings.Join(sortedKeys(calendars), ", ")
+			if known == "" {
+				known = "none"
+			}
+			c.refuse(place, "must be a list of one calendar (there is %s), is %s", known, shown(entries[key]))
+			return conditions, ""
 		}
-		conditions = append(conditions, condition{fact, words})
+		calendarName = words[0]
 	}
 	return conditions, calendarName
 }
@@ -165,15 +174,15 @@ func (c *checker) oneAnswer(model *modelEntry) {
 				continue
 			}
 			if later.conditions() == 0 {
-				c.refuse(at(join(model.path, "rows"), j), "overlaps rows[%d]", i)
+				c.refuse(at(model.path+".rows", j), "holds at the same time as rows[%d]: of rows without when, one must end (until) where the next begins", i)
 			} else {
-				c.refuse(at(join(model.path, "rows"), j), "is as good a choice as rows[%d]", i)
+				c.refuse(at(model.path+".rows", j), "holds for the same calls as rows[%d], and nothing decides: they must differ in when, or in from", i)
 			}
 		}
 	}
 	for index := range model.rows {
 		if row := &model.rows[index]; tiered && row.conditions() > 0 && !row.tiersStated {
-			c.refuse(at(join(model.path, "rows"), index)+".tiers", "must be stated, the base row has tiers")
+			c.refuse(at(model.path+".rows", index)+".tiers", "must be a list [...] of its own ([] for none), since the row without when has tiers, is missing")
 		}
 	}
 }
@@ -200,27 +209,24 @@ func canBothHold(a, b *rowEntry) bool {
 
 // uniqueModels refuses an id that two models of one provider bear.
 func (c *checker) uniqueModels(models []modelEntry) {
-	type key struct{ provider, id string }
-	taken := make(map[key]int, 2*len(models))
-	claim := func(index int, id, path string) {
-		name := key{models[index].provider, id}
-		if other, ok := taken[name]; ok {
-			c.refuse(path, "%s/%s stands in models[%d] already", name.provider, shorten(id), other)
+	type key struct{ provider, name string }
+	ids, prefixes := make(map[key]int, 2*len(models)), map[key]int{}
+	claim := func(taken map[key]int, index int, name, path string) {
+		claimed := key{models[index].provider, name}
+		if other, ok := taken[claimed]; ok {
+			c.refuse(path, "must be that of one model of %s alone, is %s, which models[%d] has too",
+				pathKey(claimed.provider), shown(name), other)
 		}
-		taken[name] = index
+		taken[claimed] = index
 	}
-	prefixes := make(map[key]int)
 	for index := range models {
-		for place, prefix := range models[index].prefixes {
-			name := key{models[index].provider, prefix}
-			if other, ok := prefixes[name]; ok {
-				c.refuse(at(models[index].path+".prefixes", place), "%q stands in models[%d] already", shorten(prefix), other)
-			}
-			prefixes[name] = index
+		model := &models[index]
+		claim(ids, index, model.id, model.path+".id")
+		for place, id := range model.ids {
+			claim(ids, index, id, at(model.path+".ids", place))
 		}
-		claim(index, models[index].id, models[index].path+".id")
-		for place, id := range models[index].ids {
-			claim(index, id, at(models[index].path+".ids", place))
+		for place, prefix := range model.prefixes {
+			claim(prefixes, index, prefix, at(model.path+".prefixes", place))
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 var (
 	overlayKeys  = append(slices.Clone(bookKeys), "discounts", "aliases", "capacity", "static", "adjacent")
 	discountKeys = []string{"p", "match", "ratio", "from", "until", "units", "account"}
-	aliasKeys    = append(slices.Clone(factNames[:]), "model", "provider")
+	aliasKeys    = append([]string{"model", "provider"}, withoutCalendar()...)
 )
 
 // usdPerMillionDigits turns USD per million units into pico-USD per unit: 12 digits less six.
@@ -46,7 +46,7 @@ func (c *checker) header(entry object) {
 		c.word(value, "currency", "USD")
 	}
 	if value, ok := entry["scale"]; ok {
-		c.integer(value, "scale", bookScale, bookScale)
+		c.scale(value)
 	}
 	if value, ok := entry["generated_at"]; ok {
 		c.instant(value, "generated_at")
@@ -68,7 +68,7 @@ func checkOverlayRow(c *checker, value any, path string) (object, rateSet) {
 	c.amounts(&rates, entry["usd_per_million"], join(path, "usd_per_million"), 0, TokenUnitCount, usdPerMillionDigits)
 	c.amounts(&rates, entry["usd_each"], join(path, "usd_each"), TokenUnitCount, UnitCount, usdDigits)
 	if rates.has == 0 {
-		c.refuse(join(path, "rates"), "must not be empty")
+		c.refuse(path, "must state at least one rate: in rates, usd_per_million or usd_each")
 	}
 	return entry, rates
 }
@@ -79,22 +79,20 @@ func (c *checker) amounts(rates *rateSet, value any, path string, first, end Uni
 		return
 	}
 	entries := c.object(value, path)
+	otherKind := "must be a unit of tokens; %s is priced each, under usd_each"
+	if first > 0 {
+		otherKind = "must be a unit that is priced each; %s is priced per million, under usd_per_million"
+	}
 	for _, name := range sorted(entries) {
 		place := join(path, name)
-		unit, ok := UnitByName(name)
+		unit := c.unitKey(name, place)
 		switch {
-		case !ok:
-			c.refuse(place, "unknown unit")
 		case unit < first || unit >= end:
-			c.refuse(place, "this unit is priced the other way (usd_per_million for tokens, usd_each for the rest)")
+			c.refuse(place, otherKind, name)
 		case rates.has.has(unit):
-			c.refuse(place, "is stated in rates already")
+			c.refuse(place, "must be stated once, stands in rates too")
 		}
-		amount := c.money(entries[name], place, digits)
-		if amount > maxRate {
-			c.refuse(place, "must be at most %d pico-USD per unit", int64(maxRate))
-		}
-		rates.set(unit, amount)
+		rates.set(unit, c.moneyUpTo(entries[name], place, digits, maxRate))
 	}
 }
 
@@ -113,7 +111,7 @@ func (c *checker) discounts(value any, providers map[string]*provider) []discoun
 		if match, ok := entry["match"]; ok {
 			cut.match = c.lower(match, join(path, "match"))
 			if star := strings.IndexByte(cut.match, '*'); star >= 0 && star != len(cut.match)-1 {
-				c.refuse(join(path, "match"), "must be an id, or a prefix before one final *")
+				c.refuse(join(path, "match"), `must be an id, the beginning of ids before one final * ("gpt-5*"), or "*", is %s`, shown(cut.match))
 			}
 		}
 		if units, ok := entry["units"]; ok {
@@ -134,7 +132,7 @@ func (c *checker) aliases(value any, providers map[string]*provider) map[string]
 	entries := c.object(value, "aliases")
 	result := make(map[string]map[string]alias, len(entries))
 	for _, owner := range sorted(entries) {
-		path := "aliases." + owner
+		path := join("aliases", owner)
 		c.providerKey(owner, path, providers)
 		names := c.object(entries[owner], path)
 		own := make(map[string]alias, 2*len(names))
@@ -157,6 +155,13 @@ func (c *checker) aliases(value any, providers map[string]*provider) map[string]
 func (c *checker) alias(value any, path string, providers map[string]*provider) alias {
 	if name, ok := value.(string); ok && name != "" {
 		return alias{model: name}
+	}
+	if _, isObject := value.(object); !isObject {
+		if _, isText := value.(string); isText {
+			path = join(path, "model")
+			c.text(value, path)
+		}
+		c.refuse(path, "must be the id of a model, or an object {...} with the key model, is %s", shown(value))
 	}
 	entry := c.closed(value, path, aliasKeys)
 	target := alias{model: c.text(entry["model"], join(path, "model"))}

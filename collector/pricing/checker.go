@@ -6,20 +6,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // BookError says why a price book or an overlay was refused.
 type BookError struct {
 	// Origin names the file or other source, Path the place inside it such as models[3].rows[0].rates.input, Rule what is
-	// broken there.
+	// allowed there and what was found.
 	Origin, Path, Rule string
+	// Line is that of the place in its file, from 1; 0 where it was not looked for (Locate).
+	Line int
 }
 
-func (e *BookError) Error() string { return e.Origin + ": " + e.Path + ": " + e.Rule }
+func (e *BookError) Error() string {
+	told := e.Origin
+	if e.Line > 0 {
+		told += ":" + strconv.Itoa(e.Line)
+	}
+	if e.Path != "" {
+		told += ": " + e.Path
+	}
+	return told + ": " + e.Rule
+}
 
 type object = map[string]any
 
@@ -43,35 +56,47 @@ func (c *checker) failure() error {
 	return c.err
 }
 
+// byteOrderMark is what some editors put before a text; it is no part of it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // decode returns the JSON object of a text, numbers as written.
 func (c *checker) decode(data []byte) object {
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	if !utf8.Valid(data) {
+		c.refuse("", "is no UTF-8")
+		return nil
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	var content any
 	if err := decoder.Decode(&content); err != nil {
+		offset := int64(len(data))
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			c.refuse("line "+strconv.Itoa(lineOf(data, syntax.Offset)), "is no JSON (%v)", err)
-		} else {
-			c.refuse("line 1", "is no JSON (%v)", err)
+			offset = syntax.Offset - 1
 		}
+		c.refuse(lineAndColumn(data, offset), "is no JSON: %v", err)
 		return nil
 	}
+	end := decoder.InputOffset()
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		c.refuse("line "+strconv.Itoa(lineOf(data, decoder.InputOffset())), "is no JSON (more text after the object)")
+		c.refuse(lineAndColumn(data, end), "is no JSON: more text after the object")
 		return nil
 	}
 	if hasNull(content) {
 		c.noNulls(content, "")
 	}
-	return c.object(content, "book")
+	if c.err != nil {
+		return nil
+	}
+	return c.object(content, "")
 }
 
 // noNulls refuses null, which is neither a value nor its absence; what stands under x-* is free.
 func (c *checker) noNulls(value any, path string) {
 	switch inner := value.(type) {
 	case nil:
-		c.refuse(path, "must not be null")
+		c.refuse(path, "must not be null; leave it out")
 	case object:
 		for _, key := range sorted(inner) {
 			if !strings.HasPrefix(key, "x-") {
@@ -102,14 +127,16 @@ func hasNull(value any) bool {
 	return false
 }
 
-func lineOf(data []byte, offset int64) int {
-	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte{'\n'})
+func lineAndColumn(data []byte, offset int64) string {
+	before := data[:max(0, min(int(offset), len(data)))]
+	line := 1 + bytes.Count(before, []byte{'\n'})
+	return fmt.Sprintf("line %d column %d", line, len(before)-bytes.LastIndexByte(before, '\n'))
 }
 
 func (c *checker) object(value any, path string) object {
 	entry, ok := value.(object)
 	if !ok {
-		c.refuse(path, "must be an object")
+		c.refuse(path, "must be an object {...}, is %s", shown(value))
 	}
 	return entry
 }
@@ -124,7 +151,7 @@ func (c *checker) known(entry object, path string, keys []string) {
 		}
 	}
 	if found {
-		c.refuse(join(path, unknown), "unknown key")
+		c.refuse(join(path, unknown), "%s", noKey(unknown, keys, "is no key here"))
 	}
 }
 
@@ -141,7 +168,16 @@ func (c *checker) list(value any, path string) []any {
 	}
 	items, ok := value.([]any)
 	if !ok {
-		c.refuse(path, "must be a list")
+		c.refuse(path, "must be a list [...], is %s", shown(value))
+	}
+	return items
+}
+
+// filled returns a list that is not empty; what says what it holds.
+func (c *checker) filled(value any, path, what string) []any {
+	items, _ := value.([]any)
+	if len(items) == 0 {
+		c.refuse(path, "must be a list of at least one %s, is %s", what, shown(value))
 	}
 	return items
 }
@@ -149,15 +185,15 @@ func (c *checker) list(value any, path string) []any {
 func (c *checker) text(value any, path string) string {
 	text, ok := value.(string)
 	if !ok || text == "" {
-		c.refuse(path, "must be text")
+		c.refuse(path, "must be text (not empty), is %s", shown(value))
 	}
 	return text
 }
 
 func (c *checker) lower(value any, path string) string {
 	text := c.text(value, path)
-	if text != lowerASCII(text) {
-		c.refuse(path, "must be lower case, is %q", shorten(text))
+	if lower := lowerASCII(text); text != lower {
+		c.refuse(path, "must be in lower case (%s), is %s", shown(lower), shown(text))
 	}
 	return text
 }
@@ -165,7 +201,16 @@ func (c *checker) lower(value any, path string) string {
 func (c *checker) word(value any, path string, words ...string) string {
 	text, _ := value.(string)
 	if !slices.Contains(words, text) {
-		c.refuse(path, "must be one of %s", strings.Join(words, ", "))
+		quoted := make([]string, len(words))
+		for index, word := range words {
+			quoted[index] = shown(word)
+		}
+		last := len(quoted) - 1
+		allowed := quoted[last]
+		if last > 0 {
+			allowed = "one of " + strings.Join(quoted[:last], ", ") + " or " + allowed
+		}
+		c.refuse(path, "must be %s, is %s", allowed, shown(value))
 	}
 	return text
 }
@@ -180,22 +225,17 @@ func (c *checker) lowers(value any, path string) []string {
 	return words
 }
 
-// integer returns a JSON number that is written as an integer and lies in the range.
-func (c *checker) integer(value any, path string, low, high int64) int64 {
-	number, ok := value.(json.Number)
-	if !ok {
-		c.refuse(path, "must be an integer")
-		return low
-	}
-	parsed, err := strconv.ParseInt(string(number), 10, 64)
-	switch {
-	case errors.Is(err, strconv.ErrSyntax):
-		c.refuse(path, "must be an integer, is %s", shorten(string(number)))
-	case err != nil || parsed < low || parsed > high:
-		c.refuse(path, "must be between %d and %d, is %s", low, high, shorten(string(number)))
-	default:
+// integer returns a JSON number that is written as an integer and lies in the range; meaning says what it counts.
+func (c *checker) integer(value any, path string, low, high int64, meaning ...string) int64 {
+	number, _ := value.(json.Number)
+	if parsed, err := strconv.ParseInt(string(number), 10, 64); err == nil && low <= parsed && parsed <= high {
 		return parsed
 	}
+	of := ""
+	if len(meaning) > 0 {
+		of = " (" + meaning[0] + ")"
+	}
+	c.refuse(path, "must be an integer from %d to %d%s, is %s", low, high, of, shown(value))
 	// Whoever goes on with a refused number shifts or divides by it: it must lie in the range all the same.
 	return low
 }
@@ -204,9 +244,19 @@ func (c *checker) instant(value any, path string) int64 {
 	text, _ := value.(string)
 	parsed, err := parseInstant(text)
 	if err != nil {
-		c.refuse(path, "%v, is %q", err, shorten(text))
+		c.refuse(path, `must be an instant such as "2026-11-22T05:00:00Z" (date, time and Z for UTC), is %s`, shown(value))
 	}
 	return parsed
+}
+
+// day returns a date as days since 1970.
+func (c *checker) day(value any, path string) int64 {
+	text, _ := value.(string)
+	day, err := parseDay(text)
+	if err != nil {
+		c.refuse(path, `must be a date that there is, such as "2026-10-01", is %s`, shown(value))
+	}
+	return day
 }
 
 // span returns the instants from (inclusive) and until (exclusive) of an entry; absent is open.
@@ -219,7 +269,7 @@ func (c *checker) span(entry object, path string) (from, until int64) {
 		until = c.instant(value, join(path, "until"))
 	}
 	if from >= until {
-		c.refuse(path, "from must be before until")
+		c.refuse(join(path, "until"), "must be after from (%s), is %s", shown(entry["from"]), shown(entry["until"]))
 	}
 	return from, until
 }
@@ -229,31 +279,52 @@ var amountForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // money returns USD written as text, times 10^digits, as a non-negative integer of int64.
 func (c *checker) money(value any, path string, digits int) int64 {
-	text, ok := value.(string)
-	if !ok || !amountForm.MatchString(text) {
-		c.refuse(path, `must be USD as text, such as "2.50"`)
+	return c.moneyUpTo(value, path, digits, math.MaxInt64)
+}
+
+func (c *checker) moneyUpTo(value any, path string, digits int, most int64) int64 {
+	text, _ := value.(string)
+	if amountForm.MatchString(text) {
+		if amount, err := parseDecimal(text, digits); err == nil && amount <= most {
+			return amount
+		}
+	}
+	if number, ok := value.(json.Number); ok && amountForm.MatchString(string(number)) {
+		// A number of JSON is a double to many a reader: $0.1 would not be $0.1.
+		c.refuse(path, "must be USD as text: write %s, is %s", shown(plainNumber(string(number))), shown(value))
 		return 0
 	}
-	amount, err := parseDecimal(text, digits)
-	if err != nil {
-		c.refuse(path, "%v", err)
+	limit := most
+	for range digits {
+		limit /= 10
 	}
-	return amount
+	c.refuse(path, `must be USD as text from "0" to "%d", such as "2.50", is %s`, limit, shown(value))
+	return 0
+}
+
+// plainNumber returns a number as people write an amount: as it stands, or without its exponent.
+func plainNumber(text string) string {
+	if number, err := strconv.ParseFloat(text, 64); err == nil && strings.ContainsAny(text, "eE") {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	return text
 }
 
 func join(path, key string) string {
 	if path == "" {
-		return key
+		return pathKey(key)
 	}
-	return path + "." + key
+	return path + "." + pathKey(key)
 }
 
 func at(path string, index int) string { return path + "[" + strconv.Itoa(index) + "]" }
 
 // sorted returns the keys of an object in order, so that the same book is always refused at the same place.
-func sorted(entry object) []string {
-	keys := make([]string, 0, len(entry))
-	for key := range entry {
+func sorted(entry object) []string { return sortedKeys(entry) }
+
+func sortedKeys[V any](entries map[string]V) []string {
+	keys := make([]string, 0, len(entries))
+	for key := range entries {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)

@@ -6,6 +6,8 @@ package pricing
 type document struct {
 	id, version string
 	generatedAt int64
+	// generated is generatedAt as written.
+	generated   any
 	calendars   map[string]*calendar
 	providers   map[string]*provider
 	models      []modelEntry

@@ -16,13 +16,13 @@ func (b *Book) CheckSuccessor(next *Book, origin string, maxChangeRatio int64) e
 	c := &checker{origin: origin}
 	old, fresh := b.base, next.base
 	if compareVersions(fresh.version, old.version) < 0 {
-		c.refuse("version", "%s goes back behind %s", shorten(fresh.version), shorten(old.version))
+		c.refuse("version", "must not go back behind the book in use (%s), is %s", shown(old.version), shown(fresh.version))
 	}
 	if fresh.generatedAt < old.generatedAt {
-		c.refuse("generated_at", "goes back behind the book in use")
+		c.refuse("generated_at", "must not go back behind the book in use (%s), is %s", shown(old.generated), shown(fresh.generated))
 	}
 	if 2*len(fresh.models) < len(old.models) {
-		c.refuse("models", "has %d models, the book in use %d", len(fresh.models), len(old.models))
+		c.refuse("models", "must be at least half as many as in the book in use (%d), are %d", len(old.models), len(fresh.models))
 	}
 	if maxChangeRatio > 0 {
 		c.jumps(old, fresh, maxChangeRatio)
@@ -67,8 +67,8 @@ func (c *checker) jumps(old, fresh *document, maxRatio int64) {
 			return
 		}
 		if moreThan(maxRatio, min(was, rate), max(was, rate)) {
-			c.refuse(path, "moved from %d to %d, more than %d times, and x-accepted-jumps does not name %s",
-				was, rate, maxRatio, shorten(key.model))
+			c.refuse(path, "must not move more than %d times, moved from %d to %d; if that is right, name %s in x-accepted-jumps",
+				maxRatio, was, rate, shown(key.model))
 		}
 	})
 }

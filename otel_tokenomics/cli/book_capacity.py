@@ -20,7 +20,7 @@ from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
 from otel_tokenomics.pricebook_source import PriceBookSource
-from otel_tokenomics.pricebook_source.files import overlay_text
+from otel_tokenomics.pricebook_source.files import lay_over
 from otel_tokenomics.pricing import Capacity, PriceBook
 from otel_tokenomics.pricing.rates import MS_PER_DAY, instant
 from otel_tokenomics.report.book_changes import instant_text, when_text
@@ -80,7 +80,7 @@ def _book(settings: Settings, overrides: str | None) -> PriceBook:
     source.configure(settings if overrides is None else replace(settings, pricebook_overrides=None))
     book = source.current()
     if overrides is not None:
-        book = book.with_overlay(overlay_text(overrides), overrides)
+        book = lay_over(book, overrides)
     if not book.capacity and not book.static:
         raise BadInputError(f"{overrides or book.id}: names no capacity and no static cost")
     return book

@@ -18,7 +18,7 @@ from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricebook_source import PriceBookSource
-from otel_tokenomics.pricebook_source.files import content_of, overlay_text, text_of
+from otel_tokenomics.pricebook_source.files import OverlayFile, located, overlay_file
 from otel_tokenomics.pricebook_source.problems import problems_of
 from otel_tokenomics.pricing import PriceBook
 from otel_tokenomics.report.book_changes import as_json, book_changes, header_changes, lines_of, overlay_effect
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check one file."""
     name: str = arguments.file
-    written, text = text_of(content_of(name), name), overlay_text(name)
+    file = overlay_file(name)
+    text = file.text
     # The overlay in use is no part of what a new one changes.
     source = PriceBookSource()
     source.configure(replace(Settings.resolve(), pricebook_overrides=None))
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     def load(content: str) -> object:
         return PriceBook.parse(content, name) if is_book else below.overlay_of(content, name)
 
-    problems = problems_of(written, text, name, load)
+    problems = problems_of(text, load)
     kind = "book" if is_book else "overlay"
     if problems:
         if arguments.json:
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{name}:{problem.line}: {plain_line(place + problem.rule)}", file=sys.stderr)
         print(f"otel-tokenomics book: {name}: refused as {kind}, {_counted(len(problems), 'problem')}", file=sys.stderr)
         return 2
-    return (_preview_book if is_book else _preview_overlay)(arguments, text, below)
+    return (_preview_book if is_book else _preview_overlay)(arguments, file, below)
 
 
 def _is_book(text: str) -> bool:
@@ -77,15 +78,15 @@ def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def _preview_book(arguments: argparse.Namespace, text: str, below: PriceBook) -> int:
+def _preview_book(arguments: argparse.Namespace, file: OverlayFile, below: PriceBook) -> int:
     name: str = arguments.file
-    book = PriceBook.parse(text, name)
+    book = PriceBook.parse(file.text, name)
     refused = None
     if book.name == below.name:
         try:
             book.must_follow(below, name)
         except PriceBookError as error:
-            refused = str(error)
+            refused = str(located(error, name, file.text))
     changes, header = book_changes(below, book), header_changes(below, book)
     if arguments.json:
         print(json.dumps({
@@ -115,11 +116,11 @@ def show_changes(lines: list[str], *, every: bool) -> None:
         print(f"... and {len(lines) - _SHOWN} more lines: --all shows them, --json too")
 
 
-def _preview_overlay(arguments: argparse.Namespace, text: str, below: PriceBook) -> int:
+def _preview_overlay(arguments: argparse.Namespace, file: OverlayFile, below: PriceBook) -> int:
     name: str = arguments.file
-    overlay, above = below.overlay_of(text, name), below.with_overlay(text, name)
+    overlay, above = below.overlay_of(file.text, name), below.with_overlay(file.text, name, file.written)
     effect = overlay_effect(below, overlay, above, time.time_ns() // 1_000_000)
-    content: dict[str, Any] = json.loads(text)
+    content: dict[str, Any] = json.loads(file.text)
     form = {key: len(content[key]) for key in _FORM_ALONE if content.get(key)}
     if arguments.json:
         print(json.dumps({

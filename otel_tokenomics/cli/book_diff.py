@@ -1,28 +1,35 @@
 """Compare two price books: models, rates by unit, dates of rows; rates in USD per million tokens, the rest each.
 
 With --spans, both books price the calls of an OTLP file (as `trace` reads it), each at its own time: totals by model,
-and the difference. Where a row carries a date from which it holds, older calls cost what they cost.
+and the difference; with --month, those alone that began in it. Where a row carries a date from which it holds, older
+calls cost what they cost.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from otel_tokenomics.cli.book_check import show_changes, summary
 from otel_tokenomics.cli.book_show import named_book
 from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricebook_source.files import overlay_text
+from otel_tokenomics.pricebook_source.files import lay_over
 from otel_tokenomics.pricing import PriceBook
+from otel_tokenomics.pricing.rates import FOREVER
 from otel_tokenomics.report.book_changes import as_json, book_changes, header_changes, lines_of
 from otel_tokenomics.report.money_text import money_text
 from otel_tokenomics.report.otlp_files import read_spans
 from otel_tokenomics.report.span_prices import ModelTotals, calls_of, compare
 from otel_tokenomics.usage import pico_to_text
+
+_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("new", metavar="B", help="another one")
     parser.add_argument("--overrides", metavar="FILE", help="overlay laid over both, for --spans")
     parser.add_argument("--spans", metavar="FILE", help="OTLP file, or directory of the local receiver")
+    parser.add_argument("--month", metavar="YYYY-MM", help="of the spans those that began in this month, UTC")
     parser.add_argument("--all", action="store_true", help="show every change; without it, the first ones")
 
 
@@ -62,15 +70,33 @@ def _totals(
     arguments: argparse.Namespace, old: PriceBook, new: PriceBook, damage: list[BadInputError]
 ) -> list[ModelTotals] | None:
     if arguments.spans is None:
+        if arguments.month is not None:
+            raise BadInputError("--month says which of the spans count: give --spans too")
         return None
+    first, end = _month(arguments.month)
     if arguments.overrides is not None:
-        text = overlay_text(arguments.overrides)
-        old, new = old.with_overlay(text, arguments.overrides), new.with_overlay(text, arguments.overrides)
+        old, new = lay_over(old, arguments.overrides), lay_over(new, arguments.overrides)
     settings = Settings.resolve()
-    calls = list(calls_of(read_spans(Path(arguments.spans), damage.append), settings))
+    spans = read_spans(Path(arguments.spans), damage.append)
+    calls = [call for call in calls_of(spans, settings) if first <= call.start_ms < end]
     if not calls and not damage:
-        raise BadInputError(f"{arguments.spans}: holds no model call")
+        when = "" if arguments.month is None else f" of {arguments.month} (UTC)"
+        raise BadInputError(f"{arguments.spans}: holds no model call{when}")
     return compare(calls, old, new, settings.unknown_host)
+
+
+def _month(text: str | None) -> tuple[int, int]:
+    """Return the first ms of a month and that after its last, UTC; all time where none is named."""
+    if text is None:
+        return -FOREVER, FOREVER
+    try:
+        if not _MONTH.fullmatch(text):
+            raise ValueError
+        first = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+        end = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    except ValueError:
+        raise BadInputError(f"--month: must be a month such as 2026-11, is {text}") from None
+    return round(first.timestamp() * 1000), round(end.timestamp() * 1000)
 
 
 def _sum(totals: list[ModelTotals]) -> ModelTotals:

@@ -17,7 +17,7 @@ from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricebook_source import PriceBookSource
-from otel_tokenomics.pricebook_source.files import content_of, overlay_text, text_of
+from otel_tokenomics.pricebook_source.files import content_of, lay_over, text_of
 from otel_tokenomics.pricebook_source.source import EMBEDDED
 from otel_tokenomics.pricing import PriceBook, load_embedded
 from otel_tokenomics.version import __version__
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         book, origin = named_book(arguments.file or EMBEDDED), arguments.file or EMBEDDED
         if overrides is not None:
-            book = book.with_overlay(overlay_text(overrides), overrides)
+            book = lay_over(book, overrides)
     shown: dict[str, Any] = {**_facts(book, origin, overrides), "address": address}
     if arguments.json:
         print(json.dumps(shown, indent=2))

@@ -18,7 +18,7 @@ from typing import Any, Final
 from otel_tokenomics.cli.terminal import progress
 from otel_tokenomics.cli.usage_line import BadLineError, answer, parse, price_line
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricebook_source.files import content_of, overlay_text, text_of
+from otel_tokenomics.pricebook_source.files import content_of, lay_over, text_of
 from otel_tokenomics.pricing import PriceBook, load_embedded
 
 _STDIN: Final = "-"
@@ -38,7 +38,7 @@ def load_book(arguments: argparse.Namespace) -> PriceBook:
     book = load_embedded()
     if arguments.book:
         book = PriceBook.parse(text_of(content_of(arguments.book), arguments.book), arguments.book)
-    return book.with_overlay(overlay_text(arguments.overrides), arguments.overrides) if arguments.overrides else book
+    return lay_over(book, arguments.overrides) if arguments.overrides else book
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,23 +1,87 @@
-"""Price books and overlays as files: what they hold, as text of JSON."""
+"""Price books and overlays as files: what they hold, as text of JSON, and where in them a rule is broken."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from otel_tokenomics.errors import PriceBookError
+from otel_tokenomics.pricing import PriceBook
+from otel_tokenomics.pricing.check import Checker
 
 #: A price book of every model there is has a few megabytes.
-LARGEST_FILE: Final = 64 * 2**20
+LARGEST_FILE: Final = 16 * 2**20
 _YAML: Final = (".yaml", ".yml")
 
 
-def overlay_text(path: str) -> str:
-    """Return a file of JSON or (by its name) YAML as JSON text; raise PriceBookError where it cannot be read."""
-    text = text_of(content_of(path), path)
-    return json_of_yaml(text, path) if is_yaml(path) else text
+class OverlayFile(NamedTuple):
+    """An overlay's file: its name, what it holds as written, and the same as JSON text, line by line."""
+
+    path: str
+    written: str
+    text: str
+
+
+def overlay_file(path: str) -> OverlayFile:
+    """Return a file of JSON or (by its name) YAML; raise PriceBookError where it cannot be read."""
+    written = text_of(content_of(path), path)
+    if not is_yaml(path):
+        return OverlayFile(path, written, written)
+    from otel_tokenomics.pricebook_source.yaml_text import json_of_yaml
+
+    try:
+        return OverlayFile(path, written, json_of_yaml(written, path))
+    except PriceBookError as error:
+        raise located(error, path, "") from None
+
+
+def lay_over(book: PriceBook, path: str) -> PriceBook:
+    """Return a book with the overlay of a file laid over it; raise PriceBookError, with the line, where it is refused.
+
+    The id bears the digest of the file as it stands, whatever its form: other readers of the same file have it too.
+    """
+    file = overlay_file(path)
+    try:
+        _refuse_a_key_twice(file)
+        return book.with_overlay(file.text, path, file.written)
+    except PriceBookError as error:
+        raise located(error, path, file.text) from None
+
+
+def _refuse_a_key_twice(file: OverlayFile) -> None:
+    """Readers of JSON keep the last of two and lose the first in silence: half of somebody's prices would be gone."""
+    try:
+        json.loads(file.text, object_pairs_hook=_once)
+    except _TwiceError:
+        from otel_tokenomics.pricebook_source.places import json_places
+
+        first = json_places(file.text)[1][0]
+        raise Checker(file.path).refuse(f"line {first.line}", first.rule) from None
+    except (ValueError, RecursionError):
+        pass  # told by whoever reads it in earnest
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        raise _TwiceError
+    return entries
+
+
+class _TwiceError(Exception):
+    """A key stands twice in one object."""
+
+
+def located(error: PriceBookError, path: str, text: str) -> PriceBookError:
+    """Return the refusal of a file (``text`` is its JSON) with the line behind the file's name, as editors take it."""
+    if not error.place:
+        return error
+    from otel_tokenomics.pricebook_source.places import line_of
+
+    told = PriceBookError(f"{path}:{line_of(text, error.place)}: {error.place}: {error.rule}")
+    told.place, told.rule = error.place, error.rule
+    return told
 
 
 def content_of(path: str) -> bytes:
@@ -44,24 +108,3 @@ def text_of(content: bytes, path: str) -> str:
 def is_yaml(path: str) -> bool:
     """Return whether a file is YAML, by its name."""
     return path.lower().endswith(_YAML)
-
-
-def json_of_yaml(text: str, path: str) -> str:
-    """Return YAML as JSON text; raise PriceBookError where it is none, or holds what JSON has no form for."""
-    try:
-        import yaml  # an optional package: JSON needs none
-    except ImportError:
-        raise PriceBookError(f"{path}: YAML needs the package PyYAML; JSON is read without it") from None
-    try:
-        return json.dumps(yaml.safe_load(text), default=_yaml_instant)
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise PriceBookError(f"{path}: is no YAML of plain values: {' '.join(str(error).split())}") from None
-
-
-def _yaml_instant(value: Any) -> str:
-    """YAML reads an unquoted instant as a date object; the book's form is its text."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in an overlay")

@@ -1,4 +1,4 @@
-"""On which line of a file a place of a book or overlay stands, and which keys stand twice; JSON and YAML."""
+"""On which line of a file a place of a book or overlay stands, and which keys stand twice."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from otel_tokenomics.pricing.check import shown
+from otel_tokenomics.pricing.wording import path_key
 
 Key: TypeAlias = str | int
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_LINE: Final = re.compile(r"line ([0-9]+)")
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
@@ -35,6 +36,11 @@ class Twice(NamedTuple):
 
     line: int
     key: str
+
+    @property
+    def rule(self) -> str:
+        """Return what a refusal says of it."""
+        return f"must be the only key {json.dumps(self.key)} of its object, stands twice"
 
 
 class _Open:
@@ -71,30 +77,11 @@ def json_places(text: str) -> tuple[Place, list[Twice]]:
     return top.place.children.get(0, top.place), twice
 
 
-def yaml_places(text: str) -> tuple[Place, list[Twice]]:
-    """Return the same of a YAML text, which was read without an error."""
-    import yaml
-
-    twice: list[Twice] = []
-    known: dict[int, dict[Key, Place]] = {}
-
-    def inside(node: Any) -> dict[Key, Place]:
-        if id(node) in known:
-            return known[id(node)]
-        children: dict[Key, Place] = {}
-        if isinstance(node, yaml.MappingNode):
-            for key, value in cast("list[tuple[Any, Any]]", node.value):
-                line, name = int(key.start_mark.line) + 1, str(key.value)
-                if name in children:
-                    twice.append(Twice(line, name))
-                children[name] = Place(line, inside(value))
-        elif isinstance(node, yaml.SequenceNode):
-            for index, value in enumerate(cast("list[Any]", node.value)):
-                children[index] = Place(int(value.start_mark.line) + 1, inside(value))
-        known[id(node)] = children
-        return children
-
-    return Place(1, inside(yaml.compose(text, yaml.SafeLoader))), twice
+def line_of(text: str, place: str) -> int:
+    """Return the line (from 1) of the place that a refusal of a JSON text names."""
+    if found := _LINE.match(place):
+        return int(found[1])
+    return json_places(text)[0].line_of(keys_of(json.loads(text), place)[0])
 
 
 def keys_of(document: Any, path: str) -> tuple[list[Key], str]:
@@ -113,11 +100,11 @@ def keys_of(document: Any, path: str) -> tuple[list[Key], str]:
             key, rest = int(index[1]), rest[index.end() :]
         elif isinstance(here, dict):
             text = rest.removeprefix(".")
-            fitting = [one for one in cast("Mapping[str, Any]", here) if _begins(text, shown(one)[1:-1])]
+            fitting = [one for one in cast("Mapping[str, Any]", here) if _begins(text, path_key(one))]
             if not fitting:
                 break
             key = max(fitting, key=len)
-            rest = text[len(shown(key)[1:-1]) :]
+            rest = text[len(path_key(key)) :]
         else:
             break
         keys.append(key)

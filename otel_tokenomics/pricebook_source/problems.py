@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.errors import PriceBookError
-from otel_tokenomics.pricebook_source.files import is_yaml
-from otel_tokenomics.pricebook_source.places import Key, Place, json_places, keys_of, yaml_places
+from otel_tokenomics.pricebook_source.places import Key, Place, json_places, keys_of
 from otel_tokenomics.pricing.check import SCHEMA
+from otel_tokenomics.pricing.wording import path_key
 
 #: More are not looked for: somebody gave another file than was meant.
 MAX_PROBLEMS: Final = 50
@@ -42,21 +42,19 @@ class Problem(NamedTuple):
     rule: str
 
 
-def problems_of(text: str, json_text: str, path: str, check: Callable[[str], object]) -> list[Problem]:
+def problems_of(text: str, check: Callable[[str], object]) -> list[Problem]:
     """Return what is wrong with a book or overlay, in the order of lines; empty where nothing is.
 
     Args:
-        text: the file as written.
-        json_text: the same as JSON (of YAML).
-        path: the file's name.
-        check: loads the JSON text, or raises PriceBookError.
+        text: the file, as JSON.
+        check: loads such a text, or raises PriceBookError.
     """
     try:
-        document = json.loads(json_text)
-        places, twice = yaml_places(text) if is_yaml(path) else json_places(text)
+        document = json.loads(text)
+        places, twice = json_places(text)
     except (ValueError, RecursionError):
-        return [_unreadable(json_text, check)]
-    found = [Problem(one.line, one.key, "stands twice in one object; only the last is read") for one in twice]
+        return [_unreadable(text, check)]
+    found = [Problem(one.line, one.key, one.rule) for one in twice]
     found += _Search(document, places, check).run()
     return sorted(found, key=lambda problem: problem.line)
 
@@ -142,4 +140,4 @@ class _Search:
 
 
 def _path(keys: tuple[Key, ...]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{path_key(key)}" for key in keys).lstrip(".")

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
-from otel_tokenomics.pricebook_source.files import content_of, overlay_text, text_of
+from otel_tokenomics.pricebook_source.files import content_of, lay_over, located, text_of
 from otel_tokenomics.pricebook_source.last_good import LastGood
 from otel_tokenomics.pricing import PriceBook, load_embedded
 
@@ -188,7 +188,7 @@ class PriceBookSource:
         if not path:
             return base
         try:
-            return base.with_overlay(overlay_text(path), path)
+            return lay_over(base, path)
         except PriceBookError as error:
             # Own prices that were good a moment ago are better than none, on the same book.
             kept = self._current if self._current is not None and self._current.version == base.version else base
@@ -315,7 +315,10 @@ def _read_book(address: Address, settings: Settings, before: PriceBook | None) -
         from otel_tokenomics.pricebook_source.signature import SUFFIX
 
         signature = text_of(content_of(path + SUFFIX), path + SUFFIX)
-    return _accepted(content, signature, settings, path, before)
+    try:
+        return _accepted(content, signature, settings, path, before)
+    except PriceBookError as error:
+        raise located(error, path, text_of(content, path)) from None
 
 
 def _fetched_book(address: Address, settings: Settings, before: PriceBook | None) -> tuple[PriceBook, str]:

@@ -111,9 +111,7 @@ class PriceBook:
         check = Checker(origin)
         header = check.decode(text)
         check.header(header)
-        values = check.sequence(header.get("models"), "models")
-        if not values:
-            raise check.refuse("models", "must not be empty")
+        values = check.filled(header.get("models"), "model", "models")
         checker = ModelChecker(origin, header.get("calendars", {}), header["providers"])
         models = [checker.model(value, f"models[{index}]") for index, value in enumerate(values)]
         book = cls({key: value for key, value in header.items() if key != "models"}, _source_of(models))
@@ -159,21 +157,26 @@ class PriceBook:
         """What the book goes by in every version."""
         return self.id.partition("@")[0]
 
-    def with_overlay(self, text: str, origin: str) -> PriceBook:
+    def with_overlay(self, text: str, origin: str, written: str | None = None) -> PriceBook:
         """Return this book with own prices laid over it, above overlays that it bears already.
+
+        Args:
+            text: the overlay, JSON.
+            origin: its name in errors.
+            written: the file that the text was made of, where it is no JSON: the id bears the digest of this.
 
         Raises:
             PriceBookError: the overlay breaks a rule; origin, path and rule are named.
         """
-        return PriceBook(self._header, self._source, (self.overlay_of(text, origin), *self._overlays))
+        return PriceBook(self._header, self._source, (self.overlay_of(text, origin, written), *self._overlays))
 
-    def overlay_of(self, text: str, origin: str) -> Overlay:
+    def overlay_of(self, text: str, origin: str, written: str | None = None) -> Overlay:
         """Return an overlay that would lie above this book, checked.
 
         Raises:
             PriceBookError: it breaks a rule; origin, path and rule are named.
         """
-        return parse_overlay(text, origin, self._calendar_entries, self._provider_entries)
+        return parse_overlay(text, origin, self._calendar_entries, self._provider_entries, written)
 
     def provider_by_name(self, name: str | None) -> str | None:
         """Return the provider that goes by a name (trimmed, any case), or None."""

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from otel_tokenomics.errors import PriceBookError
 from otel_tokenomics.pricing.names import ascii_lower
 from otel_tokenomics.pricing.rates import FOREVER, instant
+from otel_tokenomics.pricing.wording import WrittenFloat, meant_provider, nearest, no_key, path_key, shown
 from otel_tokenomics.usage import UNITS
 
 SCHEMA: Final = "otel-tokenomics/pricebook/1"
@@ -32,13 +33,16 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 #: Stricter than what Python reads: both languages take the same texts.
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
 _SOURCE_NEEDS: Final = ("id", "name", "version", "license")
-_SHOWN: Final = 80
+_MAX_RATIO: Final = 10**6
+_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 
 
-def shown(value: object) -> str:
-    """Return a value as an error may quote it: never longer than a line."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+class _NoNumberError(Exception):
+    """NaN or Infinity stands where JSON has a number."""
+
+
+def _no_number(word: str) -> float:
+    raise _NoNumberError(word)
 
 
 class Checker:
@@ -56,9 +60,9 @@ class Checker:
     def decode(self, text: str) -> Mapping[str, Any]:
         """Return the object of a JSON text, or refuse it with its line and column."""
         try:
-            content = json.loads(text, parse_constant=self._no_number)
-        except PriceBookError:
-            raise
+            content = json.loads(text, parse_float=WrittenFloat, parse_constant=_no_number)
+        except _NoNumberError as error:
+            raise self._misplaced(text, str(error)) from None
         except json.JSONDecodeError as error:
             raise self.refuse(f"line {error.lineno} column {error.colno}", f"is no JSON: {error.msg}") from None
         except (RecursionError, ValueError):
@@ -66,17 +70,19 @@ class Checker:
         self._no_nulls(content, "")
         return self.mapping(content, "")
 
-    def _no_number(self, word: str) -> float:
-        raise self.refuse("", f"is no JSON: {word}")
+    def _misplaced(self, text: str, word: str) -> PriceBookError:
+        found = next((one.start() for one in _CONSTANT.finditer(text) if one[1]), 0)
+        line, column = text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found)
+        return self.refuse(f"line {line} column {column}", f"is no JSON: {word} is no number there")
 
     def _no_nulls(self, value: Any, path: str) -> None:
         """Refuse null, which is neither a value nor its absence; what stands under ``x-*`` is free."""
         if value is None:
-            raise self.refuse(path, "must not be null")
+            raise self.refuse(path, "must not be null; leave it out")
         if isinstance(value, dict):
             for key, inner in cast("dict[str, Any]", value).items():
                 if not key.startswith("x-"):
-                    self._no_nulls(inner, f"{path}.{shown(key)[1:-1]}".lstrip("."))
+                    self._no_nulls(inner, f"{path}.{path_key(key)}".lstrip("."))
         elif isinstance(value, list):
             for index, inner in enumerate(cast("list[Any]", value)):
                 self._no_nulls(inner, f"{path}[{index}]")
@@ -85,30 +91,37 @@ class Checker:
         """Refuse keys that the format does not know; ``x-*`` is free."""
         for key in entry:
             if key not in keys and not key.startswith("x-"):
-                raise self.refuse(f"{path}.{shown(key)[1:-1]}".lstrip("."), "unknown key")
+                raise self.refuse(f"{path}.{path_key(key)}".lstrip("."), no_key(key, keys))
 
     def mapping(self, value: Any, path: str) -> Mapping[str, Any]:
         """Return the value as an object, or refuse it."""
         if not isinstance(value, dict):
-            raise self.refuse(path, "must be an object")
+            raise self.refuse(path, f"must be an object {{...}}, is {shown(value)}")
         return cast("Mapping[str, Any]", value)
 
     def sequence(self, value: Any, path: str) -> Sequence[Any]:
         """Return the value as a list, or refuse it."""
         if not isinstance(value, list):
-            raise self.refuse(path, "must be a list")
+            raise self.refuse(path, f"must be a list [...], is {shown(value)}")
+        return cast("Sequence[Any]", value)
+
+    def filled(self, value: Any, what: str, path: str) -> Sequence[Any]:
+        """Return the value as a list that is not empty, or refuse it; ``what`` says what it holds."""
+        if not isinstance(value, list) or not value:
+            raise self.refuse(path, f"must be a list of at least one {what}, is {shown(value)}")
         return cast("Sequence[Any]", value)
 
     def text(self, value: Any, path: str) -> str:
         """Return the value as text that is not empty, or refuse it."""
         if not isinstance(value, str) or not value:
-            raise self.refuse(path, f"must be text, is {shown(value)}")
+            raise self.refuse(path, f"must be text (not empty), is {shown(value)}")
         return value
 
     def lower(self, value: Any, path: str) -> str:
         """Return the value as lower-case text, or refuse it."""
-        if self.text(value, path) != ascii_lower(value):
-            raise self.refuse(path, f"must be lower case, is {shown(value)}")
+        lower = ascii_lower(self.text(value, path))
+        if value != lower:
+            raise self.refuse(path, f"must be in lower case ({shown(lower)}), is {shown(value)}")
         return cast("str", value)
 
     def lowers(self, value: Any, path: str) -> Sequence[str]:
@@ -118,7 +131,9 @@ class Checker:
     def word(self, value: Any, words: Iterable[str], path: str) -> None:
         """Refuse what is none of the words."""
         if value not in words:
-            raise self.refuse(path, f"must be one of {', '.join(words)}, is {shown(value)}")
+            *others, last = map(shown, words)
+            allowed = f"one of {', '.join(others)} or {last}" if others else last
+            raise self.refuse(path, f"must be {allowed}, is {shown(value)}")
 
     def instant(self, value: Any, path: str) -> int:
         """Return an RFC 3339 instant in ms UTC, or refuse it."""
@@ -127,22 +142,23 @@ class Checker:
                 return instant(value)
         except (ValueError, OverflowError):
             pass  # a day that no calendar has
-        raise self.refuse(path, f"must be an RFC 3339 instant with time, in UTC (...Z), is {shown(value)}")
+        rule = f'must be an instant such as "2026-11-22T05:00:00Z" (date, time and Z for UTC), is {shown(value)}'
+        raise self.refuse(path, rule)
 
     def span(self, entry: Mapping[str, Any], path: str) -> tuple[int, int]:
         """Return from when until when (ms UTC) an entry holds; refuse one that ends before it begins."""
         start = self.instant(entry["from"], f"{path}.from") if "from" in entry else -FOREVER
         until = self.instant(entry["until"], f"{path}.until") if "until" in entry else FOREVER
         if start >= until:
-            raise self.refuse(f"{path}.until", "must be after from")
+            rule = f"must be after from ({shown(entry['from'])}), is {shown(entry['until'])}"
+            raise self.refuse(f"{path}.until", rule)
         return start, until
 
-    def integer(self, value: Any, low: int, high: int, path: str) -> int:
-        """Return an integer in [low, high], or refuse it (a bool and 1.0 are none)."""
-        if type(value) is not int:
-            raise self.refuse(path, f"must be an integer, is {shown(value)}")
-        if not low <= value <= high:
-            raise self.refuse(path, f"must be between {low} and {high}, is {shown(value)}")
+    def integer(self, value: Any, low: int, high: int, path: str, meaning: str = "") -> int:
+        """Return an integer in [low, high], or refuse it (a bool and 1.0 are none); ``meaning`` says what it counts."""
+        if type(value) is not int or not low <= value <= high:
+            of = f" ({meaning})" if meaning else ""
+            raise self.refuse(path, f"must be an integer from {low} to {high}{of}, is {shown(value)}")
         return value
 
     def header(self, book: Mapping[str, Any]) -> None:
@@ -163,7 +179,7 @@ class Checker:
             if key in _FIXED:
                 wanted = _FIXED[key]
                 if type(value) is not type(wanted) or value != wanted:
-                    raise self.refuse(key, f"must be {wanted!r}, is {shown(value)}")
+                    raise self.refuse(key, f"must be {shown(wanted)}, is {shown(value)}")
             elif key == "generated_at":
                 self.instant(value, key)
             else:
@@ -180,59 +196,69 @@ class Checker:
         claimed: dict[tuple[str, str], str] = {("names", key): key for key in providers}
         for key in sorted(providers):
             for kind in ("names", "hosts"):
-                for word in providers[key].get(kind, ()):
-                    if claimed.setdefault((kind, word), key) != key:
-                        rule = f"{word!r} belongs to {claimed[kind, word]} already"
-                        raise self.refuse(f"providers.{key}.{kind}", rule)
+                for index, word in enumerate(providers[key].get(kind, ())):
+                    owner = claimed.setdefault((kind, word), key)
+                    if owner != key:
+                        too = f"which leads to {path_key(owner)} too"
+                        rule = f"must lead to one provider alone, is {shown(word)}, {too}"
+                        raise self.refuse(f"providers.{path_key(key)}.{kind}[{index}]", rule)
 
     def providers(self, value: Any) -> Mapping[str, Any]:
         """Return the providers; refuse unknown kinds, and words that are not lower case."""
         entries = self.mapping(value, "providers")
         for key, one in entries.items():
-            path = f"providers.{key}"
+            path = f"providers.{path_key(key)}"
+            self.lower(key, path)
             entry = self.mapping(one, path)
             self.known(entry, _PROVIDER, path)
-            self.lower(key, path)
             self.word(entry.get("kind"), KINDS, f"{path}.kind")
             self.word(entry.get("accounting", "inclusive"), ("inclusive", "exclusive"), f"{path}.accounting")
             for alias, word in self.mapping(entry.get("tier_aliases", {}), f"{path}.tier_aliases").items():
-                self.lower(alias, f"{path}.tier_aliases")
-                self.lower(word, f"{path}.tier_aliases.{alias}")
+                place = f"{path}.tier_aliases.{path_key(alias)}"
+                self.lower(alias, place)
+                self.lower(word, place)
             self.lowers(entry.get("neutral_tiers", []), f"{path}.neutral_tiers")
             self.lowers(entry.get("names", []), f"{path}.names")
-            for host in self.lowers(entry.get("hosts", []), f"{path}.hosts"):
+            for index, host in enumerate(self.lowers(entry.get("hosts", []), f"{path}.hosts")):
                 if host == "*" or "*" in host[1:]:
-                    raise self.refuse(f"{path}.hosts", "must be a host, or a suffix after one leading *")
+                    rule = f'must be a host, or * and the end of hosts ("*.openai.azure.com"), is {shown(host)}'
+                    raise self.refuse(f"{path}.hosts[{index}]", rule)
         return entries
 
     def calendars(self, value: Any) -> Mapping[str, Any]:
         """Return the calendars; refuse another zone than UTC and windows that are none within one day."""
         entries = self.mapping(value, "calendars")
         for name, one in entries.items():
-            path = f"calendars.{name}"
+            path = f"calendars.{path_key(name)}"
             entry = self.mapping(one, path)
             self.known(entry, _CALENDAR, path)
             self.word(entry.get("tz"), ("UTC",), f"{path}.tz")
-            if not self.sequence(entry.get("windows"), f"{path}.windows"):
-                raise self.refuse(f"{path}.windows", "must not be empty")
-            for index, window in enumerate(entry["windows"]):
-                place = f"{path}.windows[{index}]"
-                clocks = self.sequence(window, place)
-                if len(clocks) != 2 or not all(isinstance(clock, str) and _CLOCK.fullmatch(clock) for clock in clocks):
-                    raise self.refuse(place, 'must be two times of the day such as ["01:00", "04:00"]')
-                if clocks[0] >= clocks[1]:
-                    raise self.refuse(place, "must end after it begins, on the same day")
-            for day in self.sequence(entry.get("weekdays", []), f"{path}.weekdays"):
-                self.integer(day, 1, 7, f"{path}.weekdays")
-            for day in self.sequence(entry.get("except_dates", []), f"{path}.except_dates"):
-                self.day(day, f"{path}.except_dates")
+            for index, window in enumerate(self.filled(entry.get("windows"), "window", f"{path}.windows")):
+                self._window(window, f"{path}.windows[{index}]")
+            for index, day in enumerate(self.sequence(entry.get("weekdays", []), f"{path}.weekdays")):
+                self.integer(day, 1, 7, f"{path}.weekdays[{index}]", "Monday to Sunday")
+            for index, day in enumerate(self.sequence(entry.get("except_dates", []), f"{path}.except_dates")):
+                self.day(day, f"{path}.except_dates[{index}]")
         return entries
+
+    def _window(self, value: Any, path: str) -> None:
+        clocks = cast("list[Any]", value) if isinstance(value, list) else []
+        if len(clocks) != 2 or not all(isinstance(clock, str) and _CLOCK.fullmatch(clock) for clock in clocks):
+            rule = f'must be two times of the day such as ["01:00", "04:00"], is {shown(value)}'
+            raise self.refuse(path, rule)
+        if clocks[0] >= clocks[1]:
+            rule = f"must begin before it ends, within one day (00:00 to 24:00), is {shown(value)}"
+            raise self.refuse(path, rule)
 
     def day(self, value: Any, path: str) -> None:
         """Refuse what is no date YYYY-MM-DD."""
-        if not _DAY.fullmatch(self.text(value, path)):
-            raise self.refuse(path, f"must be a date YYYY-MM-DD, is {shown(value)}")
-        self.instant(f"{value}T00:00:00Z", path)
+        try:
+            if isinstance(value, str) and _DAY.fullmatch(value):
+                instant(f"{value}T00:00:00Z")
+                return
+        except (ValueError, OverflowError):
+            pass  # a day that no calendar has
+        raise self.refuse(path, f'must be a date that there is, such as "2026-10-01", is {shown(value)}')
 
     def multipliers(self, value: Any, providers: Mapping[str, Any]) -> None:
         """Refuse multipliers of unknown providers, units or conditions, and ratios that are none."""
@@ -244,39 +270,50 @@ class Checker:
             self.lowers(entry.get("ids", []), f"{path}.ids")
             self.ratio(entry.get("ratio"), f"{path}.ratio")
             self.units(entry.get("units"), f"{path}.units")
-            if "calendar" in self.when(entry.get("when", {}), {}, f"{path}.when"):
-                raise self.refuse(f"{path}.when.calendar", "a multiplier has no calendar")
+            self.when(entry.get("when", {}), None, f"{path}.when")
 
     def provider(self, value: Any, providers: Mapping[str, Any], path: str) -> None:
         """Refuse a provider that the book does not list."""
-        if self.text(value, path) not in providers:
-            raise self.refuse(path, f"unknown provider {shown(value)}")
+        if not isinstance(value, str) or value not in providers:
+            rule = f"must be the key of a provider, in the book or under providers, is {shown(value)}"
+            raise self.refuse(path, rule + meant_provider(value, providers))
 
     def ratio(self, value: Any, path: str) -> None:
         """Refuse what is no pair of integers between 1 and a million."""
-        pair = self.sequence(value, path)
+        pair = cast("list[Any]", value) if isinstance(value, list) else []
         if len(pair) != 2:
-            raise self.refuse(path, "must be two integers")
-        for part in pair:
-            self.integer(part, 1, 10**6, path)
+            rule = f"must be two integers from 1 to {_MAX_RATIO} such as [85, 100], is {shown(value)}"
+            raise self.refuse(path, rule)
+        for index, part in enumerate(pair):
+            self.integer(part, 1, _MAX_RATIO, f"{path}[{index}]")
 
     def units(self, value: Any, path: str) -> None:
         """Refuse a list that is empty or names an unknown unit."""
-        if not self.sequence(value, path):
-            raise self.refuse(path, "must not be empty")
-        for unit in value:
+        for index, unit in enumerate(self.filled(value, "unit", path)):
             if unit not in UNITS:
-                raise self.refuse(path, f"unknown unit {shown(unit)}")
+                meant = nearest(unit, UNITS) if isinstance(unit, str) else None
+                question = f"; did you mean {shown(meant)}?" if meant else f"; allowed are {', '.join(UNITS)}"
+                raise self.refuse(f"{path}[{index}]", f"must be a unit, is {shown(unit)}{question}")
 
-    def when(self, value: Any, calendars: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-        """Return conditions; refuse those that are unknown, empty, not lower case, or name no calendar."""
+    def unit_key(self, key: str, path: str) -> None:
+        """Refuse a key that is no unit."""
+        if key not in UNITS:
+            raise self.refuse(path, no_key(key, UNITS, "is no unit"))
+
+    def when(self, value: Any, calendars: Mapping[str, Any] | None, path: str) -> Mapping[str, Any]:
+        """Return conditions; refuse those that are unknown, empty, not lower case, or name no calendar.
+
+        Without ``calendars`` there is no condition of that kind.
+        """
         entries = self.mapping(value, path)
+        allowed = WHEN_KEYS if calendars is not None else [key for key in WHEN_KEYS if key != "calendar"]
         for key, values in entries.items():
-            if key not in WHEN_KEYS:
-                raise self.refuse(f"{path}.{shown(key)[1:-1]}", "unknown key")
-            words = self.lowers(values, f"{path}.{key}")
-            if not words:
-                raise self.refuse(f"{path}.{key}", "must not be empty")
-            if key == "calendar" and (len(words) != 1 or words[0] not in calendars):
-                raise self.refuse(f"{path}.{key}", f"must name one calendar of the book, is {shown(words)}")
+            place = f"{path}.{path_key(key)}"
+            if key not in allowed:
+                raise self.refuse(place, no_key(key, allowed, "is no condition here"))
+            for index, word in enumerate(self.filled(values, "word", place)):
+                self.lower(word, f"{place}[{index}]")
+            if calendars is not None and key == "calendar" and (len(values) != 1 or values[0] not in calendars):
+                known = ", ".join(sorted(calendars)) or "none"
+                raise self.refuse(place, f"must be a list of one calendar (there is {known}), is {shown(values)}")
         return entries

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, zip_longest
 from typing import Any, Final
 
 from otel_tokenomics.pricing.check import Checker
 from otel_tokenomics.pricing.rates import calendar, instant, span
+from otel_tokenomics.pricing.wording import path_key, shown
 from otel_tokenomics.usage import UNITS
 
 MAX_RATE: Final = 10**15
@@ -17,7 +18,10 @@ BASIS_WORDS: Final = ("list", "contracted", "billed", "allocated", "list_equival
 _DIGITS: Final = frozenset("0123456789")
 _CLASSES: Final = ("small", "medium", "large", "frontier")
 _MODEL: Final = ("p", "id", "ids", "prefixes", "class", "retired_at", "rows")
-_ROW: Final = ("from", "until", "when", "rates", "tiers", "src", "verified", "basis")
+ROW_KEYS: Final = ("from", "until", "when", "rates", "tiers", "src", "verified", "basis")
+_FOLLOW: Final = "of rows without when, one must end (until) where the next begins"
+_DIFFER: Final = "and nothing decides: they must differ in when, or in from"
+_OWN_TIERS: Final = "must be a list [...] of its own ([] for none), since the row without when has tiers, is missing"
 
 
 class ModelChecker(Checker):
@@ -27,45 +31,47 @@ class ModelChecker(Checker):
         super().__init__(origin)
         self._calendars = calendars
         self._providers = providers
-        self._names: set[tuple[str, str]] = set()
-        self._prefixes: set[tuple[str, str]] = set()
+        #: The path of the model that bears a name, or a prefix.
+        self._names: dict[tuple[str, str], str] = {}
+        self._prefixes: dict[tuple[str, str], str] = {}
 
     def model(self, value: Any, path: str) -> Mapping[str, Any]:
         """Return one model; refuse one whose rows overlap or leave two answers, or whose id is taken."""
         model = self.mapping(value, path)
         self.known(model, _MODEL, path)
         self.provider(model.get("p"), self._providers, f"{path}.p")
-        for name in (self.lower(model.get("id"), f"{path}.id"), *self.lowers(model.get("ids", []), f"{path}.ids")):
-            if (model["p"], name) in self._names:
-                raise self.refuse(f"{path}.id", f"{model['p']}/{name} stands twice")
-            self._names.add((model["p"], name))
-        for prefix in self.lowers(model.get("prefixes", []), f"{path}.prefixes"):
-            if (model["p"], prefix) in self._prefixes:
-                raise self.refuse(f"{path}.prefixes", f"{prefix!r} of {model['p']} stands twice")
-            self._prefixes.add((model["p"], prefix))
+        self._claim(model["p"], self.lower(model.get("id"), f"{path}.id"), self._names, path, ".id")
+        for index, name in enumerate(self.lowers(model.get("ids", []), f"{path}.ids")):
+            self._claim(model["p"], name, self._names, path, f".ids[{index}]")
+        for index, prefix in enumerate(self.lowers(model.get("prefixes", []), f"{path}.prefixes")):
+            self._claim(model["p"], prefix, self._prefixes, path, f".prefixes[{index}]")
         if "class" in model:
             self.word(model["class"], _CLASSES, f"{path}.class")
         if "retired_at" in model:
             self.instant(model["retired_at"], f"{path}.retired_at")
-        rows = self.sequence(model.get("rows"), f"{path}.rows")
-        if not rows:
-            raise self.refuse(f"{path}.rows", "must not be empty")
+        rows = self.filled(model.get("rows"), "row", f"{path}.rows")
         spans = [self._row(row, f"{path}.rows[{index}]") for index, row in enumerate(rows)]
         self._one_answer(rows, spans, path)
         return model
+
+    def _claim(self, provider: str, name: str, taken: dict[tuple[str, str], str], path: str, key: str) -> None:
+        other = taken.setdefault((provider, name), path)
+        if other is not path:
+            rule = f"must be that of one model of {path_key(provider)} alone, is {shown(name)}, which {other} has too"
+            raise self.refuse(f"{path}{key}", rule)
 
     def rates(self, value: Any, path: str) -> Mapping[str, int]:
         """Return rates; refuse unknown units and what is no integer between 0 and 1e15 pico-USD."""
         rates = self.mapping(value, path)
         for unit, rate in rates.items():
             if unit not in UNITS:
-                raise self.refuse(f"{path}.{unit}", "unknown unit")
-            self.integer(rate, 0, MAX_RATE, f"{path}.{unit}")
+                self.unit_key(unit, f"{path}.{path_key(unit)}")
+            self.integer(rate, 0, MAX_RATE, f"{path}.{unit}", "pico-USD for one unit")
         return rates
 
     def _row(self, value: Any, path: str) -> tuple[int, int]:
         row = self.mapping(value, path)
-        self.known(row, _ROW, path)
+        self.known(row, ROW_KEYS, path)
         self.rates(row.get("rates"), f"{path}.rates")
         self.when(row.get("when", {}), self._calendars, f"{path}.when")
         if "basis" in row:
@@ -79,8 +85,8 @@ class ModelChecker(Checker):
             place = f"{path}.tiers[{index}]"
             tier = self.mapping(one, place)
             self.known(tier, ("gt", "rates"), place)
-            if self.integer(tier.get("gt"), 0, 2**63 - 1, f"{place}.gt") <= last:
-                raise self.refuse(f"{place}.gt", "must be above the tier before it")
+            if self.integer(tier.get("gt"), 0, 2**63 - 1, f"{place}.gt", "input tokens") <= last:
+                raise self.refuse(f"{place}.gt", f"must be above the tier before it ({last}), is {tier['gt']}")
             last = tier["gt"]
             self.rates(tier.get("rates"), f"{place}.rates")
         return self.span(row, path)
@@ -91,15 +97,17 @@ class ModelChecker(Checker):
                 continue
             one, other = first.get("when", {}), second.get("when", {})
             if not one and not other:
-                raise self.refuse(f"{path}.rows[{j}]", f"overlaps rows[{i}]")
+                rule = f"holds at the same time as rows[{i}]: {_FOLLOW}"
+                raise self.refuse(f"{path}.rows[{j}]", rule)
             # Rows that ask for other keys, or begin at another time, have an order.
             same = spans[i][0] == spans[j][0] and one.keys() == other.keys()
             if same and all(self._can_meet(key, one[key], other[key]) for key in one):
-                raise self.refuse(f"{path}.rows[{j}]", f"is as good a choice as rows[{i}]")
+                rule = f"holds for the same calls as rows[{i}], {_DIFFER}"
+                raise self.refuse(f"{path}.rows[{j}]", rule)
         if any(row.get("tiers") for row in rows if not row.get("when")):
             for index, row in enumerate(rows):
                 if row.get("when") and "tiers" not in row:
-                    raise self.refuse(f"{path}.rows[{index}].tiers", "must be stated, the base row has tiers")
+                    raise self.refuse(f"{path}.rows[{index}].tiers", _OWN_TIERS)
 
     def _can_meet(self, key: str, one: Sequence[str], other: Sequence[str]) -> bool:
         """Return whether some call satisfies both: a word in common, or a moment of two calendars."""
@@ -129,22 +137,28 @@ def refuse_a_step_back(
     """
     header, models = new
     if _older(header["version"], old[0]["version"]):
-        raise check.refuse("version", f"{header['version']} goes back behind {old[0]['version']}")
+        rule = f"must not go back behind the book in use ({shown(old[0]['version'])}), is {shown(header['version'])}"
+        raise check.refuse("version", rule)
     if instant(header["generated_at"]) < instant(old[0]["generated_at"]):
-        raise check.refuse("generated_at", f"{header['generated_at']} goes back behind {old[0]['generated_at']}")
+        before, now = old[0]["generated_at"], header["generated_at"]
+        rule = f"must not go back behind the book in use ({shown(before)}), is {shown(now)}"
+        raise check.refuse("generated_at", rule)
     if len(models) * 2 < len(old[1]):
-        raise check.refuse("models", f"has {len(models)} models, the book in use {len(old[1])}")
+        rule = f"must be at least half as many as in the book in use ({len(old[1])}), are {len(models)}"
+        raise check.refuse("models", rule)
     accepted = frozenset(header.get("x-accepted-jumps", ()))
     for index, model in enumerate(models):
+        name = f"{model['p']}/{model['id']}"
         before = old[1].get((model["p"], model["id"]))
-        if before is None or f"{model['p']}/{model['id']}" in accepted:
+        if before is None or name in accepted:
             continue
-        known = _rates(before)
-        for key, rate in _rates(model).items():
+        known = {key: rate for key, rate, _ in _rates(before)}
+        for key, rate, place in _rates(model):
             was = known.get(key, rate)
             if max(rate, was) > _LARGEST_MOVE * min(rate, was):
-                place = f"models[{index}] ({model['p']}/{model['id']}): rates.{key[-1]}"
-                raise check.refuse(place, f"moved from {was} to {rate}, more than tenfold; see x-accepted-jumps")
+                meant = f"if that is right, name {shown(name)} in x-accepted-jumps"
+                rule = f"must not move more than {_LARGEST_MOVE} times, moved from {was} to {rate}; {meant}"
+                raise check.refuse(f"models[{index}].{place}", rule)
 
 
 def _older(version: str, than: str) -> bool:
@@ -160,15 +174,15 @@ def _older(version: str, than: str) -> bool:
     return False
 
 
-def _rates(model: Mapping[str, Any]) -> Mapping[tuple[str, int | None, int, str], int]:
-    """Return every rate by conditions, start, tier and unit; start None is the latest row of its conditions."""
-    found: dict[tuple[str, int | None, int, str], int] = {}
-    rows = sorted(model["rows"], key=lambda row: span(row)[0])
-    for row in rows:
-        conditions = repr(sorted(row.get("when", {}).items()))
-        for start in (span(row)[0], None):
-            if start is None:
-                found = {key: rate for key, rate in found.items() if key[:2] != (conditions, None)}
-            for gt, rates in ((-1, row["rates"]), *((tier["gt"], tier["rates"]) for tier in row.get("tiers", ()))):
-                found |= {(conditions, start, gt, unit): rate for unit, rate in rates.items()}
-    return found
+def _rates(model: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int | None, int, str], int, str]]:
+    """Yield every rate by conditions, start, tier and unit, and its path; start None is the latest of that kind."""
+    rows = [(repr(sorted(row.get("when", {}).items())), span(row)[0], row) for row in model["rows"]]
+    latest = {conditions: start for conditions, start, _ in sorted(rows, key=lambda row: row[1])}
+    for index, (conditions, start, row) in enumerate(rows):
+        tables = [(-1, row["rates"], f"rows[{index}]")]
+        for number, tier in enumerate(row.get("tiers", ())):
+            tables.append((tier["gt"], tier["rates"], f"rows[{index}].tiers[{number}]"))
+        for day in (start, None) if latest[conditions] == start else (start,):
+            for gt, rates, place in tables:
+                for unit, rate in rates.items():
+                    yield (conditions, day, gt, unit), rate, f"{place}.rates.{unit}"

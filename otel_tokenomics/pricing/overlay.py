@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
 from typing import Any, Final, NamedTuple, cast
 
 from otel_tokenomics.pricing.capacity import Capacity, capacity_models, gpu_rate, hourly_rate
-from otel_tokenomics.pricing.check import HEADER_KEYS, WHEN_KEYS, Checker, shown
-from otel_tokenomics.pricing.check_models import MAX_RATE, ModelChecker
+from otel_tokenomics.pricing.check import HEADER_KEYS, WHEN_KEYS, Checker
+from otel_tokenomics.pricing.check_models import MAX_RATE, ROW_KEYS, ModelChecker
 from otel_tokenomics.pricing.factors import Discount, Multiplier
 from otel_tokenomics.pricing.names import ascii_lower, ascii_trim
+from otel_tokenomics.pricing.wording import WrittenFloat, path_key, shown
 from otel_tokenomics.usage import MAX_COUNT, MAX_PICO, PICO_PER_USD, TOKEN_UNITS, UNITS
 
 _HEAD: Final = ("schema", "id", "version", "generated_at", "currency", "scale")
 _AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_OTHER_KIND: Final = {
+    "usd_per_million": "must be a unit of tokens; {} is priced each, under usd_each",
+    "usd_each": "must be a unit that is priced each; {} is priced per million, under usd_per_million",
+}
 _DISCOUNT: Final = ("p", "match", "ratio", "from", "until", "units", "account")
 _ALIAS: Final = ("model", "provider", *(key for key in WHEN_KEYS if key != "calendar"))
 _CAPACITY: Final = ("p", "ids", "kind", "from", "until", "account", "when")
@@ -61,7 +67,13 @@ def multiplier_entries(entries: Any) -> tuple[tuple[str, frozenset[str] | None, 
     )
 
 
-def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], providers: Mapping[str, Any]) -> Overlay:
+def parse_overlay(
+    text: str,
+    origin: str,
+    calendars: Mapping[str, Any],
+    providers: Mapping[str, Any],
+    written: str | None = None,
+) -> Overlay:
     """Return the overlay of a JSON text.
 
     Args:
@@ -69,6 +81,7 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
         origin: its name in errors.
         calendars: those of the book below.
         providers: those of the book below.
+        written: what the digest is taken of, where it is not the text itself.
 
     Raises:
         PriceBookError: a rule is broken; origin, path and rule are named.
@@ -88,7 +101,7 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
     static = _statics(check, entry.get("static", []))
     _adjacent(check, entry.get("adjacent", []))
     return Overlay(
-        hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8],
+        hashlib.sha256((text if written is None else written).encode("utf-8", "surrogatepass")).hexdigest()[:8],
         tuple(
             _model(models, model, f"models[{index}]")
             for index, model in enumerate(check.sequence(entry.get("models", []), "models"))
@@ -109,46 +122,54 @@ def parse_overlay(text: str, origin: str, calendars: Mapping[str, Any], provider
 
 def _model(check: ModelChecker, value: Any, path: str) -> Mapping[str, Any]:
     model = dict(check.mapping(value, path))
-    rows = check.sequence(model.get("rows"), f"{path}.rows")
-    model["rows"] = [_row(check, row, f"{path}.rows[{index}]") for index, row in enumerate(rows)]
+    if isinstance(model.get("rows"), list):
+        model["rows"] = [_row(check, row, f"{path}.rows[{index}]") for index, row in enumerate(model["rows"])]
     return check.model(model, path)
 
 
 def _row(check: ModelChecker, value: Any, path: str) -> Mapping[str, Any]:
     row = dict(check.mapping(value, path))
+    check.known(row, (*ROW_KEYS, *_OTHER_KIND), path)
     rates = dict(check.rates(row.get("rates", {}), f"{path}.rates"))
     for key, per, units in (("usd_per_million", 10**6, TOKEN_UNITS), ("usd_each", 1, UNITS[len(TOKEN_UNITS) :])):
         for unit, amount in check.mapping(row.pop(key, {}), f"{path}.{key}").items():
-            place = f"{path}.{key}.{unit}"
+            place = f"{path}.{key}.{path_key(unit)}"
+            check.unit_key(unit, place)
             if unit not in units:
-                rule = "is priced the other way (usd_per_million: tokens, usd_each: the rest)"
-                raise check.refuse(place, rule if unit in UNITS else "unknown unit")
+                raise check.refuse(place, _OTHER_KIND[key].format(unit))
             if unit in rates:
-                raise check.refuse(place, "stands in rates already")
+                raise check.refuse(place, "must be stated once, stands in rates too")
             rates[unit] = _pico(check, amount, per, MAX_RATE, place)
     if not rates:
-        raise check.refuse(f"{path}.rates", "must not be empty")
+        raise check.refuse(path, "must state at least one rate: in rates, usd_per_million or usd_each")
     return {**row, "rates": rates}
 
 
 def _pico(check: Checker, amount: Any, per: int, most: int, path: str) -> int:
     """Return an amount of USD for ``per`` units as pico-USD for one, half-even."""
-    if type(amount) in (int, float):
+    if isinstance(amount, (int, WrittenFloat)) and _AMOUNT.fullmatch(shown(amount)):
         # A number of JSON is a double to many a reader: $0.1 would not be $0.1.
-        raise check.refuse(path, f'must be USD as text: write "{amount}" in quotes')
-    text = check.text(amount, path)
-    if not _AMOUNT.fullmatch(text):
-        raise check.refuse(path, f'must be USD as text such as "2.50", from 0 on, is {shown(text)}')
-    try:
+        raise check.refuse(path, f"must be USD as text: write {shown(_plain(amount))}, is {shown(amount)}")
+    if isinstance(amount, str) and _AMOUNT.fullmatch(amount):
         with localcontext() as context:
-            context.prec = len(text) + 60
-            value = Decimal(text)
-            if value and value.adjusted() > 30:
-                raise check.refuse(path, f"must be at most {most} pico-USD, is {shown(text)}")
-            pico = int((value * PICO_PER_USD / per).to_integral_value(rounding=ROUND_HALF_EVEN))
-    except InvalidOperation:
-        raise check.refuse(path, f'must be USD as text such as "2.50", is {shown(text)}') from None
-    return check.integer(pico, 0, most, path)
+            context.prec = len(amount) + 60
+            try:
+                value = Decimal(amount)
+            except InvalidOperation:  # an exponent that no reader takes
+                value = Decimal(most)
+            # What is far too large is not written out in all its digits.
+            far = value and value.adjusted() > 30
+            pico = most + 1 if far else int((value * PICO_PER_USD / per).to_integral_value(rounding=ROUND_HALF_EVEN))
+        if pico <= most:
+            return pico
+    limit = f'"0" to "{most * per // PICO_PER_USD}"'
+    raise check.refuse(path, f'must be USD as text from {limit}, such as "2.50", is {shown(amount)}')
+
+
+def _plain(amount: int | WrittenFloat) -> str:
+    """Return a number as people write an amount: as it stands, or without its exponent."""
+    text = amount.text if isinstance(amount, WrittenFloat) else str(amount)
+    return format(Decimal(repr(float(amount))), "f") if "e" in text.lower() and amount <= sys.float_info.max else text
 
 
 def _discount(check: Checker, value: Any, providers: Mapping[str, Any], path: str) -> Discount:
@@ -157,7 +178,8 @@ def _discount(check: Checker, value: Any, providers: Mapping[str, Any], path: st
     check.provider(entry.get("p"), providers, f"{path}.p")
     match = check.lower(entry.get("match", "*"), f"{path}.match")
     if "*" in match[:-1]:
-        raise check.refuse(f"{path}.match", "must be an id, a prefix before one final *, or *")
+        rule = f'must be an id, the beginning of ids before one final * ("gpt-5*"), or "*", is {shown(match)}'
+        raise check.refuse(f"{path}.match", rule)
     check.ratio(entry.get("ratio"), f"{path}.ratio")
     if "units" in entry:
         check.units(entry["units"], f"{path}.units")
@@ -168,17 +190,17 @@ def _discount(check: Checker, value: Any, providers: Mapping[str, Any], path: st
         (entry["ratio"][0], entry["ratio"][1]),
         *check.span(entry, path),
         frozenset(entry.get("units", UNITS)),
-        frozenset(check.text(account, f"{path}.account") for account in accounts),
+        frozenset(check.text(account, f"{path}.account[{index}]") for index, account in enumerate(accounts)),
     )
 
 
 def _aliases(check: Checker, value: Any, providers: Mapping[str, Any]) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
     result: dict[str, dict[str, Mapping[str, str]]] = {}
     for provider, names in check.mapping(value, "aliases").items():
-        check.provider(provider, providers, f"aliases.{shown(provider)[1:-1]}")
-        path = f"aliases.{provider}"
+        path = f"aliases.{path_key(provider)}"
+        check.provider(provider, providers, path)
         targets = {
-            ascii_trim(name): _target(check, target, providers, f"{path}.{shown(name)[1:-1]}")
+            ascii_trim(name): _target(check, target, providers, f"{path}.{path_key(name)}")
             for name, target in check.mapping(names, path).items()
         }
         # The name as written wins over another one that only looks the same in lower case.
@@ -187,7 +209,10 @@ def _aliases(check: Checker, value: Any, providers: Mapping[str, Any]) -> Mappin
 
 
 def _target(check: Checker, value: Any, providers: Mapping[str, Any], path: str) -> Mapping[str, str]:
-    entry = {"model": value} if isinstance(value, str) else check.mapping(value, path)
+    if not isinstance(value, (str, dict)):
+        rule = f"must be the id of a model, or an object {{...}} with the key model, is {shown(value)}"
+        raise check.refuse(path, rule)
+    entry = {"model": value} if isinstance(value, str) else cast("Mapping[str, Any]", value)
     check.known(entry, _ALIAS, path)
     check.text(entry.get("model"), f"{path}.model")
     if "provider" in entry:
@@ -235,7 +260,8 @@ def _capacities(check: Checker, value: Any, providers: Mapping[str, Any]) -> tup
             others = known.setdefault((capacity.provider, name), [])
             taken = next((where for where, other in others if other.meets(capacity)), None)
             if taken is not None:
-                rule = f"{shown(name)} stands in capacity[{taken}] already, for the same calls"
+                too = f"which capacity[{taken}] has too"
+                rule = f"must be that of one entry for the same calls, is {shown(name)}, {too}"
                 raise check.refuse(f"{path}.ids", rule)
             others.append((index, capacity))
     return tuple(result)
@@ -246,16 +272,14 @@ def _capacity(check: Checker, entry: Mapping[str, Any], providers: Mapping[str, 
     hourly = entry["kind"] == "hourly"
     check.known(entry, _HOURLY if hourly else _GPU, path)
     check.provider(entry.get("p"), providers, f"{path}.p")
-    ids = check.lowers(entry.get("ids"), f"{path}.ids")
-    if not ids:
-        raise check.refuse(f"{path}.ids", "must not be empty")
+    ids = check.lowers(check.filled(entry.get("ids"), "id", f"{path}.ids"), f"{path}.ids")
     start, until = check.span(entry, path)
-    when = check.when(entry.get("when", {}), {}, f"{path}.when")
+    when = check.when(entry.get("when", {}), None, f"{path}.when")
     if "account" in when:
-        raise check.refuse(f"{path}.when.account", "stands in account, beside when")
+        raise check.refuse(f"{path}.when.account", "is no condition here: accounts stand under account, beside when")
     accounts = check.sequence(entry.get("account", []), f"{path}.account")
     if accounts:
-        when = {"account": [check.text(account, f"{path}.account") for account in accounts], **when}
+        when = {"account": [check.text(account, f"{path}.account[{index}]") for index, account in enumerate(accounts)], **when}
     price = "usd_per_hour" if hourly else "usd_per_gpu_hour"
     pico, share = _pico(check, entry.get(price), 1, MAX_PICO, f"{path}.{price}"), (1, 1)
     if hourly:
@@ -267,17 +291,18 @@ def _capacity(check: Checker, entry: Mapping[str, Any], providers: Mapping[str, 
         if "utilization" in entry:
             check.ratio(entry["utilization"], f"{path}.utilization")
             share = entry["utilization"][0], entry["utilization"][1]
+    if allocate == "capacity" and not (isinstance(entry.get(key), dict) and entry[key]):
+        rule = f"must be an object {{...}} of at least one unit, is {shown(entry.get(key))}"
+        raise check.refuse(f"{path}.{key}", rule)
     units = check.mapping(entry.get(key, {}), f"{path}.{key}")
-    if not units and allocate == "capacity":
-        raise check.refuse(f"{path}.{key}", "must not be empty")
     rates: dict[str, int] = {}
     for unit, number in units.items():
-        place = f"{path}.{key}.{unit}"
-        check.units([unit], place)
+        place = f"{path}.{key}.{path_key(unit)}"
+        check.unit_key(unit, place)
         check.integer(number, 1, MAX_COUNT, place)
         rates[unit] = hourly_rate(pico, number) if hourly else gpu_rate(pico, number, share)
         if rates[unit] > MAX_RATE:
-            raise check.refuse(place, f"comes to {rates[unit]} pico-USD per unit, must be at most {MAX_RATE}")
+            raise check.refuse(place, f"must come to at most {MAX_RATE} pico-USD for one unit, comes to {rates[unit]}")
     return Capacity(
         entry["p"],
         tuple(ids),
@@ -292,4 +317,4 @@ def _capacity(check: Checker, entry: Mapping[str, Any], providers: Mapping[str, 
 
 
 def _texts(check: Checker, value: Any, path: str) -> Mapping[str, str]:
-    return {key: check.text(text, f"{path}.{key}") for key, text in check.mapping(value, path).items()}
+    return {key: check.text(text, f"{path}.{path_key(key)}") for key, text in check.mapping(value, path).items()}

@@ -123,6 +123,28 @@ func TestBadBooksAreRefusedAloud(t *testing.T) {
 	assert.Equal(t, componentstatus.StatusOK, host.last())
 }
 
+// TestOverlayInYAML: one file gives the SDK and the collector the same prices and the same name of the book, and a slip
+// in it stops the start with file and line.
+func TestOverlayInYAML(t *testing.T) {
+	cfg := vectorConfig()
+	cfg.Book.Overlays = []FileConfig{{Path: filepath.Join(vectors, "own_prices.yaml")}}
+	require.NoError(t, cfg.Validate())
+	pricer, err := newProcessor(nopSettings(), cfg)
+	require.NoError(t, err)
+	out, err := pricer.processTraces(t.Context(), oneSpan(chat("gpt-4o", 1000, 100)))
+	require.NoError(t, err)
+	// 1000 x $2 + 100 x $8 per million.
+	assert.Equal(t, 0.0028, attributesOf(out)["tokenomics.cost.total"])
+	assert.Equal(t, "contracted", attributesOf(out)["tokenomics.cost.basis"])
+	assert.Equal(t, "vectors@2026.11.22+622bb5d8", attributesOf(out)["tokenomics.price.book"])
+
+	slip := filepath.Join(t.TempDir(), "slip.yaml")
+	require.NoError(t, os.WriteFile(slip, []byte("discount:\n- {p: openai, ratio: [85, 100]}\n"), 0o600))
+	cfg.Book.Overlays[0].Path = slip
+	_, err = newProcessor(nopSettings(), cfg)
+	assert.EqualError(t, err, `"book": `+slip+":1: discount: is no key here; did you mean discounts?")
+}
+
 // TestBookIsSwappedUnderLoad: many batches at once while the file changes; a batch never mixes two books, and every
 // span that went in comes out.
 func TestBookIsSwappedUnderLoad(t *testing.T) {

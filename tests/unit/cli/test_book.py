@@ -71,17 +71,45 @@ def test_json_before_and_after_the_command_below(capsys: pytest.CaptureFixture[s
         assert json.loads(capsys.readouterr().out)["price_book"]
 
 
+KEY_OF_A_PROVIDER = (
+    'discounts[0].p: must be the key of a provider, in the book or under providers, is "opnai"; did you mean "openai"?'
+)
+
+
 def test_check_names_file_and_line_of_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = written(tmp_path, "own.json", '{"discounts": [\n{"p": "opnai", "ratio": [1, 2]},\n{"p": "openai"}\n]}')
     assert main(["book", "check", name]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.splitlines() == [
-        f"{name}:2: discounts[0].p: unknown provider 'opnai'",
-        f"{name}:3: discounts[1].ratio: must be a list",
+        f"{name}:2: {KEY_OF_A_PROVIDER}",
+        f"{name}:3: discounts[1].ratio: must be two integers from 1 to 1000000 such as [85, 100], is missing",
         f"otel-tokenomics book: {name}: refused as overlay, 2 problems",
     ]
     assert [one["line"] for one in told(capsys, "check", name, code=2)["problems"]] == [2, 3]
+
+
+def test_show_of_an_overlay_in_yaml_says_what_the_collector_says(
+    in_use: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay = VECTORS / "own_prices.yaml"
+    monkeypatch.setenv("OTEL_TOKENOMICS_PRICEBOOK_OVERRIDES", str(overlay))
+    digest = hashlib.sha256(overlay.read_bytes()).hexdigest()[:8]
+    assert told(capsys, "show")["price_book"] == f"vectors@2026.11.22+{digest}"
+    assert told(capsys, "show", in_use, "--overrides", str(overlay))["price_book"].endswith(digest)
+    assert told(capsys, "check", str(overlay))["price_book"].endswith(digest)
+
+
+def test_check_of_yaml_that_is_none_names_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = written(tmp_path, "own.yaml", "discounts:\n- p: openai\n  ratio: [85, 100\n")
+    assert main(["book", "check", name]) == 2
+    assert f"{name}:4: line 4 column 1: is no YAML: " in capsys.readouterr().err
+    name = written(tmp_path, "own.yml", "discounts:\n- p: openai\n  ratio: 0.85\n- {p: opnai, ratio: [1, 2]}\n")
+    assert main(["book", "check", name]) == 2
+    assert [line.split(": ")[:2] for line in capsys.readouterr().err.splitlines()[:2]] == [
+        [f"{name}:3", "discounts[0].ratio"],
+        [f"{name}:4", "discounts[1].p"],
+    ]
 
 
 def test_check_shows_what_an_overlay_changes(in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +167,7 @@ def test_check_of_a_next_version(in_use: str, tmp_path: Path, capsys: pytest.Cap
     assert change["rows"][0]["rates"] == [{"unit": "input", "tier": None, "old_pico": "2500000", "new_pico": "1250000"}]
     row["rates"]["input"] = 25_000_001
     shown = told(capsys, "check", written(tmp_path, "jump.json", book), code=1)
-    assert "more than tenfold" in shown["refused_as_next_version"]
+    assert "must not move more than 10 times, moved from 2500000 to 25000001" in shown["refused_as_next_version"]
 
 
 def spans_of(folder: Path, *calls: tuple[str, dict[str, Any]], name: str = "spans.otlp") -> str:
@@ -262,6 +290,62 @@ def test_diff_prices_spans_each_at_its_own_time(
     assert total == ["total", "4", "$0.508", "$0.5078", "-$0.00025", "1", "->", "0"]
 
 
+@pytest.mark.parametrize(
+    ("month", "calls", "delta"),
+    [("2026-11", 1, "0"), ("2026-12", 2, "-0.0025"), ("2027-01", 1, "-0.00125"), (None, 4, "-0.00375")],
+)
+def test_diff_of_one_month_takes_the_calls_that_began_in_it(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str | None, calls: int, delta: str
+) -> None:
+    """UTC, whatever the zone of the terminal; December has a year behind it."""
+    after = written(tmp_path, "next.json", next_book())
+    times = ("2026-11-30T23:59:59.999Z", "2026-12-01T00:00:00Z", "2026-12-31T23:59:59.999Z", "2027-01-01T00:00:00Z")
+    spans = spans_of(tmp_path, *((time, call("openai", "gpt-5.4")) for time in times))
+    chosen = ["--month", month] if month else []
+    told_now = told(capsys, "diff", in_use, after, "--spans", spans, *chosen)
+    # 1000 x ($1.25 - $2.50) per million for each call from December on.
+    assert (told_now["total"]["calls"], told_now["total"]["delta"]) == (calls, delta)
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-1", "november", "2026-11-01", "0000-01", "9999-12", ""])
+def test_diff_of_a_month_that_is_none(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str
+) -> None:
+    spans = spans_of(tmp_path, ("2026-11-30T00:00:00Z", call("openai", "gpt-5.4")))
+    assert main(["book", "diff", in_use, in_use, "--spans", spans, "--month", month]) == 2
+    assert "--month: must be a month such as 2026-11" in capsys.readouterr().err
+    assert main(["book", "diff", in_use, in_use, "--spans", spans, "--month", "2026-10"]) == 2
+    assert "holds no model call of 2026-10 (UTC)" in capsys.readouterr().err
+    assert main(["book", "diff", in_use, in_use, "--month", "2026-10"]) == 2
+    assert "give --spans too" in capsys.readouterr().err
+
+
+def test_diff_counts_what_either_book_cannot_price_apart(
+    in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that is gone, one that is new, a free one, own prices over both, and one that no book knows."""
+    own = {
+        "models": [{"p": "openai", "id": "gpt-5-mini", "rows": [{"usd_per_million": {"input": "1", "output": "1"}}]}]
+    }
+    after = written(tmp_path, "next.json", next_book())
+    at = "2026-12-02T00:00:00+08:00"  # 16:00 UTC on the day before
+    spans = spans_of(
+        tmp_path,
+        (at, call("openai", "gpt-4o")), (at, call("openai", "gpt-new", 1000, 0)), (at, call("lab", "free")),
+        (at, call("openai", "gpt-5-mini")), (at, call("openai", "gpt-77")), (at, call("openai", "gpt-4o", 0, 0)),
+    )  # fmt: skip
+    arguments = ["diff", in_use, after, "--spans", spans, "--overrides", written(tmp_path, "own.json", own)]
+    by_model = {one["model"]: one for one in told(capsys, *arguments)["spans"]}
+    told_of = {name: (one["old"], one["new"], *one["unpriced_calls"].values()) for name, one in by_model.items()}
+    assert told_of == {
+        "openai/gpt-4o": ("0.0035", "0", 0, 2),
+        "openai/gpt-new": ("0", "0.001", 1, 0),
+        "lab/free": ("0", "0", 0, 0),
+        "openai/gpt-5-mini": ("0.0011", "0.0011", 0, 0),
+        "openai/gpt-77": ("0", "0", 1, 1),
+    }
+
+
 def test_diff_of_what_is_no_book_or_holds_no_call(
     in_use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -369,5 +453,5 @@ def test_a_book_steers_no_terminal(in_use: str, tmp_path: Path, capsys: pytest.C
     ):  # fmt: skip
         main(["book", *arguments])
         said = capsys.readouterr()
-        assert "?]0;x???" in said.out + said.err
+        assert any(shown in said.out + said.err for shown in ("?]0;x???", r"\u001b]0;x\u0007\n\u202e"))
         assert not set("\x1b\x07\u202e") & set(said.out + said.err)

@@ -139,7 +139,7 @@ def test_an_overlay_without_either(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["book", "capacity", spans(tmp_path), "--overrides", own]) == 2
     assert f"{own}: names no capacity and no static cost" in capsys.readouterr().err
     assert main(["book", "capacity", spans(tmp_path), "--overrides", overlay(tmp_path, capacity=[{}])]) == 2
-    assert "capacity[0].kind: must be one of hourly, gpu" in capsys.readouterr().err
+    assert 'capacity[0].kind: must be one of "hourly" or "gpu", is missing' in capsys.readouterr().err
 
 
 def test_check_shows_what_capacity_comes_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

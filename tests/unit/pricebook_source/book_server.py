@@ -194,9 +194,9 @@ NO_BOOK: dict[str, tuple[bytes | Answer, str]] = {
     "304 for nothing": (unasked_304, "answered 304"),
     "broken JSON": (b"{", "is no JSON"),
     "no UTF-8": (b"\xff\xfe", "is no UTF-8"),
-    "older": (book(21), "version: 2026.11.21 goes back behind 2026.11.22"),
-    "half of the models lost": (book(23, models=FROZEN["models"][:5]), "models: has 5 models"),
-    "another currency": (book(23, currency="EUR"), "currency: must be 'USD'"),
+    "older": (book(21), "version: must not go back behind"),
+    "half of the models lost": (book(23, models=FROZEN["models"][:5]), "models: must be at least half as many"),
+    "another currency": (book(23, currency="EUR"), 'currency: must be "USD", is "EUR"'),
 }
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from broken_books import CASES, broken
 
-from otel_tokenomics.pricebook_source.files import json_of_yaml
+from otel_tokenomics.pricebook_source.places import keys_of
 from otel_tokenomics.pricebook_source.problems import MAX_PROBLEMS, Problem, problems_of
+from otel_tokenomics.pricebook_source.yaml_text import json_of_yaml
 from otel_tokenomics.pricing import PriceBook
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -21,12 +21,12 @@ BOOK = PriceBook.parse(BOOK_TEXT, "book.json")
 
 def overlay_problems(text: str, name: str = "own.json") -> list[Problem]:
     as_json = json_of_yaml(text, name) if name.endswith("yaml") else text
-    return problems_of(text, as_json, name, lambda content: BOOK.overlay_of(content, name))
+    return problems_of(as_json, lambda content: BOOK.overlay_of(content, name))
 
 
 def test_a_good_file_has_none() -> None:
     assert overlay_problems((VECTORS / "overlay.json").read_text(encoding="utf-8")) == []
-    assert problems_of(BOOK_TEXT, BOOK_TEXT, "b.json", lambda content: PriceBook.parse(content, "b.json")) == []
+    assert problems_of(BOOK_TEXT, lambda content: PriceBook.parse(content, "b.json")) == []
 
 
 BROKEN = """{
@@ -55,7 +55,7 @@ def test_every_problem_has_its_line() -> None:
     found = overlay_problems(BROKEN)
     assert [(one.line, one.place) for one in found] == [
         (4, "discounts[1].p"),
-        (5, "discounts[2].ratio"),
+        (5, "discounts[2].ratio[0]"),
         (9, "models[0].rows[0].usd_per_million.input"),
         (10, "models[0].rows[0].usd_per_million.out_put"),
         (11, "models[0].rows[1].from"),
@@ -67,8 +67,8 @@ def test_every_problem_has_its_line() -> None:
         (18, "discouts"),
     ]
     rules = {one.place: one.rule for one in found}
-    assert rules["models[0].rows[0].usd_per_million.input"] == 'must be USD as text: write "2.5" in quotes'
-    assert rules["discounts[1].p"] == "unknown provider 'opnai'"
+    assert rules["models[0].rows[0].usd_per_million.input"] == 'must be USD as text: write "2.5", is 2.5'
+    assert rules["discouts"] == "is no key here; did you mean discounts?"
 
 
 def test_yaml_has_its_own_lines() -> None:
@@ -89,13 +89,9 @@ def test_yaml_has_its_own_lines() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [("own.json", '{"aliases": {},\n "discounts": [],\n "aliases": {}}'), ("own.yaml", "aliases: {}\n\naliases: {}\n")],
-)
-def test_a_section_that_stands_twice_is_told(name: str, text: str) -> None:
+def test_a_section_that_stands_twice_is_told() -> None:
     """Readers keep the last one in silence: half of somebody's prices would be gone."""
-    (found,) = overlay_problems(text, name)
+    (found,) = overlay_problems('{"aliases": {},\n "discounts": [],\n "aliases": {}}')
     assert (found.line, found.place) == (3, "aliases")
     assert "stands twice" in found.rule
 
@@ -109,8 +105,8 @@ def test_a_syntax_error_has_its_line() -> None:
 def test_a_book_with_a_broken_head_and_provider_has_no_false_followers() -> None:
     text = BOOK_TEXT.replace('"USD"', '"EUR"', 1).replace('"kind": "first_party"', '"kind": "maker"', 1)
     assert text.count('"maker"') == 1
-    found = problems_of(text, text, "b.json", lambda content: PriceBook.parse(content, "b.json"))
-    assert [one.rule.partition(",")[0] for one in found] == ["must be 'USD'", "must be one of cloud"]
+    found = problems_of(text, lambda content: PriceBook.parse(content, "b.json"))
+    assert [one.rule.partition(",")[0] for one in found] == ['must be "USD"', 'must be one of "cloud"']
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "null", "{}" * 2, '{"models": null}', '{"models": [[[]]]}', "[" * 90_000])
@@ -123,14 +119,24 @@ def test_a_file_of_errors_alone_ends() -> None:
     assert len(overlay_problems(f'{{"discounts": [{", ".join([entry] * 200)}]}}')) == MAX_PROBLEMS
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+#: What a next version must not do is told without a line: the file by itself is good.
+OF_ONE_FILE = [case for case in CASES if case["file"] != "next"]
+
+
+@pytest.mark.parametrize("case", OF_ONE_FILE, ids=[case["name"] for case in OF_ONE_FILE])
 def test_one_broken_rule_is_one_problem(case: dict[str, Any]) -> None:
     """The vectors break one rule each: nothing that follows from it is told as another."""
     text = json.dumps(broken(case), indent=1)
-    load = BOOK.overlay_of if case["file"] == "overlay" else PriceBook.parse
-    (found,) = problems_of(text, text, "x.json", lambda content: load(content, "x.json"))
-    assert found.place.startswith(case["expect"])
-    # On the line stands the last key of the place, or what lacks it begins there.
-    key = [word for word in re.split(r"[.\[\]]", found.place) if word and not word.isdigit()][-1]
-    written = text.splitlines()[found.line - 1]
-    assert key in written or written.strip()[0] in "{[" or case["name"] == "empty_key" or case.get("remove")
+    load = {"overlay": BOOK.overlay_of, "book": PriceBook.parse}[case["file"]]
+    (found,) = problems_of(text, lambda content: load(content, "x.json"))
+    assert f"{found.place}: {found.rule}" == case["expect"]
+    # On the line stands the last key of the place, or the item; or what lacks it begins there.
+    keys, lacks = keys_of(json.loads(text), found.place)
+    written = text.splitlines()[found.line - 1].strip()
+    here = broken(case)
+    for key in keys:
+        here = here[key]
+    if lacks or not keys or isinstance(keys[-1], int):
+        assert written.rstrip(",").endswith(("{", "[", json.dumps(here)))
+    else:
+        assert written.startswith(f"{json.dumps(keys[-1])}: ")

@@ -55,7 +55,7 @@ def test_sign_refuses_a_broken_book_and_a_key_that_is_none(tmp_path: Path, capsy
     key.write_bytes(PRIVATE)
     file.write_bytes(book(currency="EUR"))
     assert main(["book", "sign", str(file), "--key", str(key)]) == 2
-    assert "currency: must be 'USD'" in capsys.readouterr().err
+    assert 'currency: must be "USD", is "EUR"' in capsys.readouterr().err
     assert not (tmp_path / "book.json.sig").exists()
     file.write_bytes(book())
     plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

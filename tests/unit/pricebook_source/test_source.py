@@ -89,10 +89,16 @@ def test_pin_of_another_version_than_the_embedded_one_is_said(caplog: pytest.Log
     ("content", "place"),
     [
         ("{", "line 1 column 2"),
-        (changed(models=[]), "models: must not be empty"),
-        (changed(currency="EUR"), "currency: must be 'USD'"),
-        (changed(version="2026.11.21"), "version: 2026.11.21 goes back behind 2026.11.22"),
-        (changed(models=FROZEN["models"][:5]), "models: has 5 models"),
+        (changed(models=[]), "models: must be a list of at least one model, is []"),
+        (changed(currency="EUR"), 'currency: must be "USD", is "EUR"'),
+        (
+            changed(version="2026.11.21"),
+            'version: must not go back behind the book in use ("2026.11.22"), is "2026.11.21"',
+        ),
+        (
+            changed(models=FROZEN["models"][:5]),
+            "models: must be at least half as many as in the book in use (38), are 5",
+        ),
     ],
 )
 def test_refused_file_keeps_the_last_good_book(
@@ -157,10 +163,10 @@ def test_overrides(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = PriceBookSource()
     book = configured(source, settings(pricebook_overrides=str(path)))
     assert book.id == f"{load_embedded().id}+{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
-    path.write_text('{"models": [{"p": "openai"}]}', encoding="utf-8")
+    path.write_text('{"models": [\n{"p": "openai"}]}', encoding="utf-8")
     assert configured(source, settings(pricebook_overrides=str(path))) is book
     (message,) = warnings_of(caplog)
-    assert f"{path}: models[0].rows: must be a list" in message
+    assert f"{path}:2: models[0].rows: must be a list of at least one row, is missing" in message
 
 
 def test_refused_overrides_leave_the_plain_book(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

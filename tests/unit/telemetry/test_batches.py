@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -420,6 +421,20 @@ def test_nothing_of_the_text_is_written_or_kept(bench: Bench) -> None:
     written = [span.to_json() for span in bench.exporter.get_finished_spans()]
     assert len(written) == 3 + len(FAILED)
     assert CANARY not in repr((written, bench.points("tokenomics.client.requests"), list(batches.REMEMBERED._keys)))
+
+
+@pytest.mark.parametrize(
+    ("made", "total"),
+    # On 2 December 2025 the alias moved from Large 2 ($2 and $6 per million) to Large 3 ($0.50 and $1.50).
+    [("2025-12-01T23:59:59+00:00", 1000 * 2_000_000 + 100 * 6_000_000),
+     ("2025-12-02T00:00:00+00:00", 1000 * 500_000 + 100 * 1_500_000)],
+)  # fmt: skip
+def test_last_years_batch_that_arrives_today_costs_what_it_cost_then(bench: Bench, made: str, total: int) -> None:
+    created = int(datetime.fromisoformat(made).timestamp())
+    line = openai_line(model="mistral-large-latest", created=created, usage=PLAIN)
+    assert bench.record([line], provider="mistral").total == total
+    (span,) = bench.exporter.get_finished_spans()
+    assert span.start_time == created * 1_000_000_000
 
 
 @pytest.mark.parametrize("created", [None, 1, -5, "soon", 10**20, True, float("nan"), time.time() + 10**6])

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from otel_tokenomics.client_api import Operation, Request
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import Cost, load_embedded
+from otel_tokenomics.pricing.rates import instant
 from otel_tokenomics.telemetry import metrics
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Outcome, Recorder, last_cost
@@ -75,6 +76,22 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Be
 
 
 READING = Reading(USAGE, response_model="gpt-5.4", response_id="r1")
+
+
+@pytest.mark.parametrize(
+    ("began", "total"),
+    # DeepSeek's peak begins at 01:00 UTC: $0.15 and $0.60 per million before, $0.30 and $1.20 in it.
+    [("2026-11-23T00:59:59.999Z", 210_000_000), ("2026-11-23T01:00:00Z", 420_000_000)],
+)
+def test_a_call_costs_what_it_cost_when_it_began_however_late_it_ends(bench: Bench, began: str, total: int) -> None:
+    request = Request("deepseek-v4-flash", "deepseek", "api.deepseek.com", 443, "/v1")
+    choice = bench.recorder.provider(request)
+    span = bench.recorder.start(CHAT, request, choice)
+    outcome = Outcome(
+        Reading(USAGE, response_model="deepseek-v4-flash"), "completed", instant(began) * 1_000_000, 3600.0
+    )
+    cost = bench.recorder.settle(span, CHAT, request, choice, outcome, own=True, tags={})
+    assert (cost.status, cost.total) == ("priced", total)
 
 
 def test_span_metric_and_subtotal_agree(bench: Bench) -> None:
