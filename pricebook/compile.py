@@ -148,6 +148,7 @@ class Book:
         self._name()
         self._restore(read_extract("litellm-dropped"))
         self._name()
+        history.keep(self.models, self.history)
 
     def _snapshots(self, taken: set[Key]) -> set[Key]:
         """Return the dated ids that litellm prices as it does their model, and make them further ids of that model.
@@ -159,8 +160,8 @@ class Book:
         found: set[Key] = set()
         for key in sorted(self.litellm.keys() - self.genai.keys() - self.patches.keys() - taken):
             name = key[1].removesuffix("@default")
-            shorter = [probe.name for probe in probes(Provider(key[0], "first_party"), name) if probe.step == "tail"] or [name]
-            model = (key[0], shorter[0])
+            steps = probes(Provider(key[0], "first_party"), name)
+            model = (key[0], next((probe.name for probe in steps if probe.step == "tail"), name))
             whole = owner.get(model, model)
             if model != key and whole in self.genai and self._is_snapshot(key, model, whole):
                 found.add(key)
@@ -188,7 +189,6 @@ class Book:
             self._model(key)
         restored = {"/".join(key) for key in self.dropped}
         self.skipped = [name for name in self.skipped if name not in restored]
-        history.keep(self.models, self.history)
 
     def _priced_apart(self, entry: dict[str, Any], key: Key) -> bool:
         """Return whether litellm has another price for an id that genai-prices takes for one more name of a model."""
@@ -318,80 +318,6 @@ class Book:
         lines = ",\n".join(_minified(model) for model in self.models)
         return f'{_minified(header)[:-1]},"models":[\n{lines}\n]}}\n'
 
-    def report(self) -> str:
-        """Return the report for readers of a pull request."""
-        sources: Counter[str] = Counter(
-            "+".join(sorted({s for row in model["rows"] for s in row["src"]})) for model in self.models
-        )
-        rows = sum(len(model["rows"]) for model in self.models)
-        providers = len({model["p"] for model in self.models})
-        by_source = "\n".join(f"| {name} | {count} |" for name, count in sorted(sources.items()))
-        disputes = "\n".join(
-            f"| {model} | {unit} | {ours} | {theirs} |"
-            for model, units in sorted(self.disputes.items())
-            for unit, (ours, theirs) in units.items()
-        )
-        left_out = "\n".join(f"| `{what}` | {count} |" for what, count in sorted(self.left_out.items()))
-        classes = Counter(model.get("class", "none") for model in self.models)
-        by_class = ", ".join(f"{count} {name}" for name, count in sorted(classes.items()))
-        whose = Counter[str]()
-        for found in self.differences.values():
-            whose.update(found)
-        whole: dict[str, dict[str, int]] = json.loads(
-            (HERE / "sources" / "litellm-left-out.json").read_text(encoding="utf-8")
-        )
-        left_out_whole = "\n".join(
-            f"| {reason} | {sum(tags.values())} | {', '.join(f'{tag} {tags[tag]}' for tag in sorted(tags))} |"
-            for reason, tags in sorted(whole.items())
-        )
-        return f"""# Price book report
-
-<!-- Written by pricebook/compile.py -->
-
-{len(self.models)} models of {providers} providers, {rows} rows; {self.noise} rates rounded to pico-USD.
-Classes: {by_class}.
-
-Sources: g genai-prices, l litellm, o an older litellm for what the newer dropped, p our patch.
-
-| Sources | Models |
-|---|---|
-{by_source}
-
-## What is known of each provider
-
-The sources differ on {whose.total()} rates of {len(self.differences)} models: a patch decides {whose["patch"]}, the
-merge's order {whose["order"]} (within half a percent), {whose["nobody"]} are undecided. Rows without a source or a day
-of verification: {len(coverage_report.unaccounted(self.models))}.
-
-{coverage_report.table(self.models, self.skipped, self.differences, {"/".join(key) for key in self.patches})}
-
-## {len(self.disputes)} models on which the sources differ and nobody decided
-
-The first value is in force; both are pico-USD per unit.
-
-| Model | Unit | genai-prices | litellm |
-|---|---|---|---|
-{disputes}
-
-## What format v1 cannot express
-
-| In the sources | Times |
-|---|---|
-{left_out}
-
-{len(self.skipped)} models have no rate that the format can express:
-
-{coverage_report.names(self.skipped)}
-
-## What of litellm's price map is left out whole
-
-A provider that stands here and has no model in the book is left out for the reason given.
-
-| Reason | Entries | Providers, by litellm's tag |
-|---|---|---|
-{left_out_whole}
-"""
-
 
 def _fill_tools(rows: list[dict[str, Any]], tools: dict[str, int]) -> None:
     """Add what the provider's tools cost to the base rows, where no row of the model says it."""
@@ -440,7 +366,7 @@ def main(arguments: Sequence[str]) -> int:
     _refuse_what_the_engine_refuses(text)
     book, text = keep_past_prices(book, text, close="--close" in arguments)
     stale = 0
-    for name, content in [*((copy, text) for copy in COPIES), ("pricebook/report.md", book.report())]:
+    for name, content in [*((copy, text) for copy in COPIES), ("pricebook/report.md", coverage_report.written(book))]:
         path = ROOT / name
         if path.exists() and path.read_text(encoding="utf-8") == content:
             continue

@@ -279,7 +279,8 @@ def _capacity(check: Checker, entry: Mapping[str, Any], providers: Mapping[str, 
         raise check.refuse(f"{path}.when.account", "is no condition here: accounts stand under account, beside when")
     accounts = check.sequence(entry.get("account", []), f"{path}.account")
     if accounts:
-        when = {"account": [check.text(account, f"{path}.account[{index}]") for index, account in enumerate(accounts)], **when}
+        texts = [check.text(account, f"{path}.account[{index}]") for index, account in enumerate(accounts)]
+        when = {"account": texts, **when}
     price = "usd_per_hour" if hourly else "usd_per_gpu_hour"
     pico, share = _pico(check, entry.get(price), 1, MAX_PICO, f"{path}.{price}"), (1, 1)
     if hourly:

@@ -166,7 +166,7 @@ def test_overrides(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_text('{"models": [\n{"p": "openai"}]}', encoding="utf-8")
     assert configured(source, settings(pricebook_overrides=str(path))) is book
     (message,) = warnings_of(caplog)
-    assert f"{path}:2: models[0].rows: must be a list of at least one row, is missing" in message
+    assert f"{path}:2: models[0].id: must be text (not empty), is missing" in message
 
 
 def test_refused_overrides_leave_the_plain_book(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

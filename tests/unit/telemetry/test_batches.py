@@ -485,25 +485,6 @@ def test_a_batch_longer_than_the_queue_of_spans_loses_none(bench: Bench, monkeyp
     assert done.calls == len(exporter.get_finished_spans()) == 500
 
 
-@pytest.mark.parametrize("results", [7, None, object()])
-def test_what_holds_no_lines_is_refused(results: object) -> None:
-    with pytest.raises(TypeError, match="batch results are a path"):
-        lines_of(results)
-
-
-def test_an_asynchronous_iterator_is_refused_with_what_to_do() -> None:
-    async def items() -> Any:
-        yield {}
-
-    with pytest.raises(TypeError, match="async for"):
-        lines_of(items())
-
-
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"cannot be read: .*none\.jsonl"):
-        lines_of(tmp_path / "none.jsonl")
-
-
 def test_an_error_of_the_callers_own_iterator_is_his_and_what_came_before_it_counts(bench: Bench) -> None:
     def lines() -> Iterator[Json]:
         yield openai_line()
