@@ -151,8 +151,9 @@ new-client: ## Write the files of a new client: NAME=<library> [VERSION=<oldest 
 fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; cd collector && git ls-files '*.go' | xargs "$$($(GO) env GOROOT)/bin/gofmt" -w
 
-bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
-	@for name in call pricing memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
+bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/oracles $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
+	@for name in call memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
+	@echo "==> benchmarks/bench_pricing.py"; $(BIN)/python benchmarks/bench_pricing.py genai-prices=.venvs/oracles/bin/python litellm=.venvs/oracles/bin/python
 	@echo "==> benchmarks/bench_clients.py"; .venvs/beside/bin/python benchmarks/bench_clients.py
 	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./processor/...
 
