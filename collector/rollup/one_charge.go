@@ -36,6 +36,25 @@ const (
 	Container
 )
 
+// Rule is how it was found that a span repeats a charge.
+type Rule uint8
+
+// The rules. ByResponseID: both name one response. ByNesting: by place, time, model and tokens.
+const (
+	NoRule Rule = iota
+	ByResponseID
+	ByNesting
+)
+
+// Finding is what becomes of one call.
+type Finding struct {
+	Verdict Verdict
+	Rule    Rule
+	// Holder is the place of the call that holds the charge of a shadowed one, even where an earlier step took the
+	// charge off; negative where none does.
+	Holder int
+}
+
 // Link names a span.
 type Link struct {
 	Trace [16]byte
@@ -53,26 +72,26 @@ type Above struct {
 //
 // What our SDK charged is never taken back, and is never somebody else's call: of the spans that it saw each is one
 // charge.
-func Repeated(calls []Call, places func() map[Link]Above) []Verdict {
-	if len(calls) < 2 || !slices.ContainsFunc(calls, isOpen) {
+func Repeated(calls []Call, places func() map[Link]Above) []Finding {
+	if len(calls) < 2 || !slices.ContainsFunc(calls, isTheirs) {
 		return nil
 	}
 	groups := make(map[[16]byte][]int, 1)
 	for place := range calls {
 		groups[calls[place].Trace] = append(groups[calls[place].Trace], place)
 	}
-	var verdicts []Verdict
+	var findings []Finding
 	var above map[Link]Above
 	settle := func(group []int, step func(*repetitions)) {
 		if !mayRepeat(calls, group) {
 			return
 		}
 		if above == nil {
-			above, verdicts = places(), make([]Verdict, len(calls))
+			above, findings = places(), newFindings(len(calls))
 		}
 		found := newRepetitions(calls, group, above)
 		step(found)
-		found.write(verdicts)
+		found.write(findings)
 	}
 	for place := range calls {
 		if group := groups[calls[place].Trace]; group != nil {
@@ -83,22 +102,33 @@ func Repeated(calls []Call, places func() map[Link]Above) []Verdict {
 	// A call outside any span begins a trace, and the span of it that nobody below could see begins another one.
 	if slices.ContainsFunc(calls, func(call Call) bool { return call.Own && call.Parent == [8]byte{} }) {
 		if above == nil {
-			above, verdicts = places(), make([]Verdict, len(calls))
+			above, findings = places(), newFindings(len(calls))
 		}
 		var roots []int
 		for place := range calls {
-			if verdicts[place] == Keeps && mayBeRoot(&calls[place], above) {
+			if findings[place].Verdict == Keeps && mayBeRoot(&calls[place], above) {
 				roots = append(roots, place)
 			}
 		}
 		settle(roots, (*repetitions).beside)
 	}
-	return verdicts
+	return findings
+}
+
+func newFindings(size int) []Finding {
+	findings := make([]Finding, size)
+	for place := range findings {
+		findings[place].Holder = -1
+	}
+	return findings
 }
 
 func mayRepeat(calls []Call, group []int) bool {
-	return len(group) > 1 && slices.ContainsFunc(group, func(place int) bool { return isOpen(calls[place]) })
+	return len(group) > 1 && slices.ContainsFunc(group, func(place int) bool { return isTheirs(calls[place]) })
 }
+
+// isTheirs says whether a span may repeat a charge, or was found to.
+func isTheirs(call Call) bool { return !call.Own }
 
 // isOpen says whether a charge can be taken off a span.
 func isOpen(call Call) bool { return !call.Own && !call.Repeats }
@@ -119,7 +149,7 @@ type repetitions struct {
 	order         []int
 	chains, hangs map[int][][8]byte
 	places        map[[8]byte]int
-	lost          map[int]Verdict
+	lost          map[int]Finding
 	// met says which call of ours has met its span of which instrumentation: each makes one span for one call.
 	met map[meeting]bool
 	// under holds those of ours that stand somewhere below a span; below none the roots.
@@ -132,7 +162,7 @@ func newRepetitions(calls []Call, group []int, above map[Link]Above) *repetition
 	r := &repetitions{
 		calls: calls, chains: make(map[int][][8]byte, len(group)),
 		hangs: make(map[int][][8]byte, len(group)), places: make(map[[8]byte]int, len(group)),
-		under: map[[8]byte][]int{}, lost: map[int]Verdict{}, met: map[meeting]bool{}, copies: map[int]int{},
+		under: map[[8]byte][]int{}, lost: map[int]Finding{}, met: map[meeting]bool{}, copies: map[int]int{},
 	}
 	seen := map[[8]byte]bool{}
 	for _, place := range group {
@@ -214,32 +244,51 @@ func (r *repetitions) find() {
 	r.beside()
 }
 
-func (r *repetitions) write(verdicts []Verdict) {
-	for place, verdict := range r.lost {
-		if isOpen(r.calls[place]) {
-			verdicts[place] = verdict
-		}
+func (r *repetitions) write(findings []Finding) {
+	for place, found := range r.lost {
+		findings[place] = r.said(place, found)
 	}
 	for place, first := range r.copies {
-		if verdict := r.lost[first]; verdict != Keeps && isOpen(r.calls[place]) {
-			verdicts[place] = verdict
+		if found, lost := r.lost[first]; lost {
+			findings[place] = r.said(place, found)
 		}
 	}
 }
 
+// said leaves a charge where it was taken off before; who holds it is said all the same. A holder that lost its charge
+// in a later step passes it on.
+func (r *repetitions) said(place int, found Finding) Finding {
+	for range r.lost {
+		next, lost := r.lost[found.Holder]
+		if !lost {
+			break
+		}
+		found.Holder = next.Holder
+	}
+	if !isOpen(r.calls[place]) {
+		found.Verdict = Keeps
+	}
+	return found
+}
+
 // open says whether a span may lose its charge; one that lost it before meets its call once more.
-func (r *repetitions) open(place int) bool { return r.lost[place] == Keeps && !r.calls[place].Own }
+func (r *repetitions) open(place int) bool { return !r.gone(place) && !r.calls[place].Own }
 
 // holds says whether a span bears a charge; where ours could not be priced, nobody else's count of it is either.
 func (r *repetitions) holds(place int) bool {
 	call := &r.calls[place]
-	return r.lost[place] == Keeps && (call.HasTotal || call.Own && call.counted())
+	return !r.gone(place) && (call.HasTotal || call.Own && call.counted())
 }
 
 func (c *Call) counted() bool { return c.Input > 0 || c.Output > 0 }
 
-func (r *repetitions) shadow(place, holder int) {
-	r.lost[place] = Shadowed
+func (r *repetitions) gone(place int) bool {
+	_, lost := r.lost[place]
+	return lost
+}
+
+func (r *repetitions) shadow(place, holder int, rule Rule) {
+	r.lost[place] = Finding{Shadowed, rule, holder}
 	r.met[meeting{holder, r.calls[place].Scope}] = true
 }
 
@@ -288,7 +337,7 @@ func (r *repetitions) byResponseID() {
 		if r.open(place) {
 			for _, other := range responses[id] {
 				if r.holds(other) && sameParty(&r.calls[place], &r.calls[other]) {
-					r.shadow(place, other)
+					r.shadow(place, other, ByResponseID)
 					break
 				}
 			}
@@ -308,9 +357,9 @@ func (r *repetitions) byAncestry() {
 				continue
 			}
 			if r.open(ancestor) && r.holds(place) {
-				r.shadow(ancestor, place)
+				r.shadow(ancestor, place, ByNesting)
 			} else if r.open(place) && r.calls[ancestor].Own && r.holds(ancestor) {
-				r.shadow(place, ancestor)
+				r.shadow(place, ancestor, ByNesting)
 			}
 		}
 	}
@@ -332,7 +381,7 @@ func (r *repetitions) containers() {
 		}
 		input, output := r.sum(inner)
 		if (input > 0 || output > 0) && input <= call.Input && output <= call.Output {
-			r.lost[place] = Container
+			r.lost[place] = Finding{Container, ByNesting, -1}
 		}
 	}
 }
@@ -368,7 +417,7 @@ func (r *repetitions) beside() {
 				continue
 			}
 			if best := step(place); best >= 0 {
-				r.shadow(place, best)
+				r.shadow(place, best, ByNesting)
 			}
 		}
 	}
@@ -421,7 +470,7 @@ func (r *repetitions) addUp(place int) {
 	if input, output := r.sum(parts); len(parts) < 2 || input != call.Input || output != call.Output {
 		return
 	}
-	r.lost[place] = Container
+	r.lost[place] = Finding{Container, ByNesting, -1}
 	for _, part := range parts {
 		r.met[meeting{part, call.Scope}] = true
 	}

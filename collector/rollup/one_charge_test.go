@@ -38,13 +38,13 @@ func standing(calls []Call) func() map[Link]Above {
 // kept returns how many of the calls keep their charge.
 func kept(t *testing.T, calls []Call) int {
 	t.Helper()
-	verdicts := Repeated(calls, standing(calls))
-	if verdicts == nil {
+	findings := Repeated(calls, standing(calls))
+	if findings == nil {
 		return len(calls)
 	}
 	count := 0
-	for place, verdict := range verdicts {
-		if verdict == Keeps {
+	for place, found := range findings {
+		if found.Verdict == Keeps {
 			count++
 		} else if calls[place].Own {
 			t.Fatal("a charge of ours was taken back")
@@ -73,15 +73,15 @@ func TestAnyOrderKeepsTheSum(t *testing.T) {
 		if got := kept(t, calls); got != watched+unwatched {
 			t.Fatalf("%d charges of %d: %v", got, watched+unwatched, calls)
 		}
-		verdicts := Repeated(calls, standing(calls))
+		findings := Repeated(calls, standing(calls))
 		again := slices.Clone(calls)
-		for place, verdict := range verdicts {
-			if verdict != Keeps {
+		for place, found := range findings {
+			if found.Verdict != Keeps {
 				again[place].Repeats, again[place].HasTotal = true, false
 			}
 		}
-		for place, verdict := range Repeated(again, standing(again)) {
-			if verdict != Keeps {
+		for place, found := range Repeated(again, standing(again)) {
+			if found.Verdict != Keeps {
 				t.Fatalf("a second look took back %v", again[place])
 			}
 		}

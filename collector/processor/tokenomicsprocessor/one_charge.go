@@ -77,14 +77,14 @@ func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
 			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
 		}
 	}()
-	verdicts := rollup.Repeated(work.calls.calls, func() map[rollup.Link]rollup.Above { return standing(traces) })
-	for index, verdict := range verdicts {
-		if verdict == rollup.Keeps {
+	findings := rollup.Repeated(work.calls.calls, func() map[rollup.Link]rollup.Above { return standing(traces) })
+	for index, found := range findings {
+		if found.Verdict == rollup.Keeps {
 			continue
 		}
 		there := &work.calls.spans[index]
 		reason := attributes.ReasonShadowed
-		if verdict == rollup.Container {
+		if found.Verdict == rollup.Container {
 			reason = attributes.ReasonContainer
 		}
 		p.writer.repeats(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
