@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/rollup"
 )
 
@@ -31,7 +32,7 @@ type chargedSpan struct {
 // note keeps what joins a span, once it is priced, with the others of its call.
 func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options, result outcome) {
 	found := span.Attributes()
-	id, ok := work.span.Identify(options, text(span, attributes.TokenomicsCostStatus), text(span, attributes.TokenomicsCostReason))
+	id, ok := work.span.Identify(options, spancost.Text(span, attributes.TokenomicsCostStatus), spancost.Text(span, attributes.TokenomicsCostReason))
 	if !ok {
 		return
 	}
@@ -53,21 +54,10 @@ func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options,
 		Start: uint64(span.StartTimestamp()), End: uint64(span.EndTimestamp()),
 		Resource: work.resource, Scope: work.scope.Name,
 		Own: id.Own, Repeats: id.Repeats, HasTotal: total,
-		ResponseID: text(span, attributes.GenAiResponseId), Provider: id.Provider,
-		Models: [3]string{id.RequestModel, id.ResponseModel, text(span, attributes.TokenomicsPriceModel)},
+		ResponseID: spancost.Text(span, attributes.GenAiResponseId), Provider: id.Provider,
+		Models: [3]string{id.RequestModel, id.ResponseModel, spancost.Text(span, attributes.TokenomicsPriceModel)},
 		Input:  id.InputTokens, Output: id.OutputTokens,
 	})
-}
-
-// maxText is more than any name or response id has.
-const maxText = 257
-
-func text(span ptrace.Span, key string) string {
-	if value, ok := span.Attributes().Get(key); ok {
-		found := value.Str()
-		return found[:min(len(found), maxText)]
-	}
-	return ""
 }
 
 // safelySettle keeps a batch that nobody foresaw from stopping the pipeline: its charges stay as they were priced.
@@ -87,7 +77,7 @@ func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
 		if found.Verdict == rollup.Container {
 			reason = attributes.ReasonContainer
 		}
-		p.writer.repeats(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
+		spancost.Withdraw(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
 		work.tally.withdraw(there)
 	}
 }
