@@ -31,13 +31,11 @@ type chargedSpan struct {
 
 // note keeps what joins a span, once it is priced, with the others of its call.
 func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options, result outcome) {
-	found := span.Attributes()
 	id, ok := work.span.Identify(options, spancost.Text(span, attributes.TokenomicsCostStatus), spancost.Text(span, attributes.TokenomicsCostReason))
 	if !ok {
 		return
 	}
 	there := chargedSpan{span: span, outcome: result}
-	_, total := found.Get(attributes.TokenomicsCostTotal)
 	switch result {
 	case outcomePriced, outcomePartial, outcomeFree:
 		there.pico, there.counted = work.result.Total, work.result.HasTotal
@@ -49,15 +47,7 @@ func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options,
 		there.pico, _ = work.span.Total()
 	}
 	c.spans = append(c.spans, there)
-	c.calls = append(c.calls, rollup.Call{
-		Trace: span.TraceID(), ID: span.SpanID(), Parent: span.ParentSpanID(),
-		Start: uint64(span.StartTimestamp()), End: uint64(span.EndTimestamp()),
-		Resource: work.resource, Scope: work.scope.Name,
-		Own: id.Own, Repeats: id.Repeats, HasTotal: total,
-		ResponseID: spancost.Text(span, attributes.GenAiResponseId), Provider: id.Provider,
-		Models: [3]string{id.RequestModel, id.ResponseModel, spancost.Text(span, attributes.TokenomicsPriceModel)},
-		Input:  id.InputTokens, Output: id.OutputTokens,
-	})
+	c.calls = append(c.calls, spancost.CallOf(span, &id, work.scope.Name, work.resource))
 }
 
 // safelySettle keeps a batch that nobody foresaw from stopping the pipeline: its charges stay as they were priced.

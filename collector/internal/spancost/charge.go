@@ -5,6 +5,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/rollup"
 )
 
 // StatusNotApplicable is the status of a span that bears no amount because nothing is billable there.
@@ -31,4 +32,18 @@ func Text(span ptrace.Span, key string) string {
 		return found[:min(len(found), maxText)]
 	}
 	return ""
+}
+
+// CallOf returns a priced span as one of the calls of its trace.
+func CallOf(span ptrace.Span, id *attributes.Identity, scope string, resource int) rollup.Call {
+	_, total := span.Attributes().Get(attributes.TokenomicsCostTotal)
+	return rollup.Call{
+		Trace: span.TraceID(), ID: span.SpanID(), Parent: span.ParentSpanID(),
+		Start: uint64(span.StartTimestamp()), End: uint64(span.EndTimestamp()),
+		Resource: resource, Scope: scope,
+		Own: id.Own, Repeats: id.Repeats, HasTotal: total,
+		ResponseID: Text(span, attributes.GenAiResponseId), Provider: id.Provider,
+		Models: [3]string{id.RequestModel, id.ResponseModel, Text(span, attributes.TokenomicsPriceModel)},
+		Input:  id.InputTokens, Output: id.OutputTokens,
+	}
 }
