@@ -16,7 +16,7 @@ type Node struct {
 	Call, Unpriced bool
 	// Container: the span repeats the usage of calls below it, which may not be there.
 	Container bool
-	// Input and Output are the tokens of the span.
+	// Input and Output are the tokens of the span; those of a container count only where it stands for a call.
 	Input, Output int64
 	// Model is the name in the price book of what was called.
 	Model string
@@ -83,7 +83,7 @@ func (s *sum) add(pico int64) {
 }
 
 // Add computes the totals of one group: the spans of one trace, in any order. countContainers counts a container with
-// usage below and above which nothing else counts as one unpriced call.
+// usage below and above which nothing else counts as one unpriced call, and marks its node as such.
 func (t *Totals) Add(nodes []Node, countContainers bool) {
 	t.reset(len(nodes))
 	parents, first, order := t.link(nodes)
@@ -259,8 +259,10 @@ func (t *Totals) write(nodes []Node, first []int32) {
 				t.Trace.Unpriced++
 			}
 		}
-		t.Trace.Input += node.Input
-		t.Trace.Output += node.Output
+		if node.Call || !node.Container {
+			t.Trace.Input += node.Input
+			t.Trace.Output += node.Output
+		}
 		own, subtree := &t.sums[place], &t.Subtrees[place]
 		subtree.Total, subtree.Priced = own.total, own.priced && !own.overflow
 		subtree.Exceeds = own.calls > 0 || own.total > node.Own

@@ -22,15 +22,15 @@ const (
 	lastPause  = 200 * time.Millisecond
 )
 
-// parcel is what leaves together.
-type parcel struct {
+// load is spans on their way.
+type load struct {
 	traces ptrace.Traces
 	spans  int
 }
 
 // queue holds what was to leave and could not, and how long to leave the next component alone.
 type queue struct {
-	waiting []parcel
+	waiting []load
 	failure error
 	pause   time.Duration
 	until   int64
@@ -39,12 +39,12 @@ type queue struct {
 func (q *queue) pausing(now int64) bool { return q.failure != nil && now < q.until }
 
 // first takes what waits longest.
-func (q *queue) first() (parcel, bool) {
+func (q *queue) first() (load, bool) {
 	if len(q.waiting) == 0 {
-		return parcel{}, false
+		return load{}, false
 	}
 	found := q.waiting[0]
-	q.waiting[0] = parcel{}
+	q.waiting[0] = load{}
 	if q.waiting = q.waiting[1:]; len(q.waiting) == 0 {
 		q.waiting = nil
 	}
@@ -59,7 +59,7 @@ func (q *queue) failed(err error, now int64) {
 
 func (q *queue) recovered() { q.failure, q.pause = nil, 0 }
 
-// tick hands on what waited and what is due, until the next component refuses something.
+// tick hands on what is due and what waited, until the next component refuses something.
 func (p *rollupProcessor) tick() {
 	ctx := context.Background()
 	p.mu.Lock()
@@ -67,102 +67,106 @@ func (p *rollupProcessor) tick() {
 		p.mu.Unlock()
 		return
 	}
-	// What fails goes to the end: one payload that nobody wants does not hold up the others.
-	rounds := len(p.queue.waiting)
 	p.mu.Unlock()
-	for range rounds {
-		p.mu.Lock()
-		found, there := p.queue.first()
-		p.mu.Unlock()
-		if !there {
-			break
-		}
-		if p.send(ctx, found) != nil {
-			return
-		}
-	}
 	for {
 		p.mu.Lock()
 		now := p.clock()
 		due := p.collect(maxParcel, func() *held { return p.shelf.nextDue(now) })
+		// What fails goes to the end: one payload that nobody wants does not hold up the others.
+		rounds := len(p.queue.waiting)
 		p.mu.Unlock()
-		if len(due) == 0 || p.forward(ctx, due) != nil {
-			return
+		if len(due) > 0 {
+			if p.forward(ctx, due) != nil {
+				return
+			}
+			continue
 		}
+		for range rounds {
+			if found, there := p.first(); !there || p.send(ctx, found) != nil {
+				return
+			}
+		}
+		return
 	}
 }
 
-// forward rolls traces up and hands them on. After a failure the rest waits, and the failure is returned.
+func (p *rollupProcessor) first() (load, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.first()
+}
+
+// forward rolls traces up and hands them on, several in one payload. After a failure the rest waits, and the failure is
+// returned.
 func (p *rollupProcessor) forward(ctx context.Context, leaving []*held) error {
-	var failure error
-	var load parcel
-	dispatch := func() {
-		if load.spans == 0 {
-			return
-		}
-		if failure == nil {
-			failure = p.send(ctx, load)
-		} else {
-			p.keep(load)
-		}
-		load = parcel{}
+	if len(leaving) == 0 {
+		return nil
 	}
-	if len(leaving) > 0 {
-		p.mu.Lock()
-		if p.queue.pausing(p.clock()) {
-			failure = p.queue.failure
+	var failure error
+	p.mu.Lock()
+	if p.queue.pausing(p.clock()) {
+		failure = p.queue.failure
+	}
+	p.mu.Unlock()
+	packed := newParcel()
+	dispatch := func() {
+		ready := load{packed.traces, packed.spans}
+		if failure == nil {
+			failure = p.send(ctx, ready)
+		} else {
+			p.keep(ready)
 		}
-		p.mu.Unlock()
 	}
 	for _, h := range leaving {
 		p.settle(h)
-		if load.spans > 0 && load.spans+h.spans > maxParcel {
+		if packed.spans > 0 && packed.spans+h.spans > maxParcel {
 			dispatch()
+			packed = newParcel()
 		}
-		if load.spans == 0 {
-			load = parcel{h.traces, h.spans}
-			continue
-		}
-		h.traces.ResourceSpans().MoveAndAppendTo(load.traces.ResourceSpans())
-		load.spans += h.spans
+		packed.pack(h)
 	}
 	dispatch()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range leaving {
+		p.shelf.origins.leave(h)
+	}
 	return failure
 }
 
-func (p *rollupProcessor) keep(load parcel) {
+func (p *rollupProcessor) keep(ready load) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue.waiting = append(p.queue.waiting, load)
+	p.queue.waiting = append(p.queue.waiting, ready)
 }
 
-// send hands one parcel on. What can be tried again is kept, and the failure returned; what cannot is lost, counted and
+// send hands spans on. What can be tried again is kept, and the failure returned; what cannot is lost, counted and
 // said aloud.
-func (p *rollupProcessor) send(ctx context.Context, load parcel) error {
-	err := p.next.ConsumeTraces(ctx, load.traces)
+func (p *rollupProcessor) send(ctx context.Context, ready load) error {
+	err := p.next.ConsumeTraces(ctx, ready.traces)
 	if err == nil {
-		p.counts.released.Add(int64(load.spans))
-		p.gone(load.spans, true)
+		p.counts.released.Add(int64(ready.spans))
+		p.gone(ready.spans, true)
 		return nil
 	}
 	if consumererror.IsPermanent(err) {
-		p.lose(load.spans, lostForGood, err)
+		p.lose(ready.spans, lostForGood, err)
 		return nil
 	}
 	var part consumererror.Traces
 	if errors.As(err, &part) {
-		if left := part.Data(); left.SpanCount() < load.spans {
-			taken := load.spans - left.SpanCount()
+		if left := part.Data(); left.SpanCount() < ready.spans {
+			taken := ready.spans - left.SpanCount()
 			p.counts.released.Add(int64(taken))
 			p.gone(taken, false)
-			load = parcel{left, left.SpanCount()}
+			ready = load{left, left.SpanCount()}
 		}
 	}
 	p.mu.Lock()
 	first := p.queue.failure == nil
 	p.queue.failed(err, p.clock())
-	if load.spans > 0 {
-		p.queue.waiting = append(p.queue.waiting, load)
+	if ready.spans > 0 {
+		p.queue.waiting = append(p.queue.waiting, ready)
 	}
 	p.mu.Unlock()
 	if first {
@@ -210,15 +214,15 @@ func (p *rollupProcessor) flush(ctx context.Context) error {
 			p.sleep(ctx, pause)
 			pause *= 2
 		}
-		for _, load := range waiting {
-			p.send(ctx, load)
+		for _, ready := range waiting {
+			p.send(ctx, ready)
 		}
 	}
 	lost := 0
 	failure := p.queue.failure
-	for _, load := range p.queue.waiting {
-		p.lose(load.spans, lostAtShutdown, failure)
-		lost += load.spans
+	for _, ready := range p.queue.waiting {
+		p.lose(ready.spans, lostAtShutdown, failure)
+		lost += ready.spans
 	}
 	p.queue.waiting = nil
 	if lost > 0 {

@@ -3,7 +3,6 @@ package tokenomicsrollupprocessor
 import (
 	"container/heap"
 	"container/list"
-	"hash/maphash"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -34,7 +33,6 @@ func (c cause) early() bool { return c >= causeMaxWait }
 // held is a trace that waits for more of its spans.
 type held struct {
 	id       pcommon.TraceID
-	traces   ptrace.Traces
 	sections []section
 	spans    int
 	// known holds the ids of the spans that came (true) and of those that were only named as a parent (false, missing).
@@ -49,85 +47,37 @@ type held struct {
 	due   int64
 	place int
 	age   *list.Element
+
+	// home is where the spans of the place go that is taken in as the turn-th: a batch mixes the spans of many traces.
+	home ptrace.SpanSlice
+	turn uint64
 }
 
-// section is the spans of one resource and scope.
+// section is the spans of one origin.
 type section struct {
-	origin   origin
-	resource ptrace.ResourceSpans
-	scope    ptrace.ScopeSpans
+	origin *origin
+	spans  ptrace.SpanSlice
 }
-
-// origin is where spans came from; equal ones have equal hashes.
-type origin struct{ resource, scope uint64 }
 
 // maxSectionsCompared bounds what a trace costs whose spans all come from different places: then some stand apart that
 // could stand together.
 const maxSectionsCompared = 64
 
 func newHeld(id pcommon.TraceID, now int64) *held {
-	return &held{id: id, traces: ptrace.NewTraces(), first: now, rootAt: -1}
+	return &held{id: id, first: now, rootAt: -1}
 }
 
-// spansOf returns where the spans of a resource and scope stand.
-func (h *held) spansOf(from origin, resource ptrace.ResourceSpans, scope ptrace.ScopeSpans) ptrace.SpanSlice {
-	var home ptrace.ResourceSpans
-	found := false
+// spansOf returns where the spans of an origin stand.
+func (h *held) spansOf(from *origin) ptrace.SpanSlice {
 	for index := len(h.sections) - 1; index >= max(0, len(h.sections)-maxSectionsCompared); index-- {
-		known := &h.sections[index]
-		if known.origin.resource != from.resource || !sameResource(known.resource, resource) {
-			continue
+		if h.sections[index].origin == from {
+			return h.sections[index].spans
 		}
-		if known.origin.scope == from.scope && sameScope(known.scope, scope) {
-			return known.scope.Spans()
-		}
-		home, found = known.resource, true
 	}
-	if !found {
-		home = h.traces.ResourceSpans().AppendEmpty()
-		resource.Resource().CopyTo(home.Resource())
-		home.SetSchemaUrl(resource.SchemaUrl())
-	}
-	added := home.ScopeSpans().AppendEmpty()
-	scope.Scope().CopyTo(added.Scope())
-	added.SetSchemaUrl(scope.SchemaUrl())
-	h.sections = append(h.sections, section{from, home, added})
-	return added.Spans()
-}
-
-func sameResource(one, other ptrace.ResourceSpans) bool {
-	return one.SchemaUrl() == other.SchemaUrl() &&
-		one.Resource().DroppedAttributesCount() == other.Resource().DroppedAttributesCount() &&
-		one.Resource().Attributes().Equal(other.Resource().Attributes())
-}
-
-func sameScope(one, other ptrace.ScopeSpans) bool {
-	a, b := one.Scope(), other.Scope()
-	return a.Name() == b.Name() && a.Version() == b.Version() && one.SchemaUrl() == other.SchemaUrl() &&
-		a.DroppedAttributesCount() == b.DroppedAttributesCount() && a.Attributes().Equal(b.Attributes())
-}
-
-var seed = maphash.MakeSeed()
-
-func hashOf(attributes pcommon.Map) uint64 {
-	sum := uint64(attributes.Len())
-	for key, value := range attributes.All() {
-		// The order of attributes says nothing, so it must not matter here.
-		const odd = 0x9e3779b97f4a7c15
-		sum += maphash.String(seed, key)*odd ^ maphash.String(seed, textOf(value))
-	}
-	return sum
-}
-
-func textOf(value pcommon.Value) string {
-	if value.Type() == pcommon.ValueTypeStr {
-		return value.Str()
-	}
-	return value.AsString()
-}
-
-func scopeHash(scope pcommon.InstrumentationScope) uint64 {
-	return maphash.String(seed, scope.Name()) ^ maphash.String(seed, scope.Version())<<1 ^ hashOf(scope.Attributes())
+	from.users++
+	spans := ptrace.NewSpanSlice()
+	h.sections = append(h.sections, section{from, spans})
+	return spans
 }
 
 // note remembers which spans of a trace are there and which are missing.
@@ -170,15 +120,34 @@ func (w *waits) next(h *held) (int64, cause) {
 
 // shelf holds the traces that wait, by id, by age and by when they are due.
 type shelf struct {
-	waits  waits
-	byID   map[pcommon.TraceID]*held
-	byAge  list.List
-	byDue  dueHeap
-	recent recent
+	waits   waits
+	byID    map[pcommon.TraceID]*held
+	byAge   list.List
+	byDue   dueHeap
+	recent  recent
+	origins origins
 }
 
 func newShelf(waits waits) *shelf {
-	return &shelf{waits: waits, byID: map[pcommon.TraceID]*held{}}
+	return &shelf{waits: waits, byID: map[pcommon.TraceID]*held{}, origins: origins{}}
+}
+
+// find returns the trace of an id, and whether it is new. late holds the late ones of the batch: spans of a trace that
+// went on, or of none.
+func (s *shelf) find(id pcommon.TraceID, late map[pcommon.TraceID]*held, now int64) (*held, bool) {
+	if h, there := s.byID[id]; there {
+		return h, false
+	}
+	if !s.recent.has(id) && !id.IsEmpty() {
+		return newHeld(id, now), true
+	}
+	if h, there := late[id]; there {
+		return h, false
+	}
+	h := newHeld(id, now)
+	h.cause = causeLate
+	late[id] = h
+	return h, true
 }
 
 // arrived puts a trace where it belongs after some spans of it came.

@@ -41,6 +41,7 @@ type rollupProcessor struct {
 	queue queue
 	// latest is the latest time that the clock showed: it may go backwards.
 	latest int64
+	turn   uint64
 	closed bool
 
 	callers sync.WaitGroup
@@ -102,6 +103,7 @@ func (p *rollupProcessor) Shutdown(ctx context.Context) error {
 	if p.stop != nil {
 		close(p.stop)
 		<-p.done
+		p.stop = nil
 	}
 	err := p.flush(ctx)
 	p.builder.Shutdown()
@@ -166,18 +168,19 @@ func (p *rollupProcessor) enter(ctx context.Context, count int) error {
 			p.mu.Unlock()
 			return fmt.Errorf("as many spans are held as \"max_spans\" allows, and none can be handed on: %w", err)
 		}
-		waiting, parcels := p.queue.first()
-		var oldest []*held
-		if !parcels {
-			oldest = p.collect(p.held+count-p.maxSpans, func() *held { return p.shelf.oldest(causeMaxSpans) })
+		var waiting load
+		parcels := false
+		oldest := p.collect(p.held+count-p.maxSpans, func() *held { return p.shelf.oldest(causeMaxSpans) })
+		if len(oldest) == 0 {
+			waiting, parcels = p.queue.first()
 		}
 		p.mu.Unlock()
 		var err error
 		switch {
-		case parcels:
-			err = p.send(ctx, waiting)
 		case len(oldest) > 0:
 			err = p.forward(ctx, oldest)
+		case parcels:
+			err = p.send(ctx, waiting)
 		default:
 			err = errFull
 		}
@@ -206,31 +209,29 @@ func (p *rollupProcessor) collect(enough int, next func() *held) []*held {
 func (p *rollupProcessor) take(traces ptrace.Traces) []*held {
 	now := p.clock()
 	var leaving []*held
-	var late map[pcommon.TraceID]*held
+	late := map[pcommon.TraceID]*held{}
 	for _, resource := range traces.ResourceSpans().All() {
-		from := origin{resource: hashOf(resource.Resource().Attributes())}
+		var home *home
 		for _, scope := range resource.ScopeSpans().All() {
-			from.scope = scopeHash(scope.Scope())
+			if scope.Spans().Len() == 0 {
+				continue
+			}
+			if home == nil {
+				home = p.shelf.origins.homeOf(resource)
+			}
+			from := home.originOf(scope)
+			p.turn++
 			var at *held
-			var home ptrace.SpanSlice
 			for _, span := range scope.Spans().All() {
 				if id := span.TraceID(); at == nil || at.id != id {
 					p.leave(at)
-					if at = p.shelf.byID[id]; at == nil && p.shelf.recent.has(id) {
-						if at = late[id]; at == nil {
-							at = newHeld(id, now)
-							at.cause = causeLate
-							if late == nil {
-								late = map[pcommon.TraceID]*held{}
-							}
-							late[id] = at
-							leaving = append(leaving, at)
-						}
+					var isNew bool
+					if at, isNew = p.shelf.find(id, late, now); isNew && at.cause == causeLate {
+						leaving = append(leaving, at)
 					}
-					if at == nil {
-						at = newHeld(id, now)
-					}
-					home = at.spansOf(from, resource, scope)
+				}
+				if at.turn != p.turn {
+					at.home, at.turn = at.spansOf(from), p.turn
 				}
 				if at.cause == causeLate {
 					at.spans++
@@ -238,7 +239,7 @@ func (p *rollupProcessor) take(traces ptrace.Traces) []*held {
 				} else {
 					at.note(span.SpanID(), span.ParentSpanID(), now)
 				}
-				span.MoveTo(home.AppendEmpty())
+				span.MoveTo(at.home.AppendEmpty())
 				if at.spans >= p.maxSpansPerTrace && at.cause != causeLate {
 					p.leave(at)
 					p.shelf.remove(at, causeMaxSpansPerTrace)

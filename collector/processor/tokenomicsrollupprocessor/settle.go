@@ -80,6 +80,7 @@ func (s *settler) add(span ptrace.Span, scope string, resource int) {
 	}
 	s.spans, s.scopes, s.nodes = append(s.spans, span), append(s.scopes, scope), append(s.nodes, node)
 	s.inclusive = append(s.inclusive, inclusive)
+	s.counts = s.counts || inclusive
 }
 
 func isInclusive(key string) bool {
@@ -94,13 +95,8 @@ func (s *settler) read(node *rollup.Node, span ptrace.Span, scope string, resour
 	if owned.HasTotal {
 		node.Model = spancost.Text(span, attributes.TokenomicsPriceModel)
 	}
-	switch {
-	case !owned.Container:
-		node.Input, node.Output = owned.InputTokens, owned.OutputTokens
-	case s.bare:
-		node.Container, node.Input, node.Output = true, owned.InputTokens, owned.OutputTokens
-	}
-	s.counts = s.counts || node.HasOwn || node.Call || node.Input+node.Output > 0
+	node.Container, node.Input, node.Output = owned.Container, owned.InputTokens, owned.OutputTokens
+	s.counts = s.counts || node.HasOwn || node.Call || node.Input+node.Output > 0 && (s.bare || !node.Container)
 	if !s.dedupe {
 		return
 	}
@@ -114,16 +110,13 @@ func (s *settler) read(node *rollup.Node, span ptrace.Span, scope string, resour
 // settle takes repeated charges off, adds up, and writes.
 func (s *settler) settle(why cause) {
 	s.takeBack()
+	s.totals.Add(s.nodes, s.bare)
+	s.complete = s.totals.Whole && !why.early()
 	if !s.counts && !why.early() {
 		return
 	}
-	s.totals.Add(s.nodes, s.bare)
-	s.complete = s.totals.Whole && !why.early()
 	for place := range s.spans {
 		s.write(place, why)
-	}
-	if s.totals.Root >= 0 {
-		s.writeRoot()
 	}
 }
 
@@ -170,28 +163,36 @@ func (s *settler) write(place int, why cause) {
 	if s.inclusive[place] && s.complete {
 		target.RemoveIf(func(key string, _ pcommon.Value) bool { return isInclusive(key) })
 	}
-	if !subtree.Exceeds {
-		return
+	root := s.totals.Root >= 0 && s.nodes[place].ID == s.nodes[s.totals.Root].ID
+	if root {
+		target.EnsureCapacity(target.Len() + maxWritten)
 	}
-	if subtree.Priced {
-		putMoney(target, attributes.TokenomicsSubtreeCostTotal, subtree.Total)
+	if subtree.Exceeds {
+		if subtree.Priced {
+			putMoney(target, attributes.TokenomicsSubtreeCostTotal, subtree.Total)
+		}
+		target.PutBool(attributes.TokenomicsSubtreePartial, subtree.Partial || why.early())
 	}
-	target.PutBool(attributes.TokenomicsSubtreePartial, subtree.Partial || why.early())
+	if root {
+		s.writeTrace(target)
+	}
 }
 
-func (s *settler) writeRoot() {
-	target, trace := s.spans[s.totals.Root].Attributes(), &s.totals.Trace
+// writeTrace puts the totals of the trace on its root.
+func (s *settler) writeTrace(target pcommon.Map) {
+	trace := &s.totals.Trace
 	target.PutBool(attributes.TokenomicsTraceComplete, s.complete)
 	if !s.counts {
 		return
 	}
-	target.EnsureCapacity(target.Len() + maxWritten)
+	if trace.Priced {
+		putMoney(target, attributes.TokenomicsTraceCostTotal, trace.Total)
+	}
+	if total, there := moneyAt(target, attributes.TokenomicsTraceCostTotal); there {
+		target.PutInt(attributes.TokenomicsTraceCostTotalMicros, total/picoPerMicro)
+	}
 	if calls, there := target.Get(attributes.TokenomicsTraceLlmCalls); there && calls.Int() > trace.Calls {
 		return // the SDK saw more of the trace than is here
-	}
-	if trace.Priced {
-		total := putMoney(target, attributes.TokenomicsTraceCostTotal, trace.Total)
-		target.PutInt(attributes.TokenomicsTraceCostTotalMicros, total/picoPerMicro)
 	}
 	target.PutInt(attributes.TokenomicsTraceLlmCalls, trace.Calls)
 	target.PutInt(attributes.TokenomicsTraceUnpricedCalls, trace.Unpriced)
@@ -202,15 +203,20 @@ func (s *settler) writeRoot() {
 	}
 }
 
-// putMoney writes an amount, converted once, unless a larger one stands there, and returns what stands there then.
-func putMoney(target pcommon.Map, key string, pico int64) int64 {
-	if earlier, there := target.Get(key); there && earlier.Type() == pcommon.ValueTypeDouble {
-		if kept, err := pricing.ParseUSDFloat(earlier.Double()); err == nil && kept > pico {
-			return kept
-		}
+// putMoney writes an amount, converted once, unless a larger one stands there.
+func putMoney(target pcommon.Map, key string, pico int64) {
+	if earlier, there := moneyAt(target, key); !there || earlier < pico {
+		target.PutDouble(key, pricing.ToDouble(pico))
 	}
-	target.PutDouble(key, pricing.ToDouble(pico))
-	return pico
+}
+
+func moneyAt(target pcommon.Map, key string) (int64, bool) {
+	value, there := target.Get(key)
+	if !there || value.Type() != pcommon.ValueTypeDouble {
+		return 0, false
+	}
+	pico, err := pricing.ParseUSDFloat(value.Double())
+	return pico, err == nil
 }
 
 var errPanic = errors.New("trace could not be rolled up")
@@ -237,13 +243,11 @@ func (p *rollupProcessor) safely(why cause, read func(*settler)) {
 // settle works a held trace out.
 func (p *rollupProcessor) settle(h *held) {
 	p.safely(h.cause, func(work *settler) {
-		for index, resource := range h.traces.ResourceSpans().All() {
-			for _, scope := range resource.ScopeSpans().All() {
-				name := scope.Scope().Name()
-				work.span.Enter(attributes.Scope{Name: name, Version: scope.Scope().Version()})
-				for _, span := range scope.Spans().All() {
-					work.add(span, name, index)
-				}
+		for index := range h.sections {
+			from := h.sections[index].origin
+			work.span.Enter(attributes.Scope{Name: from.scope.Name(), Version: from.scope.Version()})
+			for _, span := range h.sections[index].spans.All() {
+				work.add(span, from.scope.Name(), index)
 			}
 		}
 	})

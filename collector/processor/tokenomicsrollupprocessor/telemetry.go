@@ -37,7 +37,7 @@ func (c *counts) settled(work *settler, why cause) {
 		}
 	}
 	complete := 0
-	if work.totals.Root >= 0 && work.complete {
+	if work.complete {
 		complete = 1
 	}
 	c.traces[why][complete].Add(1)
