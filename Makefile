@@ -108,7 +108,7 @@ test-all: test test-frameworks conformance ## Everything, the long ones too: rac
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
-		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s; done
+		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s -fuzzminimizetime=10x; done
 
 lint: $(STAMPS)/python $(STAMPS)/go ## Formatting, types, arrows between rooms, spelling, Go vet and staticcheck.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -128,7 +128,7 @@ fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.
 bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
 	@for name in call pricing memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
 	@echo "==> benchmarks/bench_clients.py"; .venvs/beside/bin/python benchmarks/bench_clients.py
-	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./processor/...
+	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./rollup/... ./processor/...
 
 generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python pricebook/compile.py
@@ -136,7 +136,7 @@ generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python -m otel_tokenomics.cli.main --write-reference docs/reference/cli.md
 	@$(BIN)/python tests/vectors/generate.py || true
 	@cd collector/tools && $(GO) build -o bin/mdatagen go.opentelemetry.io/collector/cmd/mdatagen
-	@cd collector/processor/tokenomicsprocessor && ../../tools/bin/mdatagen metadata.yaml
+	@for component in collector/processor/*; do (cd "$$component" && ../../tools/bin/mdatagen metadata.yaml) || exit 1; done
 
 check-generated: ## Fail where a generated file differs from what `make generate` writes.
 	@mkdir -p $(STAMPS)

@@ -107,3 +107,39 @@ func BenchmarkHoldAndRelease(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHeldSpan reports the memory of one held span, and how much of it the span has anyway.
+func BenchmarkHeldSpan(b *testing.B) {
+	for _, shape := range []struct{ traces, spans int }{{10_000, 1}, {1000, 10}, {100, 100}} {
+		b.Run(fmt.Sprintf("traces=%dx%d", shape.traces, shape.spans), func(b *testing.B) {
+			var alone, held float64
+			count := float64(shape.traces * shape.spans)
+			for b.Loop() {
+				batch := benchmarkTraces(shape.traces, shape.spans, 20, 20)
+				empty := inUse()
+				work := ptrace.NewTraces()
+				batch.CopyTo(work)
+				alone = float64(inUse()-empty) / count
+				holder, _ := still(b, createDefaultConfig().(*Config), consumertest.NewNop())
+				if err := holder.ConsumeTraces(b.Context(), work); err != nil {
+					b.Fatal(err)
+				}
+				work = ptrace.Traces{}
+				held = float64(inUse()-empty) / count
+				runtime.KeepAlive(holder)
+				runtime.KeepAlive(batch)
+			}
+			b.ReportMetric(held, "held-B/span")
+			b.ReportMetric(alone, "span-B/span")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func inUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
