@@ -136,7 +136,7 @@ generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python -m otel_tokenomics.cli.main --write-reference docs/reference/cli.md
 	@$(BIN)/python tests/vectors/generate.py || true
 	@cd collector/tools && $(GO) build -o bin/mdatagen go.opentelemetry.io/collector/cmd/mdatagen
-	@for component in collector/processor/*; do (cd "$$component" && ../../tools/bin/mdatagen metadata.yaml) || exit 1; done
+	@for metadata in collector/*/*/metadata.yaml; do (cd "$$(dirname "$$metadata")" && ../../tools/bin/mdatagen metadata.yaml) || exit 1; done
 
 check-generated: ## Fail where a generated file differs from what `make generate` writes.
 	@mkdir -p $(STAMPS)
