@@ -133,8 +133,16 @@ func isTheirs(call Call) bool { return !call.Own }
 // isOpen says whether a charge can be taken off a span.
 func isOpen(call Call) bool { return !call.Own && !call.Repeats }
 
-// maxDepth ends the way up from a span: what is further above stands for no call of the span's.
-const maxDepth = 256
+const (
+	// maxDepth ends the way up from a span: what is further above stands for no call of the span's.
+	maxDepth = 256
+	// leastDepth is how far up is looked in the largest groups, of which mostPlaces limits the memory.
+	leastDepth = 16
+	mostPlaces = 1 << 22
+	// mostSteps ends the search for calls that stand for each other, which grows with the square of those that are equal
+	// and at one time. What is not found by then keeps its charge.
+	mostSteps = 1 << 23
+)
 
 type meeting struct {
 	call  int
@@ -156,6 +164,9 @@ type repetitions struct {
 	under map[[8]byte][]int
 	// copies were delivered twice.
 	copies map[int]int
+	// sorted says which lists of under stand in the order of their starts. steps counts what was compared.
+	sorted map[[8]byte]bool
+	steps  int
 }
 
 func newRepetitions(calls []Call, group []int, above map[Link]Above) *repetitions {
@@ -163,15 +174,17 @@ func newRepetitions(calls []Call, group []int, above map[Link]Above) *repetition
 		calls: calls, chains: make(map[int][][8]byte, len(group)),
 		hangs: make(map[int][][8]byte, len(group)), places: make(map[[8]byte]int, len(group)),
 		under: map[[8]byte][]int{}, lost: map[int]Finding{}, met: map[meeting]bool{}, copies: map[int]int{},
+		sorted: map[[8]byte]bool{},
 	}
 	seen := map[[8]byte]bool{}
+	depth := min(maxDepth, max(leastDepth, mostPlaces/len(group)))
 	for _, place := range group {
 		if first, there := r.places[calls[place].ID]; there {
 			r.copies[place] = first
 			continue
 		}
 		r.places[calls[place].ID] = place
-		r.chains[place], r.hangs[place] = chain(&calls[place], above, seen)
+		r.chains[place], r.hangs[place] = chain(&calls[place], above, seen, depth)
 		r.order = append(r.order, place)
 	}
 	slices.SortStableFunc(r.order, func(one, other int) int {
@@ -199,7 +212,7 @@ func mayBeRoot(call *Call, above map[Link]Above) bool {
 	if call.Parent == ([8]byte{}) {
 		return true
 	}
-	_, hangs := chain(call, above, map[[8]byte]bool{})
+	_, hangs := chain(call, above, map[[8]byte]bool{}, maxDepth)
 	return slices.Contains(hangs, [8]byte{})
 }
 
@@ -207,12 +220,12 @@ func mayBeRoot(call *Call, above map[Link]Above) bool {
 //
 // hangs are the spans, zero for none, that may be current where the span's own call is made: its parent, and what stands
 // above parents that its own instrumentation made, for one that hides a span may hide them all.
-func chain(call *Call, above map[Link]Above, seen map[[8]byte]bool) (ids, hangs [][8]byte) {
+func chain(call *Call, above map[Link]Above, seen map[[8]byte]bool, depth int) (ids, hangs [][8]byte) {
 	clear(seen)
 	seen[call.ID] = true
 	parent, hidden := call.Parent, true
 	hangs = append(hangs, parent)
-	for parent != ([8]byte{}) && !seen[parent] && len(ids) < maxDepth {
+	for parent != ([8]byte{}) && !seen[parent] && len(ids) < depth {
 		ids = append(ids, parent)
 		seen[parent] = true
 		known, there := above[Link{call.Trace, parent}]
@@ -336,6 +349,9 @@ func (r *repetitions) byResponseID() {
 		}
 		if r.open(place) {
 			for _, other := range responses[id] {
+				if r.steps++; r.steps > mostSteps {
+					break
+				}
 				if r.holds(other) && sameParty(&r.calls[place], &r.calls[other]) {
 					r.shadow(place, other, ByResponseID)
 					break
@@ -429,17 +445,39 @@ func (r *repetitions) beside() {
 // partner returns the call of ours below the same parent that a span stands for, or a negative number.
 func (r *repetitions) partner(place int) int {
 	best := -1
-	for _, other := range r.under[r.calls[place].Parent] {
+	for _, other := range r.during(place, r.calls[place].Parent) {
 		best = r.better(place, other, best)
 	}
 	return best
+}
+
+// during returns those of ours below a span that begin in the time of another one.
+func (r *repetitions) during(place int, parent [8]byte) []int {
+	list, span := r.under[parent], &r.calls[place]
+	start := func(other int) uint64 { return r.calls[other].Start }
+	if len(list) > 1 && !r.sorted[parent] {
+		r.sorted[parent] = true
+		slices.SortStableFunc(list, func(one, other int) int { return cmp.Compare(start(one), start(other)) })
+	}
+	first, _ := slices.BinarySearchFunc(list, span.Start, func(other int, at uint64) int { return cmp.Compare(start(other), at) })
+	list = list[first:]
+	past, _ := slices.BinarySearchFunc(list, span.End, func(other int, at uint64) int {
+		if start(other) > at {
+			return 1
+		}
+		return -1
+	})
+	if r.steps += past; r.steps > mostSteps {
+		return nil
+	}
+	return list[:past]
 }
 
 // higherPartner looks beside a tree of which no span was current.
 func (r *repetitions) higherPartner(place int) int {
 	best := -1
 	for _, parent := range r.hangs[place][1:] {
-		for _, other := range r.under[parent] {
+		for _, other := range r.during(place, parent) {
 			if r.calls[other].Parent == parent {
 				best = r.better(place, other, best)
 			}
@@ -462,7 +500,7 @@ func (r *repetitions) addUp(place int) {
 		return
 	}
 	var parts []int
-	for _, other := range r.under[call.Parent] {
+	for _, other := range r.during(place, call.Parent) {
 		if sameModel(call, &r.calls[other]) && r.mayMeet(place, other) {
 			parts = append(parts, other)
 		}
@@ -485,7 +523,7 @@ func (r *repetitions) earlier(one, other int) bool {
 // mayMeet says whether a call of ours lies in a span's time and met none of that instrumentation yet.
 func (r *repetitions) mayMeet(place, other int) bool {
 	span, inner := &r.calls[place], &r.calls[other]
-	if span.Start > inner.Start || inner.End > span.End {
+	if span.Start > inner.Start || inner.Start > span.End || inner.End > span.End {
 		return false
 	}
 	apart := inner.Parent != ([8]byte{}) || inner.Trace != span.Trace && inner.Resource == span.Resource

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -137,5 +138,32 @@ func BenchmarkRepeated(b *testing.B) {
 	places := standing(calls)()
 	for b.Loop() {
 		Repeated(calls, func() map[Link]Above { return places })
+	}
+}
+
+// TestManyEqualCallsEnd: fifty thousand calls of ours and as many spans of another instrumentation under one parent, one
+// after another: all are found. All at one time, and equal: the search ends, and takes nothing back that it should not.
+func TestManyEqualCallsEnd(t *testing.T) {
+	const pairs = 50_000
+	calls := make([]Call, 0, 2*pairs)
+	for number := range pairs {
+		start := uint64(10 * number)
+		calls = append(calls, call(1_000_000+number, 1, start, start+9, false), call(2_000_000+number, 1, start+1, start+8, true))
+	}
+	if got := kept(t, calls); got != pairs {
+		t.Fatalf("%d charges of %d", got, pairs)
+	}
+	for place := range calls {
+		calls[place].Start, calls[place].End = 5, 50
+	}
+	if got := kept(t, calls); got < pairs {
+		t.Fatalf("%d charges of %d", got, pairs)
+	}
+	for place := range calls {
+		calls[place].Own, calls[place].ResponseID = false, "resp"
+		calls[place].Provider, calls[place].Models = strconv.Itoa(place), [3]string{"m" + strconv.Itoa(place)}
+	}
+	if got := kept(t, calls); got != 2*pairs {
+		t.Fatalf("%d charges of %d", got, 2*pairs)
 	}
 }

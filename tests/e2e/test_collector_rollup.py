@@ -1,4 +1,4 @@
-"""The built collector tells each trace what it cost: the SDK's live numbers, sampling by them, no span lost at the end."""
+"""The built collector tells each trace what it cost: the live numbers of the SDK, samples by them, and loses no span."""
 
 from __future__ import annotations
 
