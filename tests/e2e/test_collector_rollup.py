@@ -1,4 +1,4 @@
-"""The built collector tells each trace what it cost: the live numbers of the SDK, samples by them, and loses no span."""
+"""The built collector tells each trace what it cost: the numbers of the SDK, sampling by them, and no span lost."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ type Owned struct {
 // Owned returns what the observed span bears. A call that repeats another's (shadowed, container, server_side) is none.
 func (s *Span) Owned(options *Options) Owned {
 	var found Owned
-	found.Pico, found.HasTotal = s.Total()
+	if pico, there := s.Total(); there {
+		found.Pico, found.HasTotal = pico, true
+	}
 	if s.has(slotChargeKind) || s.malformed() {
 		return found
 	}
