@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -357,6 +359,45 @@ func TestShutdownBeforeADeadBackend(t *testing.T) {
 	assert.Equal(t, 1, logs.Len())
 	assert.Len(t, slept, lastRounds-1)
 	assert.Zero(t, holder.held)
+	balanced(t, holder)
+}
+
+// TestShutdownWaitsForSenders: what is on its way while the shutdown begins, and comes back, is handed on by it.
+func TestShutdownWaitsForSenders(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.MaxSpansPerTrace = 2
+	blocked, open := make(chan struct{}), make(chan struct{})
+	var later atomic.Bool
+	sink := &consumertest.TracesSink{}
+	next, err := consumer.NewTraces(func(ctx context.Context, traces ptrace.Traces) error {
+		if !later.Swap(true) {
+			close(blocked)
+			<-open
+			return errDown
+		}
+		return sink.ConsumeTraces(ctx, traces)
+	})
+	require.NoError(t, err)
+	holder, _ := still(t, cfg, next)
+	var group sync.WaitGroup
+	group.Go(func() { // the first trace is full and leaves at once, the second is held
+		assert.NoError(t, holder.ConsumeTraces(t.Context(), batchOf(piece{trace: 1, id: 1}, piece{trace: 1, id: 2, parent: 1}, piece{trace: 2, id: 1})))
+	})
+	<-blocked
+	ended := make(chan error, 1)
+	go func() { ended <- holder.Shutdown(t.Context()) }()
+	for { // until the shutdown has begun
+		if err := holder.ConsumeTraces(t.Context(), ptrace.NewTraces()); errors.Is(err, errClosed) {
+			break
+		}
+	}
+	for range 10_000 {
+		runtime.Gosched() // would let it end, if it did not wait
+	}
+	close(open)
+	group.Wait()
+	require.NoError(t, <-ended)
+	assert.Equal(t, 3, sink.SpanCount())
 	balanced(t, holder)
 }
 

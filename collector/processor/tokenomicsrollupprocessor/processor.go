@@ -39,10 +39,11 @@ type rollupProcessor struct {
 	// held counts the spans that were taken in and are not handed on yet: on the shelf, waiting, or on their way.
 	held  int
 	queue queue
-	// latest is the latest time that the clock showed: it may go backwards.
-	latest int64
-	turn   uint64
-	closed bool
+	// elapsed is the time since the start, seen is when the clock was looked at last.
+	elapsed int64
+	seen    time.Time
+	turn    uint64
+	closed  bool
 
 	callers sync.WaitGroup
 	stop    chan struct{}
@@ -260,10 +261,12 @@ func (p *rollupProcessor) leave(at *held) {
 	}
 }
 
-// clock returns the time in nanoseconds; it never goes backwards.
+// clock returns the nanoseconds since the start. Where the machine's clock is set back, it goes on from where it was.
 func (p *rollupProcessor) clock() int64 {
-	if now := p.now().UnixNano(); now > p.latest {
-		p.latest = now
+	now := p.now()
+	if !p.seen.IsZero() {
+		p.elapsed += max(0, int64(now.Sub(p.seen)))
 	}
-	return p.latest
+	p.seen = now
+	return p.elapsed
 }

@@ -49,6 +49,9 @@ func TestReleaseRules(t *testing.T) {
 		"no root": {
 			[]arrival{{0, piece{id: 3, parent: 2}}, {9 * time.Second, piece{id: 4, parent: 3}}}, 9900 * time.Millisecond, 10 * time.Second, causeIdle, 0,
 		},
+		"the root comes twice": {
+			[]arrival{{0, piece{id: 1}}, {1500 * time.Millisecond, piece{id: 1}}}, 400 * time.Millisecond, 500 * time.Millisecond, causeRoot, 1,
+		},
 		"a span of its own parent waits for nobody": {
 			[]arrival{{0, piece{id: 1}}, {0, piece{id: 2, parent: 2}}}, 1900 * time.Millisecond, 2 * time.Second, causeRoot, 0,
 		},
@@ -240,16 +243,41 @@ func TestGroupedPassesAtOnce(t *testing.T) {
 	assert.Zero(t, holder.counts.received.Load())
 }
 
-// TestClockGoesBackwards: a clock that is set back holds nothing longer than from then on, and nothing leaves early.
+// TestClockGoesBackwards: where it is set back, nothing is held longer for it, and nothing leaves early.
 func TestClockGoesBackwards(t *testing.T) {
 	sink := &consumertest.TracesSink{}
 	holder, clock := still(t, createDefaultConfig().(*Config), sink)
 	consume(t, holder, piece{trace: 1, id: 1})
-	clock.add(-time.Hour)
+	clock.add(time.Second)
 	consume(t, holder, piece{trace: 2, id: 1})
+	clock.add(-time.Hour)
 	holder.tick()
 	require.Zero(t, sink.SpanCount())
-	clock.add(time.Hour + 2*time.Second)
+	clock.add(time.Second)
+	holder.tick()
+	require.Equal(t, 1, sink.SpanCount())
+	clock.add(time.Second)
 	holder.tick()
 	assert.Equal(t, 2, sink.SpanCount())
+}
+
+// TestWhatAnEarlierStepSawIsReplaced: where the trace is whole, its own sums hold, also where they are smaller, and what
+// was said of a span with nothing below it goes.
+func TestWhatAnEarlierStepSawIsReplaced(t *testing.T) {
+	earlier := map[string]any{
+		"tokenomics.subtree.cost.total": 9.5, "tokenomics.subtree.partial": true, "tokenomics.trace.cost.total": 9.5,
+		"tokenomics.trace.llm_calls": 7, "tokenomics.trace.top_model": "gpt-5.4", "app": "x",
+	}
+	out := through(t, createDefaultConfig().(*Config), batchOf(
+		piece{trace: 1, id: 1, attrs: earlier}, piece{trace: 1, id: 2, parent: 1, attrs: earlier},
+		piece{trace: 1, id: 3, parent: 1, cost: 0.5},
+	))
+	got := bears(out)
+	assert.Equal(t, map[string]any{"app": "x"}, got[[2]int{1, 2}])
+	assert.Equal(t, map[string]any{
+		"app": "x", "tokenomics.subtree.cost.total": 0.5, "tokenomics.subtree.partial": false, "tokenomics.trace.complete": true,
+		"tokenomics.trace.cost.total": 0.5, "tokenomics.trace.cost.total_micros": int64(500_000), "tokenomics.trace.llm_calls": int64(1),
+		"tokenomics.trace.unpriced_calls": int64(0), "tokenomics.trace.tokens.input": int64(1000), "tokenomics.trace.tokens.output": int64(100),
+		"tokenomics.trace.top_model": "gpt-4o",
+	}, got[[2]int{1, 1}])
 }
