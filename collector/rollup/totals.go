@@ -102,6 +102,9 @@ func (t *Totals) reset(size int) {
 	}
 	t.grown = max(t.grown, size)
 	clear(t.index)
+	if len(t.models) > size {
+		t.models = nil
+	}
 	clear(t.models)
 	t.Trace, t.Root, t.Whole = Trace{}, -1, false
 	if cap(t.work) < 4*size {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // FuzzConsume feeds raw OTLP: whatever decodes must come out with every span that went in, whether it was held or
-// grouped before, and a second roll-up must change nothing.
+// grouped before, and a second roll-up must change no amount.
 func FuzzConsume(f *testing.F) {
 	files, err := filepath.Glob("../../../tests/vectors/spans/once_*.json")
 	if err != nil || len(files) == 0 {
@@ -47,13 +48,13 @@ func FuzzConsume(f *testing.F) {
 			t.Fatal(err, sink.SpanCount(), count)
 		}
 		once := sink.AllTraces()[0]
-		first := describe(once)
+		first := amounts(once)
 		sink.Reset()
 		if err := grouped.ConsumeTraces(t.Context(), copyOf(once)); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(first, describe(sink.AllTraces()...)) {
-			t.Fatal("a second roll-up changed the data")
+		if !slices.Equal(first, amounts(sink.AllTraces()...)) {
+			t.Fatal("a second roll-up changed an amount")
 		}
 		sink.Reset()
 		holder, clock := still(t, createDefaultConfig().(*Config), sink)
@@ -68,6 +69,11 @@ func FuzzConsume(f *testing.F) {
 			t.Fatal(sink.SpanCount(), count, holder.held)
 		}
 	})
+}
+
+// amounts are the lines of describe that hold money.
+func amounts(all ...ptrace.Traces) []string {
+	return slices.DeleteFunc(describe(all...), func(line string) bool { return !strings.Contains(line, "cost.total = ") })
 }
 
 func copyOf(traces ptrace.Traces) ptrace.Traces {

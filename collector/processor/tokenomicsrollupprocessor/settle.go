@@ -138,7 +138,11 @@ func (s *settler) takeBack() {
 				s.byRule[1]++
 			}
 		}
-		if found.Holder >= 0 && spancost.Text(s.spans[place], attributes.TokenomicsCostReason) == attributes.ReasonShadowed {
+		if found.Holder < 0 || spancost.Text(s.spans[place], attributes.TokenomicsCostReason) != attributes.ReasonShadowed {
+			continue
+		}
+		// Of several equal calls an earlier step may have chosen another one: its word stays.
+		if _, told := target.Get(attributes.TokenomicsShadowedBy); !told || found.Verdict != rollup.Keeps {
 			target.PutStr(attributes.TokenomicsShadowedBy, s.spans[s.callAt[found.Holder]].SpanID().String())
 		}
 	}
