@@ -36,6 +36,7 @@ func benchmarkTraces(traces, spans, attributes, step int) ptrace.Traces {
 			}
 			if step > 0 && number%step == 0 {
 				call(span, 0.0035)
+				span.Attributes().PutStr("gen_ai.response.id", fmt.Sprintf("resp_%d_%d", trace, number))
 			}
 		}
 	}
