@@ -128,7 +128,7 @@ test-all: test test-frameworks conformance audit-prices agreement ## Everything,
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
-		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s; done
+		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s -fuzzminimizetime=10x; done
 
 AUDIT := $(STAMPS)/audit
 audit-prices: $(STAMPS)/python $(STAMPS)/oracles ## Compare the book with genai-prices and litellm, call by call; every difference needs a reason. Writes its report.
@@ -155,7 +155,7 @@ bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/oracles $(STAMPS)/go 
 	@for name in call memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
 	@echo "==> benchmarks/bench_pricing.py"; $(BIN)/python benchmarks/bench_pricing.py genai-prices=.venvs/oracles/bin/python litellm=.venvs/oracles/bin/python
 	@echo "==> benchmarks/bench_clients.py"; .venvs/beside/bin/python benchmarks/bench_clients.py
-	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./processor/...
+	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./rollup/... ./processor/...
 
 generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python pricebook/compile.py
@@ -163,7 +163,7 @@ generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python -m otel_tokenomics.cli.main --write-reference docs/reference/cli.md
 	@$(BIN)/python tests/vectors/generate.py || true
 	@cd collector/tools && $(GO) build -o bin/mdatagen go.opentelemetry.io/collector/cmd/mdatagen
-	@cd collector/processor/tokenomicsprocessor && ../../tools/bin/mdatagen metadata.yaml
+	@for metadata in collector/*/*/metadata.yaml; do (cd "$$(dirname "$$metadata")" && ../../tools/bin/mdatagen metadata.yaml) || exit 1; done
 
 check-generated: ## Fail where a generated file differs from what `make generate` writes.
 	@mkdir -p $(STAMPS)

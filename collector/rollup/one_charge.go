@@ -36,6 +36,25 @@ const (
 	Container
 )
 
+// Rule is how it was found that a span repeats a charge.
+type Rule uint8
+
+// The rules. ByResponseID: both name one response. ByNesting: by place, time, model and tokens.
+const (
+	NoRule Rule = iota
+	ByResponseID
+	ByNesting
+)
+
+// Finding is what becomes of one call.
+type Finding struct {
+	Verdict Verdict
+	Rule    Rule
+	// Holder is the place of the call that holds the charge of a shadowed one, even where an earlier step took the
+	// charge off; negative where none does.
+	Holder int
+}
+
 // Link names a span.
 type Link struct {
 	Trace [16]byte
@@ -53,26 +72,26 @@ type Above struct {
 //
 // What our SDK charged is never taken back, and is never somebody else's call: of the spans that it saw each is one
 // charge.
-func Repeated(calls []Call, places func() map[Link]Above) []Verdict {
-	if len(calls) < 2 || !slices.ContainsFunc(calls, isOpen) {
+func Repeated(calls []Call, places func() map[Link]Above) []Finding {
+	if len(calls) < 2 || !slices.ContainsFunc(calls, isTheirs) {
 		return nil
 	}
 	groups := make(map[[16]byte][]int, 1)
 	for place := range calls {
 		groups[calls[place].Trace] = append(groups[calls[place].Trace], place)
 	}
-	var verdicts []Verdict
+	var findings []Finding
 	var above map[Link]Above
 	settle := func(group []int, step func(*repetitions)) {
 		if !mayRepeat(calls, group) {
 			return
 		}
 		if above == nil {
-			above, verdicts = places(), make([]Verdict, len(calls))
+			above, findings = places(), newFindings(len(calls))
 		}
 		found := newRepetitions(calls, group, above)
 		step(found)
-		found.write(verdicts)
+		found.write(findings)
 	}
 	for place := range calls {
 		if group := groups[calls[place].Trace]; group != nil {
@@ -83,28 +102,47 @@ func Repeated(calls []Call, places func() map[Link]Above) []Verdict {
 	// A call outside any span begins a trace, and the span of it that nobody below could see begins another one.
 	if slices.ContainsFunc(calls, func(call Call) bool { return call.Own && call.Parent == [8]byte{} }) {
 		if above == nil {
-			above, verdicts = places(), make([]Verdict, len(calls))
+			above, findings = places(), newFindings(len(calls))
 		}
 		var roots []int
 		for place := range calls {
-			if verdicts[place] == Keeps && mayBeRoot(&calls[place], above) {
+			if findings[place].Verdict == Keeps && mayBeRoot(&calls[place], above) {
 				roots = append(roots, place)
 			}
 		}
 		settle(roots, (*repetitions).beside)
 	}
-	return verdicts
+	return findings
+}
+
+func newFindings(size int) []Finding {
+	findings := make([]Finding, size)
+	for place := range findings {
+		findings[place].Holder = -1
+	}
+	return findings
 }
 
 func mayRepeat(calls []Call, group []int) bool {
-	return len(group) > 1 && slices.ContainsFunc(group, func(place int) bool { return isOpen(calls[place]) })
+	return len(group) > 1 && slices.ContainsFunc(group, func(place int) bool { return isTheirs(calls[place]) })
 }
+
+// isTheirs says whether a span may repeat a charge, or was found to.
+func isTheirs(call Call) bool { return !call.Own }
 
 // isOpen says whether a charge can be taken off a span.
 func isOpen(call Call) bool { return !call.Own && !call.Repeats }
 
-// maxDepth ends the way up from a span: what is further above stands for no call of the span's.
-const maxDepth = 256
+const (
+	// maxDepth ends the way up from a span: what is further above stands for no call of the span's.
+	maxDepth = 256
+	// leastDepth is how far up is looked in the largest groups, of which mostPlaces limits the memory.
+	leastDepth = 16
+	mostPlaces = 1 << 22
+	// mostSteps ends the search for calls that stand for each other, which grows with the square of those that are equal
+	// and at one time. What is not found by then keeps its charge.
+	mostSteps = 1 << 23
+)
 
 type meeting struct {
 	call  int
@@ -119,29 +157,34 @@ type repetitions struct {
 	order         []int
 	chains, hangs map[int][][8]byte
 	places        map[[8]byte]int
-	lost          map[int]Verdict
+	lost          map[int]Finding
 	// met says which call of ours has met its span of which instrumentation: each makes one span for one call.
 	met map[meeting]bool
 	// under holds those of ours that stand somewhere below a span; below none the roots.
 	under map[[8]byte][]int
 	// copies were delivered twice.
 	copies map[int]int
+	// sorted says which lists of under stand in the order of their starts. steps counts what was compared.
+	sorted map[[8]byte]bool
+	steps  int
 }
 
 func newRepetitions(calls []Call, group []int, above map[Link]Above) *repetitions {
 	r := &repetitions{
 		calls: calls, chains: make(map[int][][8]byte, len(group)),
 		hangs: make(map[int][][8]byte, len(group)), places: make(map[[8]byte]int, len(group)),
-		under: map[[8]byte][]int{}, lost: map[int]Verdict{}, met: map[meeting]bool{}, copies: map[int]int{},
+		under: map[[8]byte][]int{}, lost: map[int]Finding{}, met: map[meeting]bool{}, copies: map[int]int{},
+		sorted: map[[8]byte]bool{},
 	}
 	seen := map[[8]byte]bool{}
+	depth := min(maxDepth, max(leastDepth, mostPlaces/len(group)))
 	for _, place := range group {
 		if first, there := r.places[calls[place].ID]; there {
 			r.copies[place] = first
 			continue
 		}
 		r.places[calls[place].ID] = place
-		r.chains[place], r.hangs[place] = chain(&calls[place], above, seen)
+		r.chains[place], r.hangs[place] = chain(&calls[place], above, seen, depth)
 		r.order = append(r.order, place)
 	}
 	slices.SortStableFunc(r.order, func(one, other int) int {
@@ -169,7 +212,7 @@ func mayBeRoot(call *Call, above map[Link]Above) bool {
 	if call.Parent == ([8]byte{}) {
 		return true
 	}
-	_, hangs := chain(call, above, map[[8]byte]bool{})
+	_, hangs := chain(call, above, map[[8]byte]bool{}, maxDepth)
 	return slices.Contains(hangs, [8]byte{})
 }
 
@@ -177,12 +220,12 @@ func mayBeRoot(call *Call, above map[Link]Above) bool {
 //
 // hangs are the spans, zero for none, that may be current where the span's own call is made: its parent, and what stands
 // above parents that its own instrumentation made, for one that hides a span may hide them all.
-func chain(call *Call, above map[Link]Above, seen map[[8]byte]bool) (ids, hangs [][8]byte) {
+func chain(call *Call, above map[Link]Above, seen map[[8]byte]bool, depth int) (ids, hangs [][8]byte) {
 	clear(seen)
 	seen[call.ID] = true
 	parent, hidden := call.Parent, true
 	hangs = append(hangs, parent)
-	for parent != ([8]byte{}) && !seen[parent] && len(ids) < maxDepth {
+	for parent != ([8]byte{}) && !seen[parent] && len(ids) < depth {
 		ids = append(ids, parent)
 		seen[parent] = true
 		known, there := above[Link{call.Trace, parent}]
@@ -214,32 +257,51 @@ func (r *repetitions) find() {
 	r.beside()
 }
 
-func (r *repetitions) write(verdicts []Verdict) {
-	for place, verdict := range r.lost {
-		if isOpen(r.calls[place]) {
-			verdicts[place] = verdict
-		}
+func (r *repetitions) write(findings []Finding) {
+	for place, found := range r.lost {
+		findings[place] = r.said(place, found)
 	}
 	for place, first := range r.copies {
-		if verdict := r.lost[first]; verdict != Keeps && isOpen(r.calls[place]) {
-			verdicts[place] = verdict
+		if found, lost := r.lost[first]; lost {
+			findings[place] = r.said(place, found)
 		}
 	}
 }
 
+// said leaves a charge where it was taken off before; who holds it is said all the same. A holder that lost its charge
+// in a later step passes it on.
+func (r *repetitions) said(place int, found Finding) Finding {
+	for range r.lost {
+		next, lost := r.lost[found.Holder]
+		if !lost {
+			break
+		}
+		found.Holder = next.Holder
+	}
+	if !isOpen(r.calls[place]) {
+		found.Verdict = Keeps
+	}
+	return found
+}
+
 // open says whether a span may lose its charge; one that lost it before meets its call once more.
-func (r *repetitions) open(place int) bool { return r.lost[place] == Keeps && !r.calls[place].Own }
+func (r *repetitions) open(place int) bool { return !r.gone(place) && !r.calls[place].Own }
 
 // holds says whether a span bears a charge; where ours could not be priced, nobody else's count of it is either.
 func (r *repetitions) holds(place int) bool {
 	call := &r.calls[place]
-	return r.lost[place] == Keeps && (call.HasTotal || call.Own && call.counted())
+	return !r.gone(place) && (call.HasTotal || call.Own && call.counted())
 }
 
 func (c *Call) counted() bool { return c.Input > 0 || c.Output > 0 }
 
-func (r *repetitions) shadow(place, holder int) {
-	r.lost[place] = Shadowed
+func (r *repetitions) gone(place int) bool {
+	_, lost := r.lost[place]
+	return lost
+}
+
+func (r *repetitions) shadow(place, holder int, rule Rule) {
+	r.lost[place] = Finding{Shadowed, rule, holder}
 	r.met[meeting{holder, r.calls[place].Scope}] = true
 }
 
@@ -287,8 +349,11 @@ func (r *repetitions) byResponseID() {
 		}
 		if r.open(place) {
 			for _, other := range responses[id] {
+				if r.steps++; r.steps > mostSteps {
+					break
+				}
 				if r.holds(other) && sameParty(&r.calls[place], &r.calls[other]) {
-					r.shadow(place, other)
+					r.shadow(place, other, ByResponseID)
 					break
 				}
 			}
@@ -308,9 +373,9 @@ func (r *repetitions) byAncestry() {
 				continue
 			}
 			if r.open(ancestor) && r.holds(place) {
-				r.shadow(ancestor, place)
+				r.shadow(ancestor, place, ByNesting)
 			} else if r.open(place) && r.calls[ancestor].Own && r.holds(ancestor) {
-				r.shadow(place, ancestor)
+				r.shadow(place, ancestor, ByNesting)
 			}
 		}
 	}
@@ -332,7 +397,7 @@ func (r *repetitions) containers() {
 		}
 		input, output := r.sum(inner)
 		if (input > 0 || output > 0) && input <= call.Input && output <= call.Output {
-			r.lost[place] = Container
+			r.lost[place] = Finding{Container, ByNesting, -1}
 		}
 	}
 }
@@ -343,109 +408,4 @@ func (r *repetitions) sum(places []int) (input, output int64) {
 		output += r.calls[place].Output
 	}
 	return input, output
-}
-
-// beside finds somebody else's span that nobody below could see: calls of ours stand under the same parent, within its
-// time.
-func (r *repetitions) beside() {
-	var left []int
-	for _, place := range r.order {
-		if r.open(place) {
-			left = append(left, place)
-		}
-	}
-	// The earliest end first, each with the earliest start that it holds: no other order joins more pairs.
-	slices.SortStableFunc(left, func(one, other int) int {
-		a, b := &r.calls[one], &r.calls[other]
-		return cmp.Or(
-			-compare(a.Repeats, b.Repeats), cmp.Compare(a.End, b.End), cmp.Compare(b.Start, a.Start),
-			bytes.Compare(a.ID[:], b.ID[:]),
-		)
-	})
-	for _, step := range [...]func(int) int{r.partner, r.higherPartner} {
-		for _, place := range left {
-			if !r.open(place) {
-				continue
-			}
-			if best := step(place); best >= 0 {
-				r.shadow(place, best)
-			}
-		}
-	}
-	for _, place := range left {
-		r.addUp(place)
-	}
-}
-
-// partner returns the call of ours below the same parent that a span stands for, or a negative number.
-func (r *repetitions) partner(place int) int {
-	best := -1
-	for _, other := range r.under[r.calls[place].Parent] {
-		best = r.better(place, other, best)
-	}
-	return best
-}
-
-// higherPartner looks beside a tree of which no span was current.
-func (r *repetitions) higherPartner(place int) int {
-	best := -1
-	for _, parent := range r.hangs[place][1:] {
-		for _, other := range r.under[parent] {
-			if r.calls[other].Parent == parent {
-				best = r.better(place, other, best)
-			}
-		}
-	}
-	return best
-}
-
-func (r *repetitions) better(place, other, best int) int {
-	if r.mayMeet(place, other) && standsFor(&r.calls[place], &r.calls[other]) && (best < 0 || r.earlier(other, best)) {
-		return other
-	}
-	return best
-}
-
-// addUp finds a span that names no response and bears just the sum of several calls of ours.
-func (r *repetitions) addUp(place int) {
-	call := &r.calls[place]
-	if !r.open(place) || call.ResponseID != "" || !call.counted() {
-		return
-	}
-	var parts []int
-	for _, other := range r.under[call.Parent] {
-		if sameModel(call, &r.calls[other]) && r.mayMeet(place, other) {
-			parts = append(parts, other)
-		}
-	}
-	if input, output := r.sum(parts); len(parts) < 2 || input != call.Input || output != call.Output {
-		return
-	}
-	r.lost[place] = Container
-	for _, part := range parts {
-		r.met[meeting{part, call.Scope}] = true
-	}
-}
-
-// earlier says whether a call begins before another, or else comes first.
-func (r *repetitions) earlier(one, other int) bool {
-	a, b := &r.calls[one], &r.calls[other]
-	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), bytes.Compare(a.ID[:], b.ID[:])) < 0
-}
-
-// mayMeet says whether a call of ours lies in a span's time and met none of that instrumentation yet.
-func (r *repetitions) mayMeet(place, other int) bool {
-	span, inner := &r.calls[place], &r.calls[other]
-	if span.Start > inner.Start || inner.End > span.End {
-		return false
-	}
-	apart := inner.Parent != ([8]byte{}) || inner.Trace != span.Trace && inner.Resource == span.Resource
-	return apart && !r.met[meeting{other, span.Scope}]
-}
-
-func standsFor(one, other *Call) bool {
-	if bothNamed(one, other) {
-		return one.ResponseID == other.ResponseID && sameParty(one, other)
-	}
-	return sameCounts(one, other) && sameModel(one, other)
 }

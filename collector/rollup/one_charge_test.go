@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -38,13 +39,13 @@ func standing(calls []Call) func() map[Link]Above {
 // kept returns how many of the calls keep their charge.
 func kept(t *testing.T, calls []Call) int {
 	t.Helper()
-	verdicts := Repeated(calls, standing(calls))
-	if verdicts == nil {
+	findings := Repeated(calls, standing(calls))
+	if findings == nil {
 		return len(calls)
 	}
 	count := 0
-	for place, verdict := range verdicts {
-		if verdict == Keeps {
+	for place, found := range findings {
+		if found.Verdict == Keeps {
 			count++
 		} else if calls[place].Own {
 			t.Fatal("a charge of ours was taken back")
@@ -73,15 +74,15 @@ func TestAnyOrderKeepsTheSum(t *testing.T) {
 		if got := kept(t, calls); got != watched+unwatched {
 			t.Fatalf("%d charges of %d: %v", got, watched+unwatched, calls)
 		}
-		verdicts := Repeated(calls, standing(calls))
+		findings := Repeated(calls, standing(calls))
 		again := slices.Clone(calls)
-		for place, verdict := range verdicts {
-			if verdict != Keeps {
+		for place, found := range findings {
+			if found.Verdict != Keeps {
 				again[place].Repeats, again[place].HasTotal = true, false
 			}
 		}
-		for place, verdict := range Repeated(again, standing(again)) {
-			if verdict != Keeps {
+		for place, found := range Repeated(again, standing(again)) {
+			if found.Verdict != Keeps {
 				t.Fatalf("a second look took back %v", again[place])
 			}
 		}
@@ -137,5 +138,32 @@ func BenchmarkRepeated(b *testing.B) {
 	places := standing(calls)()
 	for b.Loop() {
 		Repeated(calls, func() map[Link]Above { return places })
+	}
+}
+
+// TestManyEqualCallsEnd: fifty thousand calls of ours and as many spans of another instrumentation under one parent, one
+// after another: all are found. All at one time, and equal: the search ends, and takes nothing back that it should not.
+func TestManyEqualCallsEnd(t *testing.T) {
+	const pairs = 50_000
+	calls := make([]Call, 0, 2*pairs)
+	for number := range pairs {
+		start := uint64(10 * number)
+		calls = append(calls, call(1_000_000+number, 1, start, start+9, false), call(2_000_000+number, 1, start+1, start+8, true))
+	}
+	if got := kept(t, calls); got != pairs {
+		t.Fatalf("%d charges of %d", got, pairs)
+	}
+	for place := range calls {
+		calls[place].Start, calls[place].End = 5, 50
+	}
+	if got := kept(t, calls); got < pairs {
+		t.Fatalf("%d charges of %d", got, pairs)
+	}
+	for place := range calls {
+		calls[place].Own, calls[place].ResponseID = false, "resp"
+		calls[place].Provider, calls[place].Models = strconv.Itoa(place), [3]string{"m" + strconv.Itoa(place)}
+	}
+	if got := kept(t, calls); got != 2*pairs {
+		t.Fatalf("%d charges of %d", got, 2*pairs)
 	}
 }

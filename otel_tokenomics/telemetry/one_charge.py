@@ -356,7 +356,7 @@ class _Repetitions:
         """Return whether a call of ours lies in a span's time and met none of that instrumentation yet."""
         span, inner = self._batch[place], self._batch[other]
         apart = inner.parent_id is not None or inner.trace_id != span.trace_id
-        within = span.start <= inner.start and inner.end <= span.end
+        within = span.start <= inner.start <= span.end and inner.end <= span.end
         return apart and within and (other, span.scope) not in self._met
 
     def _stands_for(self, place: int, other: int) -> bool:

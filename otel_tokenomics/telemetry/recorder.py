@@ -143,8 +143,9 @@ class Recorder:
             span.set_status(Status(StatusCode.ERROR))
         priced = self.settings.price or cost.source == "provider"
         shown = cost if priced else cost._replace(total=None)
-        if span is not None and self.settings.price and (nodes := rollup.ancestors_of(span)):
-            rollup.settled(nodes, shown, call.tokens(), was_open=own or rollup.was_adopted(span))
+        if span is not None and self.settings.price:
+            open_above = own or rollup.was_adopted(span)
+            rollup.settled(rollup.ancestors_of(span), shown, call.tokens(), was_open=open_above, holder=span)
         counted = cost if priced else shown._replace(status="", reason=None, model=None)
         self.metrics.record(call._replace(cost=counted), tags)
         _last.set(shown)

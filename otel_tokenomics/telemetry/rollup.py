@@ -28,13 +28,15 @@ _lock = threading.Lock()
 class Subtree:
     """What a span and the calls below it came to: pico-USD, calls, tokens; ``open`` calls are not settled yet.
 
-    ``own`` is the part of the total that the span itself holds: a charge that was recorded on it.
+    ``own`` is the part of the total that the span itself holds: a charge that was recorded on it, or the call that it
+    stands for, which ``calls`` do not count (``itself`` does): they are those below.
     """
 
-    __slots__: Final = ("by_model", "calls", "input", "open", "output", "own", "priced", "total", "unpriced")
+    __slots__: Final = ("by_model", "calls", "input", "itself", "open", "output", "own", "priced", "total", "unpriced")
 
     def __init__(self) -> None:
         self.total = self.own = self.open = self.calls = self.unpriced = self.priced = self.input = self.output = 0
+        self.itself = 0
         self.by_model: dict[str, int] = {}
 
 
@@ -96,20 +98,36 @@ def given_up(span: Span) -> None:
                 _subtree(node).open -= 1
 
 
-def settled(nodes: list[Span], cost: Cost, tokens: tuple[int, int], *, was_open: bool = True) -> None:
-    """Add a settled call to its ancestors that are still recording."""
+def settled(
+    nodes: list[Span], cost: Cost, tokens: tuple[int, int], *, was_open: bool = True, holder: Span | None = None
+) -> None:
+    """Add a settled call to its ancestors that are still recording, and to what stands below the call's own span.
+
+    Within a call a client may run its caller's own functions, and these make calls too.
+    """
+    counted = cost.status != "not_applicable"
     for node in nodes:
         with _lock:
             subtree = _subtree(node)
             subtree.open -= was_open
-            if cost.status != "not_applicable":
-                subtree.calls += 1
-                subtree.unpriced += cost.status == "unpriced"
-            subtree.input += tokens[0]
-            subtree.output += tokens[1]
-            if cost.total is not None:
-                _add(subtree, cost.total, cost.model)
+            subtree.calls += counted
+            _count(subtree, cost, tokens)
             _write(node, subtree)
+    below: Subtree | None = getattr(holder, _SUBTREE, None)
+    if holder is not None and below is not None:
+        with _lock:
+            below.itself += counted
+            below.own += cost.total or 0
+            _count(below, cost, tokens)
+            _write(holder, below)
+
+
+def _count(subtree: Subtree, cost: Cost, tokens: tuple[int, int]) -> None:
+    subtree.unpriced += cost.status == "unpriced"
+    subtree.input += tokens[0]
+    subtree.output += tokens[1]
+    if cost.total is not None:
+        _add(subtree, cost.total, cost.model)
 
 
 def charged(holder: Span | None, nodes: list[Span], amount: int) -> None:
@@ -149,7 +167,7 @@ def _write(node: Span, subtree: Subtree) -> None:
     if getattr(node, "parent", None) is None:
         if subtree.priced:
             attributes[names.TOKENOMICS_TRACE_COST_TOTAL] = pico_to_usd(subtree.total)
-        attributes[names.TOKENOMICS_TRACE_LLM_CALLS] = subtree.calls
+        attributes[names.TOKENOMICS_TRACE_LLM_CALLS] = subtree.calls + subtree.itself
         attributes[names.TOKENOMICS_TRACE_UNPRICED_CALLS] = subtree.unpriced
         attributes[names.TOKENOMICS_TRACE_TOKENS_INPUT] = subtree.input
         attributes[names.TOKENOMICS_TRACE_TOKENS_OUTPUT] = subtree.output

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 )
 
@@ -27,13 +28,11 @@ const (
 
 	repriceNever  = "never"
 	repriceAlways = "always"
-
-	dialectScalar = "scalar"
 )
 
 // dialectNames are the dialects that the processor writes. semconv443 is none of them: its proposal rules out that a
 // cost is reconstructed behind the application.
-var dialectNames = []string{dialectScalar, "openinference", "mlflow", "langfuse", "logfire", "sentry", "openrouter"}
+var dialectNames = []string{spancost.Scalar, "openinference", "mlflow", "langfuse", "logfire", "sentry", "openrouter"}
 
 // One error per rule; each quotes the key that broke it.
 var (
@@ -115,7 +114,7 @@ func createDefaultConfig() component.Config {
 		UsageConvention: conventionAuto,
 		OnExisting:      onExistingVerify,
 		Reprice:         repriceNever,
-		Dialects:        []string{dialectScalar},
+		Dialects:        []string{spancost.Scalar},
 		MaxAge:          45 * 24 * time.Hour,
 	}
 }

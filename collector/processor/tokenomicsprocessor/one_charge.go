@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/rollup"
 )
 
@@ -30,13 +31,11 @@ type chargedSpan struct {
 
 // note keeps what joins a span, once it is priced, with the others of its call.
 func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options, result outcome) {
-	found := span.Attributes()
-	id, ok := work.span.Identify(options, text(span, attributes.TokenomicsCostStatus), text(span, attributes.TokenomicsCostReason))
+	id, ok := work.span.Identify(options, spancost.Text(span, attributes.TokenomicsCostStatus), spancost.Text(span, attributes.TokenomicsCostReason))
 	if !ok {
 		return
 	}
 	there := chargedSpan{span: span, outcome: result}
-	_, total := found.Get(attributes.TokenomicsCostTotal)
 	switch result {
 	case outcomePriced, outcomePartial, outcomeFree:
 		there.pico, there.counted = work.result.Total, work.result.HasTotal
@@ -48,26 +47,7 @@ func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options,
 		there.pico, _ = work.span.Total()
 	}
 	c.spans = append(c.spans, there)
-	c.calls = append(c.calls, rollup.Call{
-		Trace: span.TraceID(), ID: span.SpanID(), Parent: span.ParentSpanID(),
-		Start: uint64(span.StartTimestamp()), End: uint64(span.EndTimestamp()),
-		Resource: work.resource, Scope: work.scope.Name,
-		Own: id.Own, Repeats: id.Repeats, HasTotal: total,
-		ResponseID: text(span, attributes.GenAiResponseId), Provider: id.Provider,
-		Models: [3]string{id.RequestModel, id.ResponseModel, text(span, attributes.TokenomicsPriceModel)},
-		Input:  id.InputTokens, Output: id.OutputTokens,
-	})
-}
-
-// maxText is more than any name or response id has.
-const maxText = 257
-
-func text(span ptrace.Span, key string) string {
-	if value, ok := span.Attributes().Get(key); ok {
-		found := value.Str()
-		return found[:min(len(found), maxText)]
-	}
-	return ""
+	c.calls = append(c.calls, spancost.CallOf(span, &id, work.scope.Name, work.resource))
 }
 
 // safelySettle keeps a batch that nobody foresaw from stopping the pipeline: its charges stay as they were priced.
@@ -77,17 +57,17 @@ func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
 			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
 		}
 	}()
-	verdicts := rollup.Repeated(work.calls.calls, func() map[rollup.Link]rollup.Above { return standing(traces) })
-	for index, verdict := range verdicts {
-		if verdict == rollup.Keeps {
+	findings := rollup.Repeated(work.calls.calls, func() map[rollup.Link]rollup.Above { return standing(traces) })
+	for index, found := range findings {
+		if found.Verdict == rollup.Keeps {
 			continue
 		}
 		there := &work.calls.spans[index]
 		reason := attributes.ReasonShadowed
-		if verdict == rollup.Container {
+		if found.Verdict == rollup.Container {
 			reason = attributes.ReasonContainer
 		}
-		p.writer.repeats(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
+		spancost.Withdraw(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
 		work.tally.withdraw(there)
 	}
 }

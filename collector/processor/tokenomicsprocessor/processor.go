@@ -14,6 +14,7 @@ import (
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/booksource"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadata"
 )
@@ -221,7 +222,7 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	if found.Len() > maxAttributes {
 		return outcomeMalformed
 	}
-	observe(&work.span, span)
+	spancost.Observe(&work.span, span)
 	reading := &work.reading
 	work.span.Read(&p.options, reading)
 	switch reading.Verdict {

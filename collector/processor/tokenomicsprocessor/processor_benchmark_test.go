@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 )
 
@@ -145,7 +146,7 @@ func BenchmarkFloor(b *testing.B) {
 func BenchmarkWriteFloor(b *testing.B) {
 	for _, count := range []int{5, 20} {
 		b.Run(fmt.Sprintf("attributes=%d", count), func(b *testing.B) {
-			writes := writer{dialects: newDialects([]string{dialectScalar})}
+			writes := writer{dialects: spancost.NewDialects([]string{spancost.Scalar})}
 			result := pricing.Result{
 				Status: pricing.StatusPriced, Source: sourceCollector, Basis: pricing.BasisList, SKU: "openai/gpt-4o",
 				Model: "gpt-4o", Match: pricing.MatchExact, Total: 7_000_000_000, HasTotal: true,

@@ -4,18 +4,15 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 )
 
 const (
 	currencyUSD         = "USD"
-	statusNotApplicable = "not_applicable"
 	accountingExclusive = "exclusive"
 
 	picoPerMicro = 1_000_000
-	// scalarRival is the key beside which the scalar gen_ai.usage.cost must not stand: a value and an object would share
-	// a path.
-	scalarRival = "gen_ai.usage.cost.amount"
 	// mostWritten is how many attributes a plain priced span gets.
 	mostWritten = 12
 )
@@ -30,11 +27,11 @@ var partKeys = [pricing.PartCount]string{
 // writer puts results on spans.
 type writer struct {
 	parts    bool
-	dialects []dialect
+	dialects []spancost.Dialect
 }
 
 func newWriter(cfg *Config) writer {
-	return writer{parts: cfg.CostParts, dialects: newDialects(cfg.Dialects)}
+	return writer{parts: cfg.CostParts, dialects: spancost.NewDialects(cfg.Dialects)}
 }
 
 // removeOwn takes our figures of an earlier step off, so that none of them stands beside new ones.
@@ -44,7 +41,7 @@ func removeOwn(target pcommon.Map, span *attributes.Span, reading *attributes.Re
 	}
 	// An estimate that was adopted stands under its own library's key, which is not ours to touch.
 	if earlier, there := span.Total(); there && !reading.Adopted && (!result.HasTotal || result.Total != earlier) {
-		removeRepeats(target, earlier)
+		spancost.RemoveRepeats(target, earlier)
 	}
 	target.RemoveIf(func(key string, _ pcommon.Value) bool { return attributes.Own(key) })
 }
@@ -53,17 +50,7 @@ func (w *writer) notApplicable(
 	target pcommon.Map, span *attributes.Span, reading *attributes.Reading, reason string,
 ) {
 	removeOwn(target, span, reading, &pricing.Result{})
-	target.PutStr(attributes.TokenomicsCostStatus, statusNotApplicable)
-	target.PutStr(attributes.TokenomicsCostReason, reason)
-}
-
-// repeats takes the figures off a span whose charge another one holds; what it counted stays.
-func (w *writer) repeats(target pcommon.Map, pico int64, total bool, reason string) {
-	if total {
-		removeRepeats(target, pico)
-	}
-	target.RemoveIf(func(key string, _ pcommon.Value) bool { return attributes.Own(key) })
-	target.PutStr(attributes.TokenomicsCostStatus, statusNotApplicable)
+	target.PutStr(attributes.TokenomicsCostStatus, spancost.StatusNotApplicable)
 	target.PutStr(attributes.TokenomicsCostReason, reason)
 }
 
@@ -80,7 +67,7 @@ func (w *writer) cost(
 	if result.HasTotal {
 		// First, so that a span which is priced anew to the same amount keeps the order of its attributes.
 		for index := range w.dialects {
-			w.dialects[index].write(target, result, reading)
+			w.dialects[index].Write(target, result, reading)
 		}
 		w.amounts(target, result)
 	}

@@ -260,6 +260,23 @@ def test_dialects_repeat_the_cost(bench: Bench) -> None:
     assert "gen_ai.usage.cost.amount" not in attributes
 
 
+def test_a_call_within_a_call_is_in_the_total_of_both(bench: Bench) -> None:
+    """google-genai runs the caller's functions within its call, and these may ask other models."""
+    choice = bench.recorder.provider(REQUEST)
+    outer = bench.recorder.start(CHAT, REQUEST, choice)
+    with trace.use_span(outer, end_on_exit=False):
+        bench.call(READING)
+    outcome = Outcome(READING, "completed", time.time_ns(), 0.1)
+    bench.recorder.settle(outer, CHAT, REQUEST, choice, outcome, own=True, tags={})
+    found: list[dict[str, Any]] = [dict(span.attributes or {}) for span in bench.exporter.get_finished_spans()]
+    inner, root = found
+    assert parse_usd(root["tokenomics.cost.total"]) == COST
+    assert parse_usd(root["tokenomics.subtree.cost.total"]) == 2 * COST
+    assert parse_usd(root["tokenomics.trace.cost.total"]) == 2 * COST
+    assert (root["tokenomics.trace.llm_calls"], root["tokenomics.trace.tokens.input"]) == (2, 2000)
+    assert "tokenomics.subtree.cost.total" not in inner
+
+
 def test_a_call_that_outlives_its_ancestor_leaves_it_partial(bench: Bench) -> None:
     choice = bench.recorder.provider(REQUEST)
     with bench.tracer.start_as_current_span("root"):

@@ -1,4 +1,4 @@
-package tokenomicsprocessor
+package spancost
 
 import (
 	"maps"
@@ -13,8 +13,16 @@ import (
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 )
 
-// dialect repeats a cost under the keys that one backend reads.
-type dialect struct {
+const (
+	// Scalar is the name of the dialect that is on by default.
+	Scalar = "scalar"
+	// scalarRival is the key beside which the scalar gen_ai.usage.cost must not stand: a value and an object would share
+	// a path.
+	scalarRival = "gen_ai.usage.cost.amount"
+)
+
+// Dialect repeats a cost under the keys that one backend reads.
+type Dialect struct {
 	name string
 	// object is the key of a dialect that holds one JSON object; its fields are then the object's members.
 	object string
@@ -28,10 +36,11 @@ type dialectField struct {
 	parts []pricing.Part
 }
 
-func newDialects(names []string) []dialect {
-	var dialects []dialect
+// NewDialects returns the dialects of some names, as the registry defines them.
+func NewDialects(names []string) []Dialect {
+	var dialects []Dialect
 	for _, name := range names {
-		built := dialect{name: name}
+		built := Dialect{name: name}
 		for _, entry := range attributes.Dialects[name] {
 			switch entry.Parts[0] {
 			case "json":
@@ -69,10 +78,10 @@ func (f *dialectField) amount(result *pricing.Result) (int64, bool) {
 	return sum, sum != 0
 }
 
-// write puts the dialect's keys beside a total. A key that is there was written by somebody else, or holds this figure
+// Write puts the dialect's keys beside a total. A key that is there was written by somebody else, or holds this figure
 // already: it stays, except a 0 that was ignored, which boards would show for ever.
-func (d *dialect) write(target pcommon.Map, result *pricing.Result, reading *attributes.Reading) {
-	if d.name == dialectScalar {
+func (d *Dialect) Write(target pcommon.Map, result *pricing.Result, reading *attributes.Reading) {
+	if d.name == Scalar {
 		if _, rival := target.Get(scalarRival); rival {
 			return
 		}
@@ -97,10 +106,10 @@ func (d *dialect) write(target pcommon.Map, result *pricing.Result, reading *att
 
 // allDialects are those of every release and component of ours, in the order of their names: what another step wrote
 // must be found whatever this one is set to write.
-var allDialects = newDialects(slices.Sorted(maps.Keys(attributes.Dialects)))
+var allDialects = NewDialects(slices.Sorted(maps.Keys(attributes.Dialects)))
 
-// removeRepeats takes a figure of ours that holds no longer off the keys of backends.
-func removeRepeats(target pcommon.Map, earlier int64) {
+// RemoveRepeats takes a figure of ours that holds no longer off the keys of backends.
+func RemoveRepeats(target pcommon.Map, earlier int64) {
 	for index := range allDialects {
 		dialect := &allDialects[index]
 		if !dialect.repeats(target, earlier) {
@@ -114,7 +123,7 @@ func removeRepeats(target pcommon.Map, earlier int64) {
 }
 
 // repeats says whether the dialect's total on a span is the figure that we wrote there before.
-func (d *dialect) repeats(target pcommon.Map, earlier int64) bool {
+func (d *Dialect) repeats(target pcommon.Map, earlier int64) bool {
 	figure := pricing.ToDouble(earlier)
 	for index := range d.fields {
 		field := &d.fields[index]
@@ -143,7 +152,7 @@ func isZero(value pcommon.Value) bool {
 }
 
 // text returns the JSON object of a dialect: always an object, since MLflow refuses a whole batch for a bare number.
-func (d *dialect) text(result *pricing.Result) string {
+func (d *Dialect) text(result *pricing.Result) string {
 	var text strings.Builder
 	text.WriteByte('{')
 	for index := range d.fields {

@@ -1,4 +1,6 @@
-package tokenomicsprocessor
+// Package spancost is how a cost stands on a span of the collector: reading what decides, the keys of backends that repeat
+// a figure, and taking a charge off that another span holds. Processors and the connector share it.
+package spancost
 
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -7,8 +9,8 @@ import (
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 )
 
-// observe hands a span to the reader. Only values that a rule reads are looked at.
-func observe(target *attributes.Span, span ptrace.Span) {
+// Observe hands a span to the reader. Only values that a rule reads are looked at.
+func Observe(target *attributes.Span, span ptrace.Span) {
 	target.Reset()
 	target.StartMillis = int64(uint64(span.StartTimestamp()) / 1_000_000)
 	target.Failed = span.Status().Code() == ptrace.StatusCodeError
