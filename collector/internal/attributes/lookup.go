@@ -57,8 +57,11 @@ const (
 	slotCostSource
 	slotCostStatus
 	slotCostReason
+	slotCostCurrency
+	slotCostBasis
 	slotPriceBook
 	slotPriceSku
+	slotPriceModel
 	slotAccounting
 	slotChargeKind
 	slotCredential
@@ -266,8 +269,11 @@ func (t *keyTable) addOurs() {
 	t.add(slotCostSource, true, TokenomicsCostSource)
 	t.add(slotCostStatus, true, TokenomicsCostStatus)
 	t.add(slotCostReason, false, TokenomicsCostReason)
+	t.add(slotCostCurrency, false, TokenomicsCostCurrency)
+	t.add(slotCostBasis, false, TokenomicsCostBasis)
 	t.add(slotPriceBook, false, TokenomicsPriceBook)
 	t.add(slotPriceSku, false, TokenomicsPriceSku)
+	t.add(slotPriceModel, false, TokenomicsPriceModel)
 	t.add(slotAccounting, false, TokenomicsUsageAccounting)
 	t.add(slotChargeKind, true, TokenomicsChargeKind)
 	t.add(slotCredential, false, TokenomicsCredentialHash)
@@ -284,10 +290,10 @@ func (t *keyTable) addOurs() {
 // written lists what the processor writes besides the keys that it reads: noticed, so that a span which is priced anew
 // loses the figures of the first time.
 var written = []string{
-	TokenomicsCostCurrency, TokenomicsCostBasis, TokenomicsCostFlags, TokenomicsCostList,
+	TokenomicsCostFlags, TokenomicsCostList,
 	TokenomicsCostInput, TokenomicsCostCacheRead, TokenomicsCostCacheWrite, TokenomicsCostOutput, TokenomicsCostReasoning,
 	TokenomicsCostTools, TokenomicsCostRequests, TokenomicsCostSavingsCache, TokenomicsCostSavingsBatch,
-	TokenomicsCostTotalMicros, TokenomicsPriceModel, TokenomicsPriceMatch,
+	TokenomicsCostTotalMicros, TokenomicsPriceMatch,
 }
 
 // Opens says whether a decisive key may begin like this one. It is the one step that every attribute of every span
@@ -328,8 +334,8 @@ func Own(key string) bool {
 
 // ownSlots hold what the processor writes.
 var ownSlots = slotsOf(
-	slotOther, slotCostTotal, slotCostComputed, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook, slotPriceSku,
-	slotAccounting,
+	slotOther, slotCostTotal, slotCostComputed, slotCostSource, slotCostStatus, slotCostReason, slotCostCurrency,
+	slotCostBasis, slotPriceBook, slotPriceSku, slotPriceModel, slotAccounting,
 )
 
 // counts says whether a slot holds a number of tokens or other units: there a text without digits is a wrong number,

@@ -133,6 +133,9 @@ func (v *Value) money() (int64, bool) {
 	case TypeInt:
 		pico, err = pricing.ParseUSD(strconv.FormatInt(v.Int, 10))
 	case TypeDouble:
+		if pico, exact := exactPico(v.Double); exact {
+			return pico, true
+		}
 		pico, err = pricing.ParseUSDFloat(v.Double)
 	case TypeString:
 		if len(v.Text) > maxMoneyBytes {
@@ -143,4 +146,16 @@ func (v *Value) money() (int64, bool) {
 		return 0, false
 	}
 	return pico, err == nil && pico >= 0
+}
+
+// exactPico is pricing.ParseUSDFloat without its texts, where it can be sure of the same answer. Below 1,000 USD a number
+// of whole pico-USD has at most 15 digits, and two decimals of at most 15 digits are never the same double: the one that
+// gives this double back is its shortest text.
+func exactPico(usd float64) (int64, bool) {
+	const limit = 1000
+	if !(usd >= 0 && usd < limit) {
+		return 0, false
+	}
+	pico := math.Round(usd * pricing.PicoPerUSD)
+	return int64(pico), pico/pricing.PicoPerUSD == usd
 }
