@@ -61,3 +61,6 @@ func (s *Span) settledUsage(provider string, usage *pricing.Usage) {
 		*usage = pricing.Usage{}
 	}
 }
+
+// Pico reads a value as an amount in pico-USD; false where it is none, or a negative one.
+func Pico(value Value) (int64, bool) { return value.money() }
