@@ -300,6 +300,9 @@ var written = []string{
 // takes, so it is small enough to become a part of its caller's loop.
 func Opens(key string) bool { return len(key) >= 2 && openings[opening(key)]&opensDecisive != 0 }
 
+// Reads says whether some rule may read a key that begins like this one. It is as small as Opens.
+func Reads(key string) bool { return len(key) >= 2 && openings[opening(key)] != 0 }
+
 // Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
 func Decisive(key string) bool {
 	if !Opens(key) {
@@ -316,6 +319,9 @@ func Find(key string) *Spelling {
 	}
 	return keys.find(key)
 }
+
+// Is says whether this is how a key is read: cheaper than to look it up again for a caller that guessed.
+func (e *Spelling) Is(key string) bool { return e != nil && e.key == key }
 
 // KnownKeys returns every key that some rule reads or notices.
 func KnownKeys() []string {

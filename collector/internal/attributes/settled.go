@@ -42,7 +42,11 @@ func (s *Span) Settle(r *Settled) bool {
 	if seller, _, found := strings.Cut(clipped(s.text(slotPriceSku)), "/"); found {
 		r.Provider = seller
 	}
-	if r.Operation = s.role().operation; r.Operation == "" {
+	// What a step of ours decided about is a call: its role is asked only where the standard has no word for it.
+	if s.present.meets(&foreignKinds) {
+		r.Operation = s.role().operation
+	}
+	if r.Operation == "" {
 		r.Operation = clipped(s.text(slotOperation))
 	}
 	if r.Charge == "" {
@@ -50,6 +54,31 @@ func (s *Span) Settle(r *Settled) bool {
 	}
 	return true
 }
+
+// Settles says whether Settle reads what stands under this key: of the rest a caller need not take the value.
+func (e *Spelling) Settles() bool { return settling.has(e.slot) }
+
+var settling = func() slotSet {
+	set := slotsOf(
+		slotProvider, slotResponseModel, slotRequestModel, slotOperation, slotErrorType, slotCallEnd, slotChargeKind,
+		slotCostTotal, slotCostSource, slotCostStatus, slotCostReason, slotCostCurrency, slotCostBasis, slotPriceSku,
+		slotPriceModel, slotAccounting, slotEstimatedInput, slotEstimatedOutput, slotVercelDetail,
+	)
+	for place := range slotCount {
+		if place >= slotInput && place <= slotCompactionOutput || place >= slotUnit && place < slotOther {
+			set.add(place)
+		}
+	}
+	for word := range set {
+		set[word] |= foreignKinds[word]
+	}
+	return set
+}()
+
+// foreignKinds are the words by which other emitters say what a span is.
+var foreignKinds = slotsOf(
+	slotOpenInferenceKind, slotTraceloopKind, slotRequestType, slotOperationType, slotVercelOperation, slotSpanType, slotLangfuseType,
+)
 
 // settledUsage reads the counts as the step did that priced them: how it read the caches stands on the span.
 func (s *Span) settledUsage(provider string, usage *pricing.Usage) {

@@ -163,6 +163,9 @@ func (t *tally) readModalities(s *Span, m *modalities) {
 	if m.disjoint {
 		return
 	}
+	if !s.present.meets(&modalitySlots) {
+		return
+	}
 	var imageCached int64
 	var jointAudio, jointImage bool
 	m.audioIn, _ = t.take(s, slotAudioInput)
@@ -176,6 +179,9 @@ func (t *tally) readModalities(s *Span, m *modalities) {
 	// Cached images are plain cache reads.
 	m.imageIn = max(0, m.imageIn-imageCached)
 }
+
+// modalitySlots hold the standard's counts by modality, which most spans do not bear.
+var modalitySlots = slotsOf(slotAudioInput, slotAudioOutput, slotAudioCacheRead, slotImageInput, slotImageOutput, slotImageCacheRead)
 
 func (t *tally) readOwnUnits(s *Span, m *modalities) {
 	unit := func(unit pricing.Unit) (int64, bool) { return t.take(s, slotUnit+slot(unit)) }
