@@ -167,8 +167,7 @@ func TestNothingIsChanged(t *testing.T) {
 	// Too much to be worth reading, and no attributes at all.
 	crowd := ptrace.NewTraces()
 	span := crowd.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-	span.Attributes().EnsureCapacity(100_001)
-	for index := range 100_000 {
+	for index := range maxAttributes {
 		span.Attributes().PutEmpty(fmt.Sprint("k", index)).SetInt(1)
 	}
 	span.Attributes().PutStr("tokenomics.cost.status", "priced")
