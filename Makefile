@@ -128,7 +128,7 @@ fix: $(STAMPS)/python $(STAMPS)/go ## Repair what lint can repair.
 bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/go ## Speed and memory as ratios, measured side by side.
 	@for name in call pricing memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
 	@echo "==> benchmarks/bench_clients.py"; .venvs/beside/bin/python benchmarks/bench_clients.py
-	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./processor/...
+	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./processor/... ./connector/...
 
 generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python pricebook/compile.py
@@ -137,6 +137,7 @@ generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python tests/vectors/generate.py || true
 	@cd collector/tools && $(GO) build -o bin/mdatagen go.opentelemetry.io/collector/cmd/mdatagen
 	@cd collector/processor/tokenomicsprocessor && ../../tools/bin/mdatagen metadata.yaml
+	@cd collector/connector/tokenomicsconnector && ../../tools/bin/mdatagen metadata.yaml
 
 check-generated: ## Fail where a generated file differs from what `make generate` writes.
 	@mkdir -p $(STAMPS)

@@ -260,6 +260,29 @@ def test_traces_and_logs_add_to_the_same_series(tmp_path: Path) -> None:
         assert sorted(series.values()) == [0.75, 3]
 
 
+def test_the_examples_of_the_connector_are_valid_as_printed(tmp_path: Path) -> None:
+    text = (ROOT / "collector" / "connector" / "tokenomicsconnector" / "README.md").read_text()
+    examples = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        config = tmp_path / f"example{number}.yaml"
+        config.write_text(example)
+        done = _validate(config)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), example
+
+
+def _validate(*configs: Path) -> subprocess.CompletedProcess[str]:
+    assert BINARY.is_file(), f"{BINARY.name} is not built: run `make collector`"
+    return subprocess.run(
+        [str(BINARY), "validate", *(f"--config={path}" for path in configs)],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "quoted"),
     [
@@ -269,16 +292,8 @@ def test_traces_and_logs_add_to_the_same_series(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_config_never_starts(tmp_path: Path, settings: dict[str, Any], quoted: str) -> None:
-    assert BINARY.is_file(), f"{BINARY.name} is not built: run `make collector`"
     override = tmp_path / "override.json"
     override.write_text(json.dumps({"connectors": {"tokenomics": settings}}))
-    done = subprocess.run(
-        [str(BINARY), "validate", "--config", str(DISTRIBUTION / "config.yaml"), "--config", str(override)],
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
+    done = _validate(DISTRIBUTION / "config.yaml", override)
     assert done.returncode == 1
     assert quoted in done.stderr

@@ -227,11 +227,19 @@ func only(points []point, metric string) []point {
 	return found
 }
 
-// valuesOf returns the values that one attribute has on the points of a metric.
+// valuesOf adds the points of a metric up by one attribute.
 func valuesOf(metrics pmetric.Metrics, metric, key string) map[any]any {
 	values := map[any]any{}
 	for _, one := range only(pointsOf(metrics), metric) {
-		values[one.attributes[key]] = one.value
+		name := one.attributes[key]
+		switch value := one.value.(type) {
+		case int64:
+			before, _ := values[name].(int64)
+			values[name] = before + value
+		case float64:
+			before, _ := values[name].(float64)
+			values[name] = before + value
+		}
 	}
 	return values
 }
@@ -361,10 +369,11 @@ func TestEqualServicesAreOne(t *testing.T) {
 	}
 	old := map[string]any{"service.name": "shop", "deployment.environment": "staging"}
 	require.NoError(t, s.ConsumeTraces(t.Context(), tracesOf(old, call(map[string]any{"tokenomics.tag.team": "ads", "tokenomics.tag.customer": "acme"}))))
-	require.NoError(t, s.ConsumeTraces(t.Context(), tracesOf(shop, call(map[string]any{"deployment.environment.name": "canary"}))))
+	require.NoError(t, s.ConsumeTraces(t.Context(), tracesOf(shop,
+		call(map[string]any{"deployment.environment.name": "canary"}), call(map[string]any{"deployment.environment.name": 7, "tokenomics.tag.team": 7}))))
 	got := s.flushAt(15)
-	assert.Equal(t, map[any]any{"production": 0.015, "staging": 0.0075, "canary": 0.0075}, valuesOf(got, "tokenomics.span.cost", "deployment.environment.name"))
-	assert.Equal(t, map[any]any{"search": 0.015, "ads": 0.0075, nil: 0.0075}, valuesOf(got, "tokenomics.span.cost", "tokenomics.tag.team"))
+	assert.Equal(t, map[any]any{"production": 0.0225, "staging": 0.0075, "canary": 0.0075}, valuesOf(got, "tokenomics.span.cost", "deployment.environment.name"))
+	assert.Equal(t, map[any]any{"search": 0.015, "ads": 0.0075, nil: 0.015}, valuesOf(got, "tokenomics.span.cost", "tokenomics.tag.team"))
 	for _, one := range pointsOf(got) {
 		assert.NotContains(t, one.attributes, "tokenomics.tag.customer")
 	}

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
-	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/otlpvalue"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 )
 
@@ -115,21 +115,15 @@ func (c *tokenomicsConnector) readResource(found pcommon.Map) {
 	}
 }
 
-// find looks a key up; most keys end at their first two letters.
-func find(key string) *attributes.Spelling {
-	if !attributes.Reads(key) {
-		return nil
-	}
-	return attributes.Find(key)
-}
-
 // mayTellPlace rules most keys out by their first letter.
 func mayTellPlace(key string) bool { return key != "" && (key[0] == 't' || key[0] == 'd') }
 
 // readPlace takes an attribute that says whose an item is; the item's own word wins over its resource's.
 func (c *tokenomicsConnector) readPlace(target *place, key string, value pcommon.Value) {
 	if key == attributes.DeploymentEnvironmentName {
-		target.environment = text(value)
+		if stated := text(value); stated != "" {
+			target.environment = stated
+		}
 		return
 	}
 	if !strings.HasPrefix(key, attributes.TokenomicsTagPrefix) {
@@ -201,7 +195,12 @@ func (c *tokenomicsConnector) observe(found pcommon.Map) {
 		position++
 		spelling := *guess
 		if !spelling.Is(key) {
-			if spelling = find(key); spelling == nil {
+			spelling = nil
+			// Most other keys end at their first two letters.
+			if attributes.Reads(key) {
+				spelling = attributes.Find(key)
+			}
+			if spelling == nil {
 				if mayTellPlace(key) {
 					c.readPlace(&w.from, key, value)
 				}
@@ -210,7 +209,7 @@ func (c *tokenomicsConnector) observe(found pcommon.Map) {
 			*guess = spelling
 		}
 		if spelling.Settles() {
-			w.span.Take(spelling, otlpvalue.Of(value))
+			w.span.Take(spelling, spancost.Value(value))
 		}
 	}
 }
@@ -243,7 +242,7 @@ func (c *tokenomicsConnector) readParts(found pcommon.Map) {
 	for part, key := range partKeys {
 		c.work.parts[part] = 0
 		if value, there := found.Get(key); there {
-			c.work.parts[part], _ = attributes.Pico(otlpvalue.Of(value))
+			c.work.parts[part], _ = attributes.Pico(spancost.Value(value))
 		}
 	}
 }

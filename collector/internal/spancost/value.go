@@ -1,5 +1,4 @@
-// Package otlpvalue hands values of the collector's data model to the reader of attributes, which knows none of it.
-package otlpvalue
+package spancost
 
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -7,8 +6,8 @@ import (
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 )
 
-// Of returns a value as the reader of attributes takes it.
-func Of(value pcommon.Value) attributes.Value {
+// Value returns a value of the collector's data model as the reader of attributes takes it, which knows none of that.
+func Value(value pcommon.Value) attributes.Value {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
 		return attributes.StringValue(value.Str())
