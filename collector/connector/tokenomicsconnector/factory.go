@@ -23,7 +23,7 @@ func NewFactory() connector.Factory {
 }
 
 // instances holds one connector for each configured one. The collector asks for one more per signal: two of them would
-// both write the same series, and a backend would see one counter that jumps to and fro.
+// both write the same series, and a backend would see one counter that jumps back and forth.
 type instances struct {
 	mu sync.Mutex
 	of map[*Config]*tokenomicsConnector
