@@ -44,9 +44,14 @@ type sink struct {
 	consumertest.MetricsSink
 	err     error
 	arrived chan int
+	// during is what happens while metrics are on their way.
+	during func()
 }
 
 func (s *sink) ConsumeMetrics(ctx context.Context, metrics pmetric.Metrics) error {
+	if s.during != nil {
+		s.during()
+	}
 	if s.err != nil {
 		return s.err
 	}
@@ -302,11 +307,12 @@ func TestWhatRepeatsAddsNothing(t *testing.T) {
 			"gen_ai.usage.output_tokens": nil, "gen_ai.usage.cache_read.input_tokens": nil, "tokenomics.cost.total": nil,
 		}),
 		call(map[string]any{"tokenomics.cost.status": "not_applicable", "tokenomics.cost.reason": "billed_elsewhere", "tokenomics.cost.total": nil}),
+		call(map[string]any{"tokenomics.cost.status": "not_applicable", "tokenomics.cost.reason": "call_failed", "tokenomics.charge.kind": "ocr"}),
 	)
 	got := s.flushAt(15)
 	assert.Equal(t, map[string]float64{"tokenomics.span.requests": 2, "tokenomics.span.tokens": 1500}, totals(got))
 	assert.Equal(t, map[any]any{"call_failed": int64(1), "billed_elsewhere": int64(1)}, valuesOf(got, "tokenomics.span.requests", "tokenomics.cost.reason"))
-	assert.Equal(t, int64(3), s.counters.items[signalTraces][outcomeNotApplicable])
+	assert.Equal(t, int64(4), s.counters.items[signalTraces][outcomeNotApplicable])
 }
 
 // TestHostileAmounts: what is no amount is no cost, and no call either; it is counted as what it is.
@@ -356,6 +362,38 @@ func TestRowTellsWhoBills(t *testing.T) {
 	got := s.flushAt(15)
 	assert.Contains(t, valuesOf(got, "tokenomics.span.cost", "gen_ai.provider.name"), "groq")
 	assert.Contains(t, valuesOf(got, "tokenomics.span.unpriced.tokens", "gen_ai.provider.name"), "openai")
+}
+
+// TestEveryDimensionTellsApart: two calls that differ in one word are two series of the metrics that have it.
+func TestEveryDimensionTellsApart(t *testing.T) {
+	for key, value := range map[string]string{
+		"gen_ai.operation.name": "text_completion", "tokenomics.price.model": "gpt-4o-mini", "tokenomics.price.sku": "azure.ai.openai/gpt-4o",
+		"deployment.environment.name": "canary", "tokenomics.tag.team": "search", "tokenomics.tag.feature": "checkout", "tokenomics.cost.status": "partial",
+		"tokenomics.cost.reason": "missing_rate", "tokenomics.call.end": "abandoned", "error.type": "500", "tokenomics.cost.source": "sdk",
+		"tokenomics.cost.basis": "contracted", "tokenomics.charge.kind": "ocr",
+	} {
+		s := staged(t, nopSettings())
+		s.traces(call(nil), call(map[string]any{key: value}))
+		got := s.flushAt(15)
+		metric := "tokenomics.span.requests"
+		switch key {
+		case "tokenomics.cost.source", "tokenomics.cost.basis", "tokenomics.charge.kind":
+			metric = "tokenomics.span.cost"
+		case "tokenomics.price.sku":
+			key, value = "gen_ai.provider.name", "azure.ai.openai"
+		}
+		assert.Contains(t, valuesOf(got, metric, key), value)
+		assert.Len(t, only(pointsOf(got), metric), 2, key)
+		s.end()
+	}
+}
+
+// TestOtherEmittersCalls: an emitter that names no operation says what it did in its own word.
+func TestOtherEmittersCalls(t *testing.T) {
+	s := staged(t, nopSettings())
+	defer s.end()
+	s.traces(call(map[string]any{"gen_ai.operation.name": nil, "openinference.span.kind": "EMBEDDING"}), call(map[string]any{"gen_ai.operation.name": "Chat"}))
+	assert.Equal(t, map[any]any{"embeddings": 0.0075, "chat": 0.0075}, valuesOf(s.flushAt(15), "tokenomics.span.cost", "gen_ai.operation.name"))
 }
 
 // TestEqualServicesAreOne: two resources of one service, as two pods have, add to the same series; the span's own word on

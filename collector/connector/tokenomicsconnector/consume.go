@@ -57,7 +57,6 @@ func (c *tokenomicsConnector) ConsumeTraces(_ context.Context, traces ptrace.Tra
 					continue
 				}
 				c.work.measured.id = spanID{span.TraceID(), span.SpanID()}
-				c.work.measured.weight = one
 				if c.weighted {
 					c.work.measured.weight = weightOf(span.TraceState().AsRaw())
 				}

@@ -105,6 +105,20 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// TestCountedWhileSending: what comes while metrics are on their way belongs to the next ones, whatever the clock says.
+func TestCountedWhileSending(t *testing.T) {
+	s := staged(t, nopSettings(), func(cfg *Config) { cfg.Temporality, cfg.SeriesExpiration = temporalityDelta, time.Minute })
+	defer s.end()
+	s.traces(team("a"))
+	s.sink.during = func() {
+		s.sink.during = nil
+		s.time = morning.Add(-time.Hour)
+		s.traces(team("a"), team("b"))
+	}
+	assert.Equal(t, map[string][2]any{"a": {at(0), 0.0075}}, startsOf(s.flushAt(15)))
+	assert.Equal(t, map[string][2]any{"a": {at(15), 0.0075}, "b": {at(15), 0.0075}}, startsOf(s.flushAt(30)))
+}
+
 // TestTooManyValues: the 101st team and the 101st raw model go to __other__; each charge of an unknown kind too. A value
 // that no series bears any more makes room.
 func TestTooManyValues(t *testing.T) {
@@ -121,9 +135,15 @@ func TestTooManyValues(t *testing.T) {
 	assert.Len(t, models, 101)
 	assert.Equal(t, int64(50*42), models["__other__"])
 	assert.Equal(t, 150*0.0075, math.Round(totals(got)["tokenomics.span.cost"]*1e6)/1e6)
-	s.flushAt(100)
+	s.time = morning.Add(50 * time.Second)
 	s.traces(team("team-149"))
-	assert.Equal(t, map[any]any{"team-149": 0.0075}, valuesOf(s.flushAt(115), "tokenomics.span.cost", "tokenomics.tag.team"))
+	s.flushAt(100)
+	for index := range 100 {
+		s.traces(team(fmt.Sprint("new-", index)))
+	}
+	teams = valuesOf(s.flushAt(101), "tokenomics.span.cost", "tokenomics.tag.team")
+	assert.Len(t, teams, 101)
+	assert.Equal(t, 51*0.0075, teams["__other__"])
 }
 
 // TestTooManySeries: what exceeds the cap adds up in one series, and the metric as a whole is still right.
@@ -228,6 +248,15 @@ func TestWeights(t *testing.T) {
 	assert.Equal(t, map[any]any{nil: int64(1), "estimated": int64(8)}, valuesOf(got, "tokenomics.span.requests", "tokenomics.usage.source"))
 }
 
+// TestRecordsStandForThemselves also where the span before them stood for others.
+func TestRecordsStandForThemselves(t *testing.T) {
+	s := staged(t, nopSettings(), func(cfg *Config) { cfg.WeightBySampling = true })
+	defer s.end()
+	s.traces(call(map[string]any{"tracestate": "ot=th:c"}))
+	require.NoError(t, s.ConsumeLogs(t.Context(), logsOf(shop, call(nil))))
+	assert.Equal(t, map[any]any{nil: 0.0075, "estimated": 0.03}, valuesOf(s.flushAt(15), "tokenomics.span.cost", "tokenomics.usage.source"))
+}
+
 // TestWeightsAreOffByDefault: where every span arrives a threshold says what a later sampler will do.
 func TestWeightsAreOffByDefault(t *testing.T) {
 	s := staged(t, nopSettings())
@@ -262,6 +291,8 @@ func TestSumIsExact(t *testing.T) {
 	usd, _ := new(big.Rat).Quo(exact, new(big.Rat).SetInt64(base)).Float64()
 	assert.InEpsilon(t, usd, got.usd(), 1e-15)
 
+	assert.Equal(t, int64(base-4), sum{high: 4, low: 3}.since(sum{high: 3, low: 7}).whole())
+	assert.Equal(t, float64(1e7), sum{high: 2e7, low: 3}.since(sum{high: 1e7, low: 3}).usd())
 	before := sum{high: 3, low: 7}
 	after := before
 	after.add(5*base - 8)

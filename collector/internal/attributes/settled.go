@@ -47,7 +47,7 @@ func (s *Span) Settle(r *Settled) bool {
 		r.Operation = s.role().operation
 	}
 	if r.Operation == "" {
-		r.Operation = clipped(s.text(slotOperation))
+		r.Operation = strings.ToLower(clipped(s.text(slotOperation)))
 	}
 	if r.Charge == "" {
 		s.settledUsage(provider, &r.Usage)
