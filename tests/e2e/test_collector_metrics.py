@@ -15,6 +15,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_tokenomics.client_api import Operation, Request
+from otel_tokenomics.config import Settings
+from otel_tokenomics.pricing import load_embedded
+from otel_tokenomics.telemetry.metrics import Instruments
+from otel_tokenomics.telemetry.recorder import Outcome, Recorder
+from otel_tokenomics.usage import Reading, Usage
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DISTRIBUTION: Final = ROOT / "collector" / "distribution"
@@ -22,6 +33,7 @@ BINARY: Final = Path(os.environ.get("OTELCOL_TOKENOMICS", DISTRIBUTION / "build"
 BOOK: Final = ROOT / "tests" / "vectors" / "book.json"
 SECONDS: Final = 20.0
 STEP_SECONDS: Final = 0.05
+CHAT: Final = Operation("chat", "chat")
 TRACE: Final = "0102030405060708090a0b0c0d0e0f10"
 
 pytestmark = pytest.mark.collector
@@ -132,11 +144,20 @@ def _scrape(port: int, wanted: int) -> tuple[Series, str]:
     return series, text
 
 
-def _pairs(attributes: Mapping[str, str | int]) -> list[dict[str, Any]]:
-    return [
-        {"key": key, "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}}
-        for key, value in attributes.items()
-    ]
+def _pairs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
+
+
+def _value(value: str | int | float) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case _:
+            return {"stringValue": value}
 
 
 def _chat(number: int, model: str, **more: str | int) -> dict[str, Any]:
@@ -230,15 +251,8 @@ def test_what_prometheus_scrapes_is_what_the_calls_cost(tmp_path: Path) -> None:
 
 def test_traces_and_logs_add_to_the_same_series(tmp_path: Path) -> None:
     """The collector makes a connector for each signal; the backend must see one counter."""
-    record = {
-        "timeUnixNano": str(time.time_ns()),
-        "attributes": [
-            *_pairs(
-                {"tokenomics.cost.status": "priced", "tokenomics.cost.source": "sdk", "tokenomics.cost.basis": "list"}
-            ),
-            {"key": "tokenomics.cost.total", "value": {"doubleValue": 0.25}},
-        ],
-    }
+    settled = {"tokenomics.cost.status": "priced", "tokenomics.cost.source": "sdk", "tokenomics.cost.total": 0.25}
+    record = {"timeUnixNano": str(time.time_ns()), "attributes": _pairs(settled)}
     span = _chat(1, "gpt-4o")
     span["attributes"] = record["attributes"]
     place = {"attributes": _pairs({"service.name": "shop"})}
@@ -258,6 +272,73 @@ def test_traces_and_logs_add_to_the_same_series(tmp_path: Path) -> None:
         assert seen <= {0.25, 0.5, 0.75}
         series, _ = _scrape(scrape, 2)
         assert sorted(series.values()) == [0.75, 3]
+
+
+def _sdk_calls(monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, Any]], Series]:
+    """Let the SDK settle calls of every kind; return its spans and its metrics as the connector names them."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    book = load_embedded()
+    instruments = Instruments("", lambda: (book.id, 0.0))
+    recorder = Recorder(Settings(billed_elsewhere=("gw.example",)), lambda: book, instruments)
+    recorder.writes_tags = True
+    tags = {"tokenomics.tag.team": "search"}
+    spans: list[dict[str, Any]] = []
+
+    def settle(model: str, usage: Usage | None, end: str = "completed", host: str | None = None, **more: Any) -> None:
+        reading = Reading(usage, {}, model) if usage is not None else None
+        request = Request(model, "openai", host=host, facts={})
+        choice = recorder.provider(request)
+        now = time.time_ns()
+        span = recorder.start(CHAT, request, choice)
+        recorder.settle(span, CHAT, request, choice, Outcome(reading, end, now, 0.5, **more), own=True, tags=tags)
+        done = exporter.get_finished_spans()[-1]
+        spans.append(
+            {
+                "traceId": TRACE,
+                "spanId": f"{len(spans) + 1:016x}",
+                "name": done.name,
+                "kind": 3,
+                "startTimeUnixNano": str(now),
+                "endTimeUnixNano": str(now),
+                "attributes": _pairs({k: v for k, v in (done.attributes or {}).items() if not isinstance(v, tuple)}),
+            }
+        )
+
+    plain = Usage({"input": 1234, "cache_read": 4096, "output": 77})
+    settle("gpt-4o", plain)
+    settle("gpt-4o", plain)
+    settle("gpt-5", Usage({"input": 10, "output": 20, "reasoning": 300}))
+    settle("gpt-7-turbo", plain)
+    settle("gpt-4o", Usage({"input": 9}), "abandoned", started=True, estimated=Usage({"output": 7}, "estimated"))
+    settle("gpt-4o", None, "error", error_type="APITimeoutError", ambiguous=True)
+    settle("gpt-4o", None, "abandoned", started=True)
+    # Not applicable: such a span does not bear the model of a row, which the SDK knows in process where there is one.
+    settle("gpt-7-turbo", None, "error", error_type="RateLimitError")
+    settle("gpt-7-turbo", plain, host="gw.example")
+    metrics = ("cost", "tokens", "requests", "unpriced.tokens")
+    return spans, {
+        (f"tokenomics_span_{metric.replace('.', '_')}_total", _labels(one.attributes or {})): float(one.value)
+        for metric in metrics
+        for one in instruments.accumulator.observations(f"tokenomics.client.{metric}")
+    }
+
+
+def _labels(attributes: Mapping[str, object]) -> frozenset[tuple[str, str]]:
+    return frozenset((key.replace(".", "_"), str(value)) for key, value in attributes.items())
+
+
+def test_sdk_and_connector_count_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine calls that end in every way: series for series, what the SDK counted in process is what its spans say."""
+    spans, expected = _sdk_calls(monkeypatch)
+    assert len(expected) == 20, sorted(expected)
+    scope = {"scope": {"name": "otel_tokenomics", "version": "0.1.0"}, "spans": spans}
+    with _running(tmp_path, {}) as (otlp, scrape, _):
+        body = json.dumps({"resourceSpans": [{"resource": {}, "scopeSpans": [scope]}]})
+        _request(otlp, "POST", "/v1/traces", body, **{"Content-Type": "application/json"})
+        series, _ = _scrape(scrape, len(expected))
+    assert series == expected
 
 
 def test_the_examples_of_the_connector_are_valid_as_printed(tmp_path: Path) -> None:
