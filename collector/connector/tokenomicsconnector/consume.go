@@ -187,10 +187,11 @@ func (c *tokenomicsConnector) count(found pcommon.Map, seen *recent) outcome {
 func (c *tokenomicsConnector) observe(found pcommon.Map) {
 	w := &c.work
 	w.span.Reset()
-	w.from = w.of
-	position := 0
+	w.from.service, w.from.environment = w.of.service, w.of.environment
+	copy(w.from.tags[:len(c.state.tagKeys)], w.of.tags[:])
+	position, order := 0, &w.order
 	for key, value := range found.All() {
-		guess := &w.order[position&(len(w.order)-1)]
+		guess := &order[position&(len(order)-1)]
 		position++
 		spelling := *guess
 		if !spelling.Is(key) {

@@ -125,7 +125,9 @@ type Spelling struct {
 	detail bool
 	// own keys are written by the processor: whatever they hold is noticed. An empty name is none.
 	own, name bool
-	next      int16
+	// settles: Settle reads the slot.
+	settles bool
+	next    int16
 }
 
 const bucketCount = 1024
@@ -179,6 +181,7 @@ func (t *keyTable) put(entry Spelling) {
 	entry.detail = strings.HasPrefix(entry.key, vercelDetailPrefix)
 	entry.own = ownSlots.has(entry.slot)
 	entry.name = !entry.own && !entry.slot.counts()
+	entry.settles = settling.has(entry.slot)
 	place := bucket(entry.key)
 	entry.next = t.heads[place]
 	t.heads[place] = int16(len(t.spellings))

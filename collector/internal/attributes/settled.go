@@ -56,7 +56,7 @@ func (s *Span) Settle(r *Settled) bool {
 }
 
 // Settles says whether Settle reads what stands under this key: of the rest a caller need not take the value.
-func (e *Spelling) Settles() bool { return settling.has(e.slot) }
+func (e *Spelling) Settles() bool { return e.settles }
 
 var settling = func() slotSet {
 	set := slotsOf(

@@ -39,11 +39,20 @@ func (t *tally) take(s *Span, place slot) (int64, bool) {
 	return 0, false
 }
 
+// fineCounts are those that most spans do not bear: one look tells.
+var fineCounts = slotsOf(
+	slotCacheWrite5m, slotCacheWrite1h, slotUnit+slot(pricing.CacheWrite12h), slotReasoning, slotTotal, slotEstimatedInput,
+	slotEstimatedOutput,
+)
+
 func (t *tally) read(s *Span) {
 	t.input, t.hasInput = t.take(s, slotInput)
 	t.output, t.hasOutput = t.take(s, slotOutput)
 	t.cacheRead, t.hasCacheRead = t.take(s, slotCacheRead)
 	t.cacheWrite, t.hasCacheWrite = t.take(s, slotCacheWrite)
+	if !s.present.meets(&fineCounts) {
+		return
+	}
 	t.write5m, t.has5m = t.take(s, slotCacheWrite5m)
 	t.write1h, t.has1h = t.take(s, slotCacheWrite1h)
 	t.write12h, t.has12h = t.take(s, slotUnit+slot(pricing.CacheWrite12h))
