@@ -10,17 +10,18 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// fuzzed is a connector with every option on.
-func fuzzed(f *testing.F, temporality string) (*tokenomicsConnector, *consumertest.MetricsSink) {
-	f.Helper()
+// fuzzed is a connector with every option on. A new one for each input: what an earlier one left would change what the
+// fuzzer sees of this one.
+func fuzzed(t *testing.T, temporality string) (*tokenomicsConnector, *consumertest.MetricsSink) {
+	t.Helper()
 	cfg := createDefaultConfig().(*Config)
 	cfg.Temporality, cfg.MaxSeries, cfg.SeriesExpiration, cfg.WeightBySampling = temporality, 50, time.Minute, true
 	cfg.MetricsOptional = []string{optionalRequestCost, optionalCostPart}
 	cfg.Dedupe = DedupeConfig{Window: time.Minute, MaxSpans: 100}
 	sink := &consumertest.MetricsSink{}
-	c, err := newConnector(nopSettings(), cfg, sink, systemClock())
+	c, err := newConnector(nopSettings(), cfg, sink, clock{now: func() time.Time { return morning }})
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	return c, sink
 }
@@ -82,15 +83,16 @@ func FuzzPayload(f *testing.F) {
 	}
 	add(batchOf(2, 3, 1))
 	add(tracesOf(shop, call(map[string]any{"tracestate": "ot=th:c"}), unpriced(nil), call(map[string]any{"tokenomics.charge.kind": "ocr"})))
-	cumulative, seenCumulative := fuzzed(f, temporalityCumulative)
-	delta, seenDelta := fuzzed(f, temporalityDelta)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
 		if err != nil {
 			t.Skip()
 		}
-		feed(t, cumulative, seenCumulative, traces)
-		feed(t, delta, seenDelta, traces)
+		for _, temporality := range []string{temporalityCumulative, temporalityDelta} {
+			c, sink := fuzzed(t, temporality)
+			feed(t, c, sink, traces)
+			feed(t, c, sink, traces)
+		}
 	})
 }
 
@@ -99,7 +101,6 @@ func FuzzAttributes(f *testing.F) {
 	f.Add("priced", "", "0.0075", 0.0075, "USD", "sdk", "list", int64(1000), "500", "ot=th:c", "gpt-4o", "search", "ocr")
 	f.Add("unpriced", "unknown_model", "", math.NaN(), "", "", "", int64(-1), "-1", "ot=th:ffffffffffffff", "\xff", "\x00", "")
 	f.Add("partial", "missing_rate", "1e300", math.Inf(1), "EUR", "provider", "billed", int64(math.MaxInt64), "1e12", "ot=;", "", "__other__", "")
-	c, sink := fuzzed(f, temporalityCumulative)
 	f.Fuzz(func(t *testing.T, status, reason, text string, amount float64, currency, source, basis string, input int64, output, tracestate, model, team, kind string) {
 		one := map[string]any{
 			"tokenomics.cost.status": status, "tokenomics.cost.reason": reason, "tokenomics.cost.total": amount, "tokenomics.cost.currency": currency,
@@ -109,6 +110,7 @@ func FuzzAttributes(f *testing.F) {
 		}
 		other := with(map[string]any{"tokenomics.charge.kind": kind}, one)
 		other["tokenomics.cost.total"] = text
+		c, sink := fuzzed(t, temporalityCumulative)
 		feed(t, c, sink, tracesOf(map[string]any{"service.name": model}, one, other))
 	})
 }
