@@ -155,7 +155,7 @@ bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/oracles $(STAMPS)/go 
 	@for name in call memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
 	@echo "==> benchmarks/bench_pricing.py"; $(BIN)/python benchmarks/bench_pricing.py genai-prices=.venvs/oracles/bin/python litellm=.venvs/oracles/bin/python
 	@echo "==> benchmarks/bench_clients.py"; .venvs/beside/bin/python benchmarks/bench_clients.py
-	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./rollup/... ./processor/...
+	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./rollup/... ./processor/... ./connector/...
 
 generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python pricebook/compile.py

@@ -54,9 +54,9 @@ from typing import Final
 
 {_lines(f'METRIC_{constant(entry["name"])}: Final = "{entry["name"]}"' for entry in metrics)}
 
-#: metric -> (instrument, unit, description, bucket bounds)
+#: metric of the SDK -> (instrument, unit, description, bucket bounds)
 METRICS: Final[dict[str, tuple[str, str, str, tuple[float, ...]]]] = {{
-{_lines(_python_metric(entry) for entry in metrics)}
+{_lines(_python_metric(entry) for entry in metrics if "sdk" in entry["by"])}
 }}
 
 #: unit -> part of the cost
@@ -133,6 +133,17 @@ const (
 const (
 {_lines(f'{TAB}Metric{camel(entry["name"])} = "{entry["name"]}"' for entry in registry["metrics"])}
 )
+
+// Metric is what the registry says of a metric; Bounds are the bucket bounds of a histogram.
+type Metric struct {{
+\tName, Unit, Description string
+\tBounds                  []float64
+}}
+
+// ConnectorMetrics are those that the connector makes.
+var ConnectorMetrics = []Metric{{
+{_lines(_go_metric(entry) for entry in registry["metrics"] if "connector" in entry["by"])}
+}}
 
 // ReadAs tables: the spellings under which a word is read; the first present wins.
 var (
@@ -225,6 +236,11 @@ def _python_option(entry: Entry) -> str:
 def _go_attribute(entry: Entry) -> str:
     suffix, dot = ("Prefix", ".") if entry["type"] == "template" else ("", "")
     return f'\t{camel(entry["name"])}{suffix} = "{entry["name"]}{dot}"'
+
+
+def _go_metric(entry: Entry) -> str:
+    bounds = f"[]float64{{{', '.join(map(str, entry['buckets']))}}}" if "buckets" in entry else "nil"
+    return f'\t{{Metric{camel(entry["name"])}, "{entry["unit"]}", "{entry["brief"]}", {bounds}}},'
 
 
 def _go_dialect(name: str, keys: Mapping[str, object]) -> str:

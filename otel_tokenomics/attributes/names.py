@@ -164,8 +164,13 @@ METRIC_TOKENOMICS_CLIENT_REQUEST_COST: Final = "tokenomics.client.request.cost"
 METRIC_TOKENOMICS_CLIENT_SAVINGS: Final = "tokenomics.client.savings"
 METRIC_TOKENOMICS_CLIENT_FAILURES: Final = "tokenomics.client.failures"
 METRIC_TOKENOMICS_PRICEBOOK_AGE: Final = "tokenomics.pricebook.age"
+METRIC_TOKENOMICS_SPAN_COST: Final = "tokenomics.span.cost"
+METRIC_TOKENOMICS_SPAN_TOKENS: Final = "tokenomics.span.tokens"
+METRIC_TOKENOMICS_SPAN_REQUESTS: Final = "tokenomics.span.requests"
+METRIC_TOKENOMICS_SPAN_UNPRICED_TOKENS: Final = "tokenomics.span.unpriced.tokens"
+METRIC_TOKENOMICS_SPAN_REQUEST_COST: Final = "tokenomics.span.request.cost"
 
-#: metric -> (instrument, unit, description, bucket bounds)
+#: metric of the SDK -> (instrument, unit, description, bucket bounds)
 METRICS: Final[dict[str, tuple[str, str, str, tuple[float, ...]]]] = {
     "gen_ai.client.token.usage": (
         "histogram",

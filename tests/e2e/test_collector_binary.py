@@ -110,7 +110,8 @@ def _running(
 ) -> Generator[tuple[int, _Sink]]:
     """Run the collector, ``extra`` merged over its config; yield port and sink. Only ``expected`` may be warned of."""
     override = tmp_path / "extra.json"
-    override.write_text(json.dumps({**extra, "exporters": {"otlp_http": {"encoding": "json", "compression": "none"}}}))
+    exporters = {"otlp_http": {"encoding": "json", "compression": "none"}, **extra.pop("exporters", {})}
+    override.write_text(json.dumps({**extra, "exporters": exporters}))
     port, sink = _free_port(), _Sink()
     log = tmp_path / "collector.log"
     with log.open("w") as output:
@@ -389,6 +390,7 @@ def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
             }
         },
         "processors": {"tokenomics": BOOK},
+        "exporters": {"prometheus": {"endpoint": f"127.0.0.1:{_free_port()}"}},
         "service": {
             "telemetry": {
                 "metrics": {"readers": [{"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": own}}}}]}

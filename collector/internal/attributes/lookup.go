@@ -57,8 +57,11 @@ const (
 	slotCostSource
 	slotCostStatus
 	slotCostReason
+	slotCostCurrency
+	slotCostBasis
 	slotPriceBook
 	slotPriceSku
+	slotPriceModel
 	slotAccounting
 	slotChargeKind
 	slotCredential
@@ -122,7 +125,9 @@ type Spelling struct {
 	detail bool
 	// own keys are written by the processor: whatever they hold is noticed. An empty name is none.
 	own, name bool
-	next      int16
+	// settles: Settle reads the slot.
+	settles bool
+	next    int16
 }
 
 const bucketCount = 1024
@@ -176,6 +181,7 @@ func (t *keyTable) put(entry Spelling) {
 	entry.detail = strings.HasPrefix(entry.key, vercelDetailPrefix)
 	entry.own = ownSlots.has(entry.slot)
 	entry.name = !entry.own && !entry.slot.counts()
+	entry.settles = settling.has(entry.slot)
 	place := bucket(entry.key)
 	entry.next = t.heads[place]
 	t.heads[place] = int16(len(t.spellings))
@@ -266,8 +272,11 @@ func (t *keyTable) addOurs() {
 	t.add(slotCostSource, true, TokenomicsCostSource)
 	t.add(slotCostStatus, true, TokenomicsCostStatus)
 	t.add(slotCostReason, false, TokenomicsCostReason)
+	t.add(slotCostCurrency, false, TokenomicsCostCurrency)
+	t.add(slotCostBasis, false, TokenomicsCostBasis)
 	t.add(slotPriceBook, false, TokenomicsPriceBook)
 	t.add(slotPriceSku, false, TokenomicsPriceSku)
+	t.add(slotPriceModel, false, TokenomicsPriceModel)
 	t.add(slotAccounting, false, TokenomicsUsageAccounting)
 	t.add(slotChargeKind, true, TokenomicsChargeKind)
 	t.add(slotCredential, false, TokenomicsCredentialHash)
@@ -284,15 +293,18 @@ func (t *keyTable) addOurs() {
 // written lists what the processor writes besides the keys that it reads: noticed, so that a span which is priced anew
 // loses the figures of the first time.
 var written = []string{
-	TokenomicsCostCurrency, TokenomicsCostBasis, TokenomicsCostFlags, TokenomicsCostList,
+	TokenomicsCostFlags, TokenomicsCostList,
 	TokenomicsCostInput, TokenomicsCostCacheRead, TokenomicsCostCacheWrite, TokenomicsCostOutput, TokenomicsCostReasoning,
 	TokenomicsCostTools, TokenomicsCostRequests, TokenomicsCostSavingsCache, TokenomicsCostSavingsBatch,
-	TokenomicsCostTotalMicros, TokenomicsPriceModel, TokenomicsPriceMatch,
+	TokenomicsCostTotalMicros, TokenomicsPriceMatch,
 }
 
 // Opens says whether a decisive key may begin like this one. It is the one step that every attribute of every span
 // takes, so it is small enough to become a part of its caller's loop.
 func Opens(key string) bool { return len(key) >= 2 && openings[opening(key)]&opensDecisive != 0 }
+
+// Reads says whether some rule may read a key that begins like this one. It is as small as Opens.
+func Reads(key string) bool { return len(key) >= 2 && openings[opening(key)] != 0 }
 
 // Decisive says whether a key can make its span a model call; a span without any such key needs no further look.
 func Decisive(key string) bool {
@@ -311,6 +323,9 @@ func Find(key string) *Spelling {
 	return keys.find(key)
 }
 
+// Is says whether this is how a key is read: cheaper than to look it up again for a caller that guessed.
+func (e *Spelling) Is(key string) bool { return e != nil && e.key == key }
+
 // KnownKeys returns every key that some rule reads or notices.
 func KnownKeys() []string {
 	known := make([]string, 0, len(keys.spellings))
@@ -328,8 +343,8 @@ func Own(key string) bool {
 
 // ownSlots hold what the processor writes.
 var ownSlots = slotsOf(
-	slotOther, slotCostTotal, slotCostComputed, slotCostSource, slotCostStatus, slotCostReason, slotPriceBook, slotPriceSku,
-	slotAccounting,
+	slotOther, slotCostTotal, slotCostComputed, slotCostSource, slotCostStatus, slotCostReason, slotCostCurrency,
+	slotCostBasis, slotPriceBook, slotPriceSku, slotPriceModel, slotAccounting,
 )
 
 // counts says whether a slot holds a number of tokens or other units: there a text without digits is a wrong number,

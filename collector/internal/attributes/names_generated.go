@@ -156,7 +156,27 @@ const (
 	MetricTokenomicsClientSavings                = "tokenomics.client.savings"
 	MetricTokenomicsClientFailures               = "tokenomics.client.failures"
 	MetricTokenomicsPricebookAge                 = "tokenomics.pricebook.age"
+	MetricTokenomicsSpanCost                     = "tokenomics.span.cost"
+	MetricTokenomicsSpanTokens                   = "tokenomics.span.tokens"
+	MetricTokenomicsSpanRequests                 = "tokenomics.span.requests"
+	MetricTokenomicsSpanUnpricedTokens           = "tokenomics.span.unpriced.tokens"
+	MetricTokenomicsSpanRequestCost              = "tokenomics.span.request.cost"
 )
+
+// Metric is what the registry says of a metric; Bounds are the bucket bounds of a histogram.
+type Metric struct {
+	Name, Unit, Description string
+	Bounds                  []float64
+}
+
+// ConnectorMetrics are those that the connector makes.
+var ConnectorMetrics = []Metric{
+	{MetricTokenomicsSpanCost, "{USD}", "cost on spans and log records", nil},
+	{MetricTokenomicsSpanTokens, "{token}", "tokens on spans and log records, by disjoint class", nil},
+	{MetricTokenomicsSpanRequests, "{request}", "calls on spans and log records, by status, reason and end", nil},
+	{MetricTokenomicsSpanUnpricedTokens, "{token}", "tokens on spans and log records whose price is unknown", nil},
+	{MetricTokenomicsSpanRequestCost, "{USD}", "cost per call, of spans and log records", []float64{1e-06, 1e-05, 0.0001, 0.001, 0.01, 0.1, 1, 10}},
+}
 
 // ReadAs tables: the spellings under which a word is read; the first present wins.
 var (

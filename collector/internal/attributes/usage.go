@@ -39,11 +39,20 @@ func (t *tally) take(s *Span, place slot) (int64, bool) {
 	return 0, false
 }
 
+// fineCounts are those that most spans do not bear: one look tells.
+var fineCounts = slotsOf(
+	slotCacheWrite5m, slotCacheWrite1h, slotUnit+slot(pricing.CacheWrite12h), slotReasoning, slotTotal, slotEstimatedInput,
+	slotEstimatedOutput,
+)
+
 func (t *tally) read(s *Span) {
 	t.input, t.hasInput = t.take(s, slotInput)
 	t.output, t.hasOutput = t.take(s, slotOutput)
 	t.cacheRead, t.hasCacheRead = t.take(s, slotCacheRead)
 	t.cacheWrite, t.hasCacheWrite = t.take(s, slotCacheWrite)
+	if !s.present.meets(&fineCounts) {
+		return
+	}
 	t.write5m, t.has5m = t.take(s, slotCacheWrite5m)
 	t.write1h, t.has1h = t.take(s, slotCacheWrite1h)
 	t.write12h, t.has12h = t.take(s, slotUnit+slot(pricing.CacheWrite12h))
@@ -163,6 +172,9 @@ func (t *tally) readModalities(s *Span, m *modalities) {
 	if m.disjoint {
 		return
 	}
+	if !s.present.meets(&modalitySlots) {
+		return
+	}
 	var imageCached int64
 	var jointAudio, jointImage bool
 	m.audioIn, _ = t.take(s, slotAudioInput)
@@ -176,6 +188,9 @@ func (t *tally) readModalities(s *Span, m *modalities) {
 	// Cached images are plain cache reads.
 	m.imageIn = max(0, m.imageIn-imageCached)
 }
+
+// modalitySlots hold the standard's counts by modality, which most spans do not bear.
+var modalitySlots = slotsOf(slotAudioInput, slotAudioOutput, slotAudioCacheRead, slotImageInput, slotImageOutput, slotImageCacheRead)
 
 func (t *tally) readOwnUnits(s *Span, m *modalities) {
 	unit := func(unit pricing.Unit) (int64, bool) { return t.take(s, slotUnit+slot(unit)) }

@@ -21,12 +21,12 @@ const (
 	TypeOther
 )
 
-// Value is one attribute value.
+// Value is one attribute value. It is four words: a larger one would go through memory at every step, which costs each
+// attribute of each span more than the look-up of its key.
 type Value struct {
 	Text string
-	// Int holds an integer, and 1 for a boolean that is true.
-	Int    int64
-	Double float64
+	// number holds an integer, the bits of a double, and 1 for a boolean that is true.
+	number int64
 	Type   Type
 }
 
@@ -34,22 +34,26 @@ type Value struct {
 func StringValue(text string) Value { return Value{Type: TypeString, Text: text} }
 
 // IntValue returns an integer as a value.
-func IntValue(number int64) Value { return Value{Type: TypeInt, Int: number} }
+func IntValue(number int64) Value { return Value{Type: TypeInt, number: number} }
 
 // DoubleValue returns a double as a value.
-func DoubleValue(number float64) Value { return Value{Type: TypeDouble, Double: number} }
+func DoubleValue(number float64) Value {
+	return Value{Type: TypeDouble, number: int64(math.Float64bits(number))}
+}
 
 // BoolValue returns a boolean as a value.
 func BoolValue(yes bool) Value {
 	if yes {
-		return Value{Type: TypeBool, Int: 1}
+		return Value{Type: TypeBool, number: 1}
 	}
 	return Value{Type: TypeBool}
 }
 
+func (v *Value) double() float64 { return math.Float64frombits(uint64(v.number)) }
+
 // yes reads a value as a boolean.
 func (v *Value) yes() bool {
-	return v.Type == TypeBool && v.Int == 1 || v.Type == TypeString && strings.EqualFold(strings.TrimSpace(v.Text), "true")
+	return v.Type == TypeBool && v.number == 1 || v.Type == TypeString && strings.EqualFold(strings.TrimSpace(v.Text), "true")
 }
 
 // countState says what a value is worth as a count.
@@ -71,9 +75,9 @@ func (v *Value) count() (int64, countState) {
 	case TypeEmpty:
 		return 0, countAbsent
 	case TypeInt:
-		return checkedCount(v.Int)
+		return checkedCount(v.number)
 	case TypeDouble:
-		return doubleCount(v.Double)
+		return doubleCount(v.double())
 	case TypeString:
 		text := strings.TrimSpace(v.Text)
 		if !decimal(text) {
@@ -131,9 +135,12 @@ func (v *Value) money() (int64, bool) {
 	var err error
 	switch v.Type {
 	case TypeInt:
-		pico, err = pricing.ParseUSD(strconv.FormatInt(v.Int, 10))
+		pico, err = pricing.ParseUSD(strconv.FormatInt(v.number, 10))
 	case TypeDouble:
-		pico, err = pricing.ParseUSDFloat(v.Double)
+		if pico, exact := exactPico(v.double()); exact {
+			return pico, true
+		}
+		pico, err = pricing.ParseUSDFloat(v.double())
 	case TypeString:
 		if len(v.Text) > maxMoneyBytes {
 			return 0, false
@@ -143,4 +150,16 @@ func (v *Value) money() (int64, bool) {
 		return 0, false
 	}
 	return pico, err == nil && pico >= 0
+}
+
+// exactPico is pricing.ParseUSDFloat without its texts, where it can be sure of the same answer. Below 1,000 USD a number
+// of whole pico-USD has at most 15 digits, and two decimals of at most 15 digits are never the same double: the one that
+// gives this double back is its shortest text.
+func exactPico(usd float64) (int64, bool) {
+	const limit = 1000
+	if !(usd >= 0 && usd < limit) {
+		return 0, false
+	}
+	pico := math.Round(usd * pricing.PicoPerUSD)
+	return int64(pico), pico/pricing.PicoPerUSD == usd
 }
