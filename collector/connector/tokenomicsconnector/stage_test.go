@@ -245,4 +245,3 @@ func valuesOf(metrics pmetric.Metrics, metric, key string) map[any]any {
 	}
 	return values
 }
-
