@@ -3,7 +3,6 @@
 package spancost
 
 import (
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
@@ -19,29 +18,12 @@ func Observe(target *attributes.Span, span ptrace.Span) {
 	}
 	for key, value := range span.Attributes().All() {
 		if place := attributes.Find(key); place != nil {
-			target.Take(place, read(value))
+			target.Take(place, Value(value))
 		}
 	}
 	if target.Failed {
 		target.Exception = exceptionType(span.Events())
 	}
-}
-
-func read(value pcommon.Value) attributes.Value {
-	switch value.Type() {
-	case pcommon.ValueTypeStr:
-		return attributes.StringValue(value.Str())
-	case pcommon.ValueTypeInt:
-		return attributes.IntValue(value.Int())
-	case pcommon.ValueTypeDouble:
-		return attributes.DoubleValue(value.Double())
-	case pcommon.ValueTypeBool:
-		return attributes.BoolValue(value.Bool())
-	case pcommon.ValueTypeEmpty:
-		return attributes.Value{}
-	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:
-	}
-	return attributes.Value{Type: attributes.TypeOther}
 }
 
 const (
