@@ -34,6 +34,7 @@ func checkOverlay(data []byte, origin string, base *document) (*document, error)
 	doc.aliases = c.aliases(entry["aliases"], doc.providers)
 	doc.deployments = c.capacities(entry["capacity"], doc.providers)
 	c.form(entry)
+	doc.adjacent = c.adjacent(entry["adjacent"])
 	return doc, c.failure()
 }
 
@@ -186,14 +187,6 @@ func (c *checker) form(entry object) {
 		c.instant(fixed["from"], join(path, "from")) // without a day it would stand in no report
 		c.span(fixed, path)
 		c.texts(fixed["tags"], join(path, "tags"))
-	}
-	for index, item := range c.list(entry["adjacent"], "adjacent") {
-		path := at("adjacent", index)
-		charge := c.closed(item, path, []string{"name", "match", "unit", "usd_each"})
-		c.text(charge["name"], join(path, "name"))
-		c.texts(c.object(charge["match"], join(path, "match")), join(path, "match"))
-		c.text(charge["unit"], join(path, "unit"))
-		c.money(charge["usd_each"], join(path, "usd_each"), usdDigits)
 	}
 }
 

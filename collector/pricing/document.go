@@ -17,6 +17,7 @@ type document struct {
 	// Only in an overlay:
 	discounts   []discount
 	aliases     map[string]map[string]alias
+	adjacent    []AdjacentCost
 	deployments []deployment
 }
 

@@ -25,7 +25,6 @@ from otel_tokenomics.report.book_changes import as_json, book_changes, header_ch
 
 #: What no book has.
 _OF_OVERLAYS: Final = ("discounts", "aliases", "capacity", "static", "adjacent")
-_FORM_ALONE: Final = ("adjacent",)
 _SHOWN: Final = 40
 
 
@@ -120,14 +119,12 @@ def _preview_overlay(arguments: argparse.Namespace, file: OverlayFile, below: Pr
     name: str = arguments.file
     overlay, above = below.overlay_of(file.text, name), below.with_overlay(file.text, name, file.written)
     effect = overlay_effect(below, overlay, above, time.time_ns() // 1_000_000)
-    content: dict[str, Any] = json.loads(file.text)
-    form = {key: len(content[key]) for key in _FORM_ALONE if content.get(key)}
     if arguments.json:
         print(json.dumps({
             "file": name, "kind": "overlay", "ok": True, "price_book": above.id, "against": below.id,
             "changes": [as_json(change) for change in effect.models], "discounts": effect.discounts,
             "multipliers": effect.multipliers, "aliases": effect.aliases, "capacity": effect.capacity,
-            "static": effect.static, "nothing": effect.nothing, "form_alone": form,
+            "static": effect.static, "adjacent": effect.adjacent, "nothing": effect.nothing,
         }, indent=2))  # fmt: skip
         return 0
     print(f"{name}: good, {above.id} on top of {below.id}, USD per million tokens, the rest each")
@@ -135,9 +132,8 @@ def _preview_overlay(arguments: argparse.Namespace, file: OverlayFile, below: Pr
     lines += [f"factor   {one}" for one in effect.multipliers]
     lines += [f"discount {one}" for one in effect.discounts] + [f"alias    {one}" for one in effect.aliases]
     lines += [f"capacity {one}" for one in effect.capacity] + [f"static   {one}" for one in effect.static]
+    lines += [f"adjacent {one}" for one in effect.adjacent]
     show_changes(lines, every=arguments.all)
-    for key, count in form.items():
-        print(f"{key}: {count} checked in form; they price no span")
     for one in effect.nothing:
         print(f"nothing  {plain_line(one)}")
     return 0

@@ -54,7 +54,8 @@ class PriceBook:
     """A checked book, with the overlays laid over it. Immutable: a newer book is another object.
 
     ``id`` is ``<id>@<version>``, with ``+<8 hex>`` of the overlay; ``generated_at_ms`` is UTC milliseconds.
-    ``deployments`` are the (provider, id) of ``capacity``, ``static`` the fixed costs.
+    ``deployments`` are the (provider, id) of ``capacity``, ``static`` the fixed costs, ``adjacent`` those of operations
+    that are no model call.
     """
 
     def __init__(self, header: Entry, source: _Source, overlays: tuple[Overlay, ...] = ()) -> None:
@@ -86,6 +87,7 @@ class PriceBook:
         self.deployments = frozenset(key for overlay in overlays for key in overlay.deployments)
         self.capacity = tuple(entry for overlay in overlays for entry in overlay.capacity)
         self.static = tuple(entry for overlay in overlays for entry in overlay.static)
+        self.adjacent = tuple(entry for overlay in overlays for entry in overlay.adjacent)
         self._multipliers = multiplier_entries(header.get("multipliers", ()))
         for overlay in overlays:
             self._multipliers += overlay.multipliers

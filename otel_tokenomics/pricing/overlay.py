@@ -42,6 +42,28 @@ class StaticCost(NamedTuple):
     tags: Mapping[str, str]
 
 
+class AdjacentRate(NamedTuple):
+    """What one operation that is no model call costs, in pico-USD: a vector database's read, a search.
+
+    ``match`` are the attributes that a span must bear: text as written, or ``*`` and the end of it.
+    """
+
+    name: str
+    match: tuple[tuple[str, str], ...]
+    unit: str
+    pico: int
+
+    def meets(self, attributes: Mapping[str, Any]) -> bool:
+        """Return whether the attributes of a span match."""
+        for key, wanted in self.match:
+            value = attributes.get(key)
+            if not isinstance(value, str):
+                return False
+            if not (value.endswith(wanted[1:]) if wanted.startswith("*") else value == wanted):
+                return False
+        return True
+
+
 class Overlay(NamedTuple):
     """A checked overlay; ``digest`` is the first 8 hex digits of its sha256.
 
@@ -58,6 +80,7 @@ class Overlay(NamedTuple):
     capacity: tuple[Capacity, ...]
     deployments: Mapping[tuple[str, str], Any]
     static: tuple[StaticCost, ...]
+    adjacent: tuple[AdjacentRate, ...]
 
 
 def multiplier_entries(entries: Any) -> tuple[tuple[str, frozenset[str] | None, Multiplier], ...]:
@@ -99,7 +122,7 @@ def parse_overlay(
     check.multipliers(entry.get("multipliers", []), all_providers)
     capacity = _capacities(check, entry.get("capacity", []), all_providers)
     static = _statics(check, entry.get("static", []))
-    _adjacent(check, entry.get("adjacent", []))
+    adjacent = _adjacent(check, entry.get("adjacent", []))
     return Overlay(
         hashlib.sha256((text if written is None else written).encode("utf-8", "surrogatepass")).hexdigest()[:8],
         tuple(
@@ -117,6 +140,7 @@ def parse_overlay(
         capacity,
         capacity_models(zip(entry.get("capacity", ()), capacity, strict=True)),
         static,
+        adjacent,
     )
 
 
@@ -238,15 +262,21 @@ def _statics(check: Checker, value: Any) -> tuple[StaticCost, ...]:
     return tuple(result)
 
 
-def _adjacent(check: Checker, value: Any) -> None:
+def _adjacent(check: Checker, value: Any) -> tuple[AdjacentRate, ...]:
+    result: list[AdjacentRate] = []
     for index, one in enumerate(check.sequence(value, "adjacent")):
         path = f"adjacent[{index}]"
         cost = check.mapping(one, path)
         check.known(cost, _ADJACENT, path)
-        for key in ("name", "unit"):
-            check.text(cost.get(key), f"{path}.{key}")
-        _texts(check, cost.get("match"), f"{path}.match")
-        _pico(check, cost.get("usd_each"), 1, MAX_PICO, f"{path}.usd_each")
+        name, unit = (check.text(cost.get(key), f"{path}.{key}") for key in ("name", "unit"))
+        match = _texts(check, cost.get("match"), f"{path}.match")
+        if not match:
+            # It would be every span of a service.
+            rule = "must be an object {...} of at least one attribute, is {}"
+            raise check.refuse(f"{path}.match", rule)
+        pico = _pico(check, cost.get("usd_each"), 1, MAX_PICO, f"{path}.usd_each")
+        result.append(AdjacentRate(name, tuple(sorted(match.items())), unit, pico))
+    return tuple(result)
 
 
 def _capacities(check: Checker, value: Any, providers: Mapping[str, Any]) -> tuple[Capacity, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_tokenomics.pricing import Capacity, Model, PriceBook, resolve
 from otel_tokenomics.pricing.factors import Discount
-from otel_tokenomics.pricing.overlay import Overlay, StaticCost
+from otel_tokenomics.pricing.overlay import AdjacentRate, Overlay, StaticCost
 from otel_tokenomics.pricing.rates import FOREVER, MS_PER_DAY, Row, UnitRate, span
 from otel_tokenomics.pricing.terms import choose
 from otel_tokenomics.usage import TOKEN_UNITS, UNITS, Facts, pico_to_text
@@ -152,8 +152,8 @@ def _flat(row: Entry | None) -> dict[tuple[int, str], int]:
 class OverlayEffect(NamedTuple):
     """What an overlay does to the book below it.
 
-    ``discounts``, ``multipliers``, ``aliases``, ``capacity`` and ``static`` are one line each; ``nothing`` names what
-    hits nothing.
+    ``discounts``, ``multipliers``, ``aliases``, ``capacity``, ``static`` and ``adjacent`` are one line each;
+    ``nothing`` names what hits nothing.
     """
 
     models: tuple[ModelChange, ...]
@@ -162,6 +162,7 @@ class OverlayEffect(NamedTuple):
     aliases: tuple[str, ...]
     capacity: tuple[str, ...]
     static: tuple[str, ...]
+    adjacent: tuple[str, ...]
     nothing: tuple[str, ...]
 
 
@@ -212,7 +213,10 @@ def overlay_effect(below: PriceBook, overlay: Overlay, above: PriceBook, now_ms:
     ]
     capacity = tuple(_capacity_text(one) for one in overlay.capacity)
     static = tuple(_static_text(one) for one in overlay.static)
-    return OverlayEffect(models, tuple(discounts), tuple(multipliers), tuple(aliases), capacity, static, tuple(nothing))
+    return OverlayEffect(
+        models, tuple(discounts), tuple(multipliers), tuple(aliases), capacity, static,
+        tuple(_adjacent_text(one) for one in overlay.adjacent), tuple(nothing),
+    )  # fmt: skip
 
 
 def _capacity_text(one: Capacity) -> str:
@@ -236,6 +240,11 @@ def _static_text(one: StaticCost) -> str:
     whole = one.until - one.start
     # What 24 hours bear of it, to the pico-dollar below.
     return f"{text}, {pico_to_text(one.pico * MS_PER_DAY // whole)} a day" if whole > MS_PER_DAY else text
+
+
+def _adjacent_text(one: AdjacentRate) -> str:
+    where = " and ".join(f"{key} is {text}" for key, text in one.match)
+    return f"{one.name}: {pico_to_text(one.pico)} a {one.unit} on spans that are no model call, where {where}"
 
 
 def _limits_text(start: int, until: int, accounts: Iterable[str]) -> str:

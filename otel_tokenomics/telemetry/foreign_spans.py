@@ -42,6 +42,7 @@ _DEPLOYMENTS: Final = ("geo", "global", "regional")
 _SCALAR: Final = "gen_ai.usage.cost"
 _SCALAR_RIVAL: Final = "gen_ai.usage.cost.amount"
 _GUESSES_KEPT: Final = 4096
+_CHARGE: Final = names.TOKENOMICS_CHARGE_KIND
 
 
 class ForeignPricing:
@@ -58,10 +59,14 @@ class ForeignPricing:
 
     def attributes_of(self, view: SpanView) -> dict[str, Any] | None:
         """Return all attributes of a span once it is priced; None where it stays as it is."""
-        if not worth_reading(view.attributes) or len(view.attributes) > MAX_ATTRIBUTES:
+        if len(view.attributes) > MAX_ATTRIBUTES:
             return None
+        if not worth_reading(view.attributes):
+            return self._adjacent(view)
         found = read_span(view, self._options)
-        if found.verdict in ("pass", "malformed"):
+        if found.verdict == "pass":
+            return self._adjacent(view)
+        if found.verdict == "malformed":
             return None
         if found.verdict == "price":
             found, elsewhere = self._placed(found)
@@ -72,6 +77,29 @@ class ForeignPricing:
         return kept | {
             names.TOKENOMICS_COST_STATUS: "not_applicable",
             names.TOKENOMICS_COST_REASON: found.reason,
+        }
+
+    def _adjacent(self, view: SpanView) -> dict[str, Any] | None:
+        """Return the attributes of an operation that is no model call and that own prices charge; None of any other."""
+        bears = view.attributes
+        # A server's own span is the other side of the same operation.
+        if not self._book.adjacent or view.server or not WRITTEN.isdisjoint(bears) or _CHARGE in bears:
+            return None
+        rate = next((one for one in self._book.adjacent if one.meets(bears)), None)
+        if rate is None:
+            return None
+        return {
+            **resource_tags(view.resource),
+            **bears,
+            names.TOKENOMICS_COST_TOTAL: pico_to_usd(rate.pico),
+            names.TOKENOMICS_COST_CURRENCY: "USD",
+            names.TOKENOMICS_COST_SOURCE: "sdk",
+            names.TOKENOMICS_COST_BASIS: "contracted",
+            names.TOKENOMICS_COST_STATUS: "priced" if rate.pico else "free",
+            names.TOKENOMICS_PRICE_BOOK: self._book.id,
+            _CHARGE: rate.name,
+            names.TOKENOMICS_CHARGE_QUANTITY: 1.0,
+            names.TOKENOMICS_CHARGE_UNIT: rate.unit,
         }
 
     def identity_of(self, view: SpanView) -> CallIdentity | None:

@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
@@ -147,12 +148,14 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	// Made for the first span that is worth it: most batches of most pipelines hold no model call.
 	var work *batch
 	var passed int64
+	// Own prices may charge operations that are no model call: then every span is looked at.
+	adjacent := p.books.Book().HasAdjacent()
 	for index, resource := range traces.ResourceSpans().All() {
 		arrived := false
 		for _, scope := range resource.ScopeSpans().All() {
 			entered := false
 			for _, span := range scope.Spans().All() {
-				if !worthReading(span) {
+				if !adjacent && !worthReading(span) {
 					passed++
 					continue
 				}
@@ -227,7 +230,7 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	work.span.Read(&p.options, reading)
 	switch reading.Verdict {
 	case attributes.VerdictPass:
-		return outcomePassed
+		return p.adjacent(work, span)
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
@@ -243,6 +246,36 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	putTags(found, work.tags)
 	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
 	return work.tally.settled(reading, &work.result)
+}
+
+// adjacent charges an operation that is no model call, where own prices say what one costs.
+func (p *tokenomicsProcessor) adjacent(work *batch, span ptrace.Span) outcome {
+	found := span.Attributes()
+	// A server's own span is the other side of the same operation; what an earlier step of ours said stays.
+	if !work.book.HasAdjacent() || work.span.Kind == attributes.KindServer || work.span.Ours() || has(found, attributes.TokenomicsChargeKind) {
+		return outcomePassed
+	}
+	cost := work.book.Adjacent(func(key string) (string, bool) {
+		value, ok := found.Get(key)
+		if !ok || value.Type() != pcommon.ValueTypeStr {
+			return "", false
+		}
+		return value.Str(), true
+	})
+	if cost == nil {
+		return outcomePassed
+	}
+	putTags(found, work.tags)
+	p.writer.adjacent(found, cost, work.book.ID())
+	if cost.Pico == 0 {
+		return outcomeFree
+	}
+	return outcomePriced
+}
+
+func has(found pcommon.Map, key string) bool {
+	_, ok := found.Get(key)
+	return ok
 }
 
 // price fills the result of a batch from its reading.

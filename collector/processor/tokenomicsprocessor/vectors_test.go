@@ -24,12 +24,15 @@ import (
 const (
 	vectors    = "../../../tests/vectors"
 	vectorBook = vectors + "/book.json"
+	// vectorOverlay holds own prices over it.
+	vectorOverlay = vectors + "/overlay.json"
 )
 
 // spanCase is one file of tests/vectors/spans.
 type spanCase struct {
 	Name    string          `json:"name"`
 	Why     string          `json:"why"`
+	Overlay bool            `json:"overlay"`
 	Options spanOptions     `json:"options"`
 	In      json.RawMessage `json:"in"`
 	Out     json.RawMessage `json:"out"`
@@ -80,12 +83,16 @@ func TestSpanVectors(t *testing.T) {
 		t.Run(vector.Name, func(t *testing.T) {
 			require.Equal(t, strings.TrimSuffix(filepath.Base(file), ".json"), vector.Name)
 			require.NotEmpty(t, vector.Why)
-			want, got := unmarshal(t, vector.Out), run(t, vector.Options.config(), unmarshal(t, vector.In))
+			cfg := vector.Options.config()
+			if vector.Overlay {
+				cfg.Book.Overlays = []FileConfig{{Path: vectorOverlay}}
+			}
+			want, got := unmarshal(t, vector.Out), run(t, cfg, unmarshal(t, vector.In))
 			assert.Equal(t, describe(want), describe(got))
 
 			// A second collector, or a retry of data that was changed already, changes nothing.
 			first := marshal(t, got)
-			assert.Equal(t, first, marshal(t, run(t, vector.Options.config(), got)), "not idempotent")
+			assert.Equal(t, first, marshal(t, run(t, cfg, got)), "not idempotent")
 		})
 	}
 }

@@ -88,6 +88,21 @@ func (w *writer) cost(
 	}
 }
 
+// adjacent writes what an operation that is no model call costs.
+func (w *writer) adjacent(target pcommon.Map, cost *pricing.AdjacentCost, book string) {
+	status := pricing.StatusPriced
+	if cost.Pico == 0 {
+		status = pricing.StatusFree
+	}
+	target.EnsureCapacity(target.Len() + mostWritten)
+	w.amounts(target, &pricing.Result{Total: cost.Pico, Source: sourceCollector, Basis: pricing.BasisContracted})
+	target.PutStr(attributes.TokenomicsCostStatus, status)
+	target.PutStr(attributes.TokenomicsPriceBook, book)
+	target.PutStr(attributes.TokenomicsChargeKind, cost.Name)
+	target.PutDouble(attributes.TokenomicsChargeQuantity, 1)
+	target.PutStr(attributes.TokenomicsChargeUnit, cost.Unit)
+}
+
 // zeroWasIgnored says whether an earlier step of ours flagged another library's 0.
 func zeroWasIgnored(target pcommon.Map) bool {
 	flags, ok := target.Get(attributes.TokenomicsCostFlags)

@@ -150,7 +150,7 @@ def test_check_shows_what_an_overlay_changes(in_use: str, tmp_path: Path, capsys
         "aliases.azure.ai.openai.old",
         "multipliers[0]",
     ]
-    assert shown["form_alone"] == {"adjacent": 1}
+    assert shown["adjacent"] == ["n: 0.1 a request on spans that are no model call, where db.system.name is x"]
     assert main(["book", "check", name]) == 0
     out = capsys.readouterr().out
     assert "changed  openai/gpt-5.4: input 2.5 -> 2, cache_read 0.25 -> 2" in out

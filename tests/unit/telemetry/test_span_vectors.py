@@ -18,6 +18,7 @@ from otel_tokenomics.telemetry.one_charge import Charged, RecentCalls
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
 BOOK = PriceBook.parse((FOLDER / "book.json").read_text(encoding="utf-8"), "book.json")
+OVERLAID = BOOK.with_overlay((FOLDER / "overlay.json").read_text(encoding="utf-8"), "overlay.json")
 CASES = sorted((FOLDER / "spans").glob("*.json"))
 SERVER, CONSUMER, ERROR = 2, 5, 2
 
@@ -81,7 +82,8 @@ def by_bits(attributes: dict[str, Any]) -> dict[str, Any]:
 def test_the_vectors_of_the_processor(path: Path) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     options = {"cost_parts": False, **case["options"]}
-    pricing = ForeignPricing(Settings.resolve({}, **options), BOOK, max_age_ms=None)
+    book = OVERLAID if case.get("overlay") else BOOK
+    pricing = ForeignPricing(Settings.resolve({}, **options), book, max_age_ms=None)
     given, wanted = spans_of(case["in"]), spans_of(case["out"])
     before = [attributes_of(span) for _, span in given]
     found = priced(pricing, given, before)
