@@ -40,9 +40,14 @@ func (c *checker) model(value any, path string, doc *document, rowOf rowChecker)
 	result := modelEntry{
 		provider: c.providerKey(entry["p"], join(path, "p"), doc.providers),
 		id:       c.lower(entry["id"], join(path, "id")),
-		ids:      c.lowers(entry["ids"], join(path, "ids")),
-		prefixes: c.lowers(entry["prefixes"], join(path, "prefixes")),
 		path:     path,
+	}
+	// Most of what may stand in a model does not: a path is built for what is there.
+	if ids, ok := entry["ids"]; ok {
+		result.ids = c.lowers(ids, join(path, "ids"))
+	}
+	if prefixes, ok := entry["prefixes"]; ok {
+		result.prefixes = c.lowers(prefixes, join(path, "prefixes"))
 	}
 	if class, ok := entry["class"]; ok {
 		c.word(class, join(path, "class"), classWords...)
@@ -64,20 +69,26 @@ func (c *checker) model(value any, path string, doc *document, rowOf rowChecker)
 func (c *checker) row(entry object, rates rateSet, path string, calendars map[string]*calendar) rowEntry {
 	result := rowEntry{rates: rates}
 	result.from, result.until = c.span(entry, path)
-	result.when, result.calendarName = c.when(entry["when"], join(path, "when"), calendars)
-	result.calendar = calendars[result.calendarName]
+	if when, ok := entry["when"]; ok {
+		result.when, result.calendarName = c.when(when, join(path, "when"), calendars)
+		result.calendar = calendars[result.calendarName]
+	}
 	if basis, ok := entry["basis"]; ok {
 		result.basis = c.word(basis, join(path, "basis"), basisWords...)
 	}
-	for index, item := range c.list(entry["src"], join(path, "src")) {
-		c.text(item, at(join(path, "src"), index))
+	if src, ok := entry["src"]; ok {
+		place := join(path, "src")
+		for index, item := range c.list(src, place) {
+			c.text(item, at(place, index))
+		}
 	}
 	if verified, ok := entry["verified"]; ok {
 		c.day(verified, join(path, "verified"))
 	}
-	tiers, stated := entry["tiers"]
-	result.tiersStated = stated
-	result.tiers = c.tiers(tiers, join(path, "tiers"))
+	if tiers, ok := entry["tiers"]; ok {
+		result.tiersStated = true
+		result.tiers = c.tiers(tiers, join(path, "tiers"))
+	}
 	return result
 }
 
@@ -110,7 +121,10 @@ func (c *checker) rates(value any, path string) rateSet {
 			}
 			return rates
 		}
-		number := c.integer(rate, path+"."+name, 0, maxRate, "pico-USD for one unit")
+		number, ok := whole(rate, 0, maxRate)
+		if !ok {
+			number = c.integer(rate, join(path, name), 0, maxRate, "pico-USD for one unit")
+		}
 		rates.set(unit, number)
 	}
 	return rates

@@ -83,7 +83,7 @@ func (c *checker) decode(data []byte) object {
 		c.refuse(lineAndColumn(data, end), "is no JSON: more text after the object")
 		return nil
 	}
-	if hasNull(content) {
+	if bytes.Contains(data, []byte("null")) { // the walk takes a tenth of a sound book's time
 		c.noNulls(content, "")
 	}
 	if c.err != nil {
@@ -108,23 +108,6 @@ func (c *checker) noNulls(value any, path string) {
 			c.noNulls(item, at(path, index))
 		}
 	}
-}
-
-// hasNull answers for a sound book in a tenth of the time that it takes to build the paths of noNulls.
-func hasNull(value any) bool {
-	switch inner := value.(type) {
-	case nil:
-		return true
-	case object:
-		for _, item := range inner {
-			if hasNull(item) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(inner, hasNull)
-	}
-	return false
 }
 
 func lineAndColumn(data []byte, offset int64) string {
@@ -225,10 +208,16 @@ func (c *checker) lowers(value any, path string) []string {
 	return words
 }
 
+// whole returns a JSON number that is written as an integer, and whether it is one that lies in the range.
+func whole(value any, low, high int64) (int64, bool) {
+	number, _ := value.(json.Number)
+	parsed, err := strconv.ParseInt(string(number), 10, 64)
+	return parsed, err == nil && low <= parsed && parsed <= high
+}
+
 // integer returns a JSON number that is written as an integer and lies in the range; meaning says what it counts.
 func (c *checker) integer(value any, path string, low, high int64, meaning ...string) int64 {
-	number, _ := value.(json.Number)
-	if parsed, err := strconv.ParseInt(string(number), 10, 64); err == nil && low <= parsed && parsed <= high {
+	if parsed, ok := whole(value, low, high); ok {
 		return parsed
 	}
 	of := ""
