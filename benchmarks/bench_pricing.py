@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from price_peer import RAW
+
 from otel_tokenomics.pricing import PriceBook, load_embedded, price
 from otel_tokenomics.pricing import book as book_room
 from otel_tokenomics.usage import NO_FACTS, Usage
@@ -27,13 +29,6 @@ AT_MS = 1_795_341_600_000
 MODELS: Final = (100, 10_000)
 PEER: Final = Path(__file__).with_name("price_peer.py")
 EMBEDDED: Final = Path(book_room.__file__).with_name("pricebook.json")
-RAW = {
-    "prompt_tokens": 1200,
-    "completion_tokens": 300,
-    "total_tokens": 1500,
-    "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
-    "completion_tokens_details": {"reasoning_tokens": 64, "audio_tokens": 0},
-}
 #: A fresh process that has OpenTelemetry already, as a service has: CPU until the first price and the memory that it
 #: added, as `price_peer.py` measures its library.
 _READY = """

@@ -19,7 +19,7 @@ from typing import Any, Final
 from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricebook_source import PriceBookSource
+from otel_tokenomics.pricebook_source import book_of
 from otel_tokenomics.pricebook_source.files import lay_over
 from otel_tokenomics.pricing import Capacity, PriceBook
 from otel_tokenomics.pricing.rates import MS_PER_DAY, instant
@@ -76,9 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _book(settings: Settings, overrides: str | None) -> PriceBook:
-    source = PriceBookSource()
-    source.configure(settings if overrides is None else replace(settings, pricebook_overrides=None))
-    book = source.current()
+    book = book_of(settings if overrides is None else replace(settings, pricebook_overrides=None))
     if overrides is not None:
         book = lay_over(book, overrides)
     if not book.capacity and not book.static:

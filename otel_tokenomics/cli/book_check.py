@@ -17,7 +17,7 @@ from typing import Any, Final
 from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import PriceBookError
-from otel_tokenomics.pricebook_source import PriceBookSource
+from otel_tokenomics.pricebook_source import book_of
 from otel_tokenomics.pricebook_source.files import OverlayFile, located, overlay_file
 from otel_tokenomics.pricebook_source.problems import problems_of
 from otel_tokenomics.pricing import PriceBook
@@ -40,9 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     file = overlay_file(name)
     text = file.text
     # The overlay in use is no part of what a new one changes.
-    source = PriceBookSource()
-    source.configure(replace(Settings.resolve(), pricebook_overrides=None))
-    below = source.current()
+    below = book_of(replace(Settings.resolve(), pricebook_overrides=None))
     is_book = _is_book(text)
 
     def load(content: str) -> object:

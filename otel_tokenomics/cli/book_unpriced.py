@@ -17,7 +17,7 @@ from typing import Final
 from otel_tokenomics.cli.terminal import plain_line
 from otel_tokenomics.config import Settings
 from otel_tokenomics.errors import BadInputError
-from otel_tokenomics.pricebook_source import PriceBookSource
+from otel_tokenomics.pricebook_source import book_of
 from otel_tokenomics.report.otlp_files import read_spans
 from otel_tokenomics.report.span_prices import calls_of
 from otel_tokenomics.report.unpriced import Doubt, UnpricedReport, unpriced_report
@@ -36,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List the gaps; return 2 where a file is damaged, after what could be read."""
     settings, damage = Settings.resolve(), list[BadInputError]()
-    source = PriceBookSource()
-    source.configure(settings)
-    book = source.current()
+    book = book_of(settings)
     spans = chain.from_iterable(read_spans(Path(name), damage.append) for name in arguments.files)
     report = unpriced_report(calls_of(spans, settings), book, settings.unknown_host)
     if not report.calls and not damage:

@@ -14,7 +14,7 @@ from otel_tokenomics.config import Settings
 from otel_tokenomics.pricebook_source.source import PriceBookSource
 from otel_tokenomics.pricing import PriceBook
 
-__all__ = ["PriceBookSource", "configure", "current", "keep_fresh", "rest"]
+__all__ = ["PriceBookSource", "book_of", "configure", "current", "keep_fresh", "rest"]
 
 _process: Final = PriceBookSource()
 
@@ -27,6 +27,13 @@ def configure(settings: Settings) -> None:
 def current() -> PriceBook:
     """Return the process's book: what ``configure`` chose, else the embedded one."""
     return _process.current()
+
+
+def book_of(settings: Settings) -> PriceBook:
+    """Return the book that settings name, for a command that is told which; the process's book stays what it is."""
+    source = PriceBookSource()
+    source.configure(settings)
+    return source.current()
 
 
 def keep_fresh(owner: object) -> None:

@@ -121,15 +121,12 @@ def price(  # noqa: C901  # the reasons stand in their order of precedence
         return _unpriced(book, match, facts, flags, match.reason)
     if found.search_context is not None and "search_context_size" not in facts:
         facts = {**facts, "search_context_size": found.search_context}
-    # `choose` and `table_of`, without their calls.
+    # `choose`, without its call.
     for row in found.rows if facts else found.factless:
         if row.start <= at_ms < row.until and (row.plain or row.applies(facts, at_ms)):
-            table = row.table
-            # All counts together bound the input from above: most requests end here.
-            if row.tiers and sum(counts.values()) > row.tiers[0].gt:
-                table = table_of(row, counts)
-                if summed and table is not row.table:
-                    table, reason = row.table, reason or "incomplete_usage"
+            table = table_of(row, counts) if row.tiers else row.table
+            if summed and table is not row.table:
+                table, reason = row.table, reason or "incomplete_usage"
             return _from_table(book, match, found, row, table, counts, facts, at_ms, reason, flags)
     return _unpriced(book, match, facts, flags, "no_row_for_date")
 

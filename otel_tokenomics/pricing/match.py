@@ -131,39 +131,30 @@ def find(
     unknown_host: str,
 ) -> Match:
     """Do what ``resolve`` does, without keeping the answer."""
-    provider = book.provider_by_host(host) or book.provider_by_name(name)
+    by_host, by_name = book.provider_by_host(host), book.provider_by_name(name)
+    provider = by_host or by_name
+    deployment = None
     for text in (response, request):
         alias = _alias(book, provider, text)
         if alias is not None:
             return alias
-        deployment = (provider or "", usable_id(text) or "")
-        if deployment in book.deployments:
-            otherwise = _by_steps(book, name, response, request, host, unknown_host)
-            return Match(book.model(*deployment), provider, "alias", otherwise=otherwise)
-    return _by_steps(book, name, response, request, host, unknown_host)
-
-
-def _by_steps(
-    book: PriceBook,
-    name: str | None,
-    response: str | None,
-    request: str | None,
-    host: str | None,
-    unknown_host: str,
-) -> Match:
-    by_host, by_name = book.provider_by_host(host), book.provider_by_name(name)
-    provider = by_host or by_name
+        named = (provider or "", usable_id(text) or "")
+        if named in book.deployments:
+            deployment = book.model(*named)
+            break
     text = usable_id(response if response is not None and ascii_trim(response) else request)
-    if text is None:
-        return Match(None, provider, reason="no_model")
     certain = by_host is not None or (by_name is not None and host is None)
-    if provider is not None and (certain or book.providers[provider].kind == "self_hosted"):
-        return _of_provider(book, provider, text)
-    if not name and not host:
-        return _exact_under_one(book, text)
-    if unknown_host != "assume":
-        return Match(None, provider, reason="unknown_model")
-    return _of_one_maker(book, text)
+    if text is None:
+        found = Match(None, provider, reason="no_model")
+    elif provider is not None and (certain or book.providers[provider].kind == "self_hosted"):
+        found = _of_provider(book, provider, text)
+    elif not name and not host:
+        found = _exact_under_one(book, text)
+    elif unknown_host != "assume":
+        found = Match(None, provider, reason="unknown_model")
+    else:
+        found = _of_one_maker(book, text)
+    return found if deployment is None else Match(deployment, provider, "alias", otherwise=found)
 
 
 def in_force(book: PriceBook, match: Match, facts: Facts, at_ms: int) -> Match:

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Generator, Mapping
@@ -19,21 +18,25 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from test_collector_binary import (
+    BOOK_FILE,
+    CHAT,
+    DISTRIBUTION,
+    ROOT,
+    START_SECONDS,
+    STEP_SECONDS,
+    _free_port,
+    _require_binary,
+    _wait_for,
+)
 
-from otel_tokenomics.client_api import Operation, Request
+from otel_tokenomics.client_api import Request
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import load_embedded
 from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Outcome, Recorder
 from otel_tokenomics.usage import Reading, Usage
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-DISTRIBUTION: Final = ROOT / "collector" / "distribution"
-BINARY: Final = Path(os.environ.get("OTELCOL_TOKENOMICS", DISTRIBUTION / "build" / "otelcol-tokenomics"))
-BOOK: Final = ROOT / "tests" / "vectors" / "book.json"
-SECONDS: Final = 20.0
-STEP_SECONDS: Final = 0.05
-CHAT: Final = Operation("chat", "chat")
 TRACE: Final = "0102030405060708090a0b0c0d0e0f10"
 
 pytestmark = pytest.mark.collector
@@ -46,14 +49,8 @@ LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _request(port: int, method: str, path: str, body: str | None = None, **headers: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
@@ -67,7 +64,6 @@ def _request(port: int, method: str, path: str, body: str | None = None, **heade
 @contextmanager
 def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[int, int, subprocess.Popen[bytes]]]:
     """Run the default configuration on free ports, its backend being nobody; yield the ports of OTLP and the scrape."""
-    assert BINARY.is_file(), f"{BINARY.name} is not built: run `make collector`"
     otlp, scrape = _free_port(), _free_port()
     override = tmp_path / "override.json"
     override.write_text(
@@ -81,7 +77,7 @@ def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[in
                         }
                     }
                 },
-                "processors": {"tokenomics": {"max_age": "0", "book": {"files": [{"path": str(BOOK)}]}}},
+                "processors": {"tokenomics": {"max_age": "0", "book": {"files": [{"path": str(BOOK_FILE)}]}}},
                 "connectors": {"tokenomics": {"flush_interval": "1s", **connector}},
                 "exporters": {"prometheus": {"endpoint": f"127.0.0.1:{scrape}"}},
                 "service": {
@@ -97,7 +93,7 @@ def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[in
     log = tmp_path / "collector.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [str(BINARY), "--config", str(DISTRIBUTION / "config.yaml"), "--config", str(override)],
+            [_require_binary(), "--config", str(DISTRIBUTION / "config.yaml"), "--config", str(override)],
             env={"PATH": os.environ["PATH"]},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -108,20 +104,9 @@ def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[in
             yield otlp, scrape, process
         finally:
             process.terminate()
-            assert process.wait(SECONDS) == 0, log.read_text()
+            assert process.wait(START_SECONDS) == 0, log.read_text()
     said = log.read_text()
     assert [line for line in said.splitlines() if "\twarn\t" in line or "\terror\t" in line] == []
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(STEP_SECONDS)
-    raise AssertionError(f"the collector did not listen: {log.read_text()}")
 
 
 def _series(text: str) -> Series:
@@ -135,7 +120,7 @@ def _series(text: str) -> Series:
 
 def _scrape(port: int, wanted: int) -> tuple[Series, str]:
     """Scrape until there are as many series as expected; what comes later shows in the next assertion."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + START_SECONDS
     series, text = _series(""), ""
     while time.monotonic() < deadline and len(series) < wanted:
         text = _request(port, "GET", "/metrics", Accept="application/openmetrics-text; version=1.0.0")
@@ -243,7 +228,7 @@ def test_what_prometheus_scrapes_is_what_the_calls_cost(tmp_path: Path) -> None:
 
         _post(otlp, _chat(6, "gpt-4o", **{team: "search"}))
         cost = _key("tokenomics_span_cost_total", **money, **model, **search)
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and series[cost] == 0.015:
             series, _ = _scrape(scrape, 12)
         assert series[cost] == 0.0225
@@ -262,7 +247,7 @@ def test_traces_and_logs_add_to_the_same_series(tmp_path: Path) -> None:
         for signal, body in (("logs", logs), ("traces", traces)):
             _request(otlp, "POST", f"/v1/{signal}", json.dumps(body), **{"Content-Type": "application/json"})
         seen: set[float] = set()
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and 0.75 not in seen:
             seen |= {
                 value for (metric, _), value in _scrape(scrape, 2)[0].items() if metric == "tokenomics_span_cost_total"
@@ -353,14 +338,13 @@ def test_the_examples_of_the_connector_are_valid_as_printed(tmp_path: Path) -> N
 
 
 def _validate(*configs: Path) -> subprocess.CompletedProcess[str]:
-    assert BINARY.is_file(), f"{BINARY.name} is not built: run `make collector`"
     return subprocess.run(
-        [str(BINARY), "validate", *(f"--config={path}" for path in configs)],
+        [_require_binary(), "validate", *(f"--config={path}" for path in configs)],
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS,
+        timeout=START_SECONDS,
     )
 
 

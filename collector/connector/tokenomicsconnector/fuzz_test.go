@@ -86,7 +86,7 @@ func FuzzPayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
 		if err != nil {
-			t.Skip()
+			t.Skip("the bytes are no payload of spans")
 		}
 		for _, temporality := range []string{temporalityCumulative, temporalityDelta} {
 			c, sink := fuzzed(t, temporality)
