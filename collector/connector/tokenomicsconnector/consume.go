@@ -50,9 +50,11 @@ func (c *tokenomicsConnector) ConsumeTraces(_ context.Context, traces ptrace.Tra
 		c.readResource(resource.Resource().Attributes())
 		for _, scope := range resource.ScopeSpans().All() {
 			c.work.span.Enter(attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()})
+			// After one of ours the next is likely one too, and is read without asking first.
+			ours := false
 			for _, span := range scope.Spans().All() {
 				found := span.Attributes()
-				if _, ours := found.Get(attributes.TokenomicsCostStatus); !ours {
+				if ours = ours || decided(found); !ours {
 					items[outcomeSkipped]++
 					continue
 				}
@@ -60,7 +62,9 @@ func (c *tokenomicsConnector) ConsumeTraces(_ context.Context, traces ptrace.Tra
 				if c.weighted {
 					c.work.measured.weight = weightOf(span.TraceState().AsRaw())
 				}
-				items[c.safely(found, c.recent)]++
+				result := c.safely(found, c.recent)
+				ours = result != outcomeSkipped
+				items[result]++
 			}
 		}
 	}
@@ -79,18 +83,28 @@ func (c *tokenomicsConnector) ConsumeLogs(_ context.Context, logs plog.Logs) err
 		c.readResource(resource.Resource().Attributes())
 		for _, scope := range resource.ScopeLogs().All() {
 			c.work.span.Enter(attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()})
+			// After one of ours the next is likely one too, and is read without asking first.
+			ours := false
 			for _, record := range scope.LogRecords().All() {
 				found := record.Attributes()
-				if _, ours := found.Get(attributes.TokenomicsCostStatus); !ours {
+				if ours = ours || decided(found); !ours {
 					items[outcomeSkipped]++
 					continue
 				}
 				c.work.measured.id = spanID{record.TraceID(), record.SpanID()}
-				items[c.safely(found, nil)]++
+				result := c.safely(found, nil)
+				ours = result != outcomeSkipped
+				items[result]++
 			}
 		}
 	}
 	return nil
+}
+
+// decided says whether a step of ours decided about an item.
+func decided(found pcommon.Map) bool {
+	_, ours := found.Get(attributes.TokenomicsCostStatus)
+	return ours
 }
 
 func (c *tokenomicsConnector) arrive() {
@@ -162,9 +176,15 @@ func (c *tokenomicsConnector) safely(found pcommon.Map, seen *recent) (result ou
 func (c *tokenomicsConnector) count(found pcommon.Map, seen *recent) outcome {
 	w := &c.work
 	if found.Len() > maxAttributes {
-		return outcomeMalformed
+		if decided(found) {
+			return outcomeMalformed
+		}
+		return outcomeSkipped
 	}
 	c.observe(found)
+	if !w.span.Decided() {
+		return outcomeSkipped
+	}
 	if !w.span.Settle(&w.settled) {
 		return outcomeMalformed
 	}

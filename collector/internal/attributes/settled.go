@@ -22,6 +22,9 @@ type Settled struct {
 	Usage pricing.Usage
 }
 
+// Decided says whether a step of ours decided about the observed span.
+func (s *Span) Decided() bool { return s.has(slotCostStatus) }
+
 // Settle fills r with what the observed span says, and reports whether a step of ours decided about it.
 func (s *Span) Settle(r *Settled) bool {
 	*r = Settled{Status: clipped(s.text(slotCostStatus))}
