@@ -104,7 +104,7 @@ func TestBadBooksAreRefusedAloud(t *testing.T) {
 		pricer.books.Reload()
 		refused++
 		assert.Equal(t, 0.0025, total(), name)
-		assert.Equal(t, refused, pricer.counters.reloads[reloadKey{"file", false}], name)
+		assert.Equal(t, refused, pricer.counters.reloads[reloadKey{"file", "refused"}], name)
 		warnings := logs.FilterLevelExact(zap.WarnLevel).All()
 		require.Len(t, warnings, int(refused), name)
 		assert.Contains(t, fmt.Sprint(warnings[refused-1].ContextMap()["error"]), file.path, name)
@@ -177,7 +177,7 @@ func TestBookIsSwappedUnderLoad(t *testing.T) {
 	}
 	group.Wait()
 	require.NoError(t, pricer.shutdown(t.Context()))
-	assert.Equal(t, int64(7), pricer.counters.reloads[reloadKey{"file", true}])
+	assert.Equal(t, int64(7), pricer.counters.reloads[reloadKey{"file", "swapped"}])
 	assert.Equal(t, int64(workers*batches*size), pricer.counters.total.outcomes[outcomePriced])
 }
 
