@@ -121,6 +121,11 @@ func (e *fetchError) Error() string { return e.address + ": " + e.why }
 // get asks once for the content of an address, at most limit bytes; known may be empty. The error is a *fetchError.
 func get(ctx context.Context, client *http.Client, address *url.URL, known validators, limit int64) (answer, error) {
 	failed := func(why string) (answer, error) { return answer{}, &fetchError{address: shownURL(address), why: why} }
+	if client.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, client.Timeout)
+		defer cancel()
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), http.NoBody)
 	if err != nil {
 		return failed("cannot be asked")
@@ -151,6 +156,9 @@ func get(ctx context.Context, client *http.Client, address *url.URL, known valid
 	}
 	// The limit counts what was unpacked: a small answer may be a large one.
 	content, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	if ctx.Err() != nil {
+		err = ctx.Err() // a server that ends its answer as we leave did not give the whole of it
+	}
 	if err != nil {
 		return failed("cannot be fetched: " + why(err, address))
 	}
