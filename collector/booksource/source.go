@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,12 +19,32 @@ const DefaultPollInterval = 30 * time.Second
 // Kind names what a report is about.
 type Kind string
 
-// The files that a source can read.
+// Where prices come from. The cache is the copy on disk of what came over http.
 const (
-	KindBook     Kind = "file"
-	KindOverlay  Kind = "overrides"
-	KindEmbedded Kind = "embedded"
+	KindBook    Kind = "file"
+	KindOverlay Kind = "overrides"
+	KindRemote  Kind = "http"
+	KindCache   Kind = "cache"
 )
+
+// Result is what became of one look for something newer.
+type Result string
+
+// Unchanged: the address has nothing newer, or a file has, but the book of the address stands above it. Refused: it came
+// and broke a rule. Failed: the address gave nothing, or the copy could not be written.
+const (
+	ResultSwapped   Result = "swapped"
+	ResultUnchanged Result = "unchanged"
+	ResultRefused   Result = "refused"
+	ResultFailed    Result = "failed"
+)
+
+// Report is one look for something newer. Err is set where it was refused or failed.
+type Report struct {
+	Kind   Kind
+	Result Result
+	Err    error
+}
 
 // Settings say which book is used. The zero value is the embedded book, never reloaded.
 type Settings struct {
@@ -32,13 +53,15 @@ type Settings struct {
 	// OverridesPath is the file of an overlay, JSON or by its name (.yaml, .yml) YAML; empty for none. Overrides is an overlay in place (JSON).
 	OverridesPath string
 	Overrides     []byte
+	// Remote is the address of a whole book that stands in the place of the embedded one and of the file; nil for none.
+	Remote *Remote
 	// PollInterval is how often the files are looked at; 0 is DefaultPollInterval.
 	PollInterval time.Duration
 	// MaxChangeRatio is by how much a rate may move from one book to the next; 0 switches the check off.
 	MaxChangeRatio int64
-	// OnReload is called after every try to reload that found a changed file, err nil where it succeeded. The book in
-	// use is the last good one either way. It must not call the source's Close.
-	OnReload func(kind Kind, err error)
+	// OnReload is called after every look that found a changed file, and after every answer of the address. The book in
+	// use is the last good one whatever came. Calls never overlap. It must not call the source's Close.
+	OnReload func(Report)
 }
 
 // errBothOverlays is the error where an overlay is given twice.
@@ -49,17 +72,23 @@ type Source struct {
 	settings Settings
 	current  atomic.Pointer[pricing.Book]
 
+	// asked is when the address last gave a book that was accepted, or said that there is none newer.
+	asked atomic.Pointer[time.Time]
+
 	// reload holds everything below, which only one reload at a time may change.
-	reload  sync.Mutex
-	base    *pricing.Book
+	reload sync.Mutex
+	// lower is the book of the file, else the embedded one; that of the address stands above it.
+	lower   *pricing.Book
+	remote  remote
 	book    file
 	overlay file
 
-	cancel context.CancelFunc
-	done   chan struct{}
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
-// New reads the book and the overlay. A file that is missing or refused is an error: nothing wrong starts.
+// New reads the book, the overlay and the copy of the address's book. A file that is missing or refused is an error:
+// nothing wrong starts. A copy that is refused is reported, and the book below it is used until the address answers.
 func New(settings Settings) (*Source, error) {
 	if settings.OverridesPath != "" && len(settings.Overrides) > 0 {
 		return nil, errBothOverlays
@@ -69,7 +98,7 @@ func New(settings Settings) (*Source, error) {
 		return nil, err
 	}
 	source := &Source{
-		settings: settings, base: base,
+		settings: settings, lower: base,
 		book: file{path: settings.Path}, overlay: file{path: settings.OverridesPath},
 	}
 	if settings.Path != "" {
@@ -77,7 +106,7 @@ func New(settings Settings) (*Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		if source.base, err = pricing.Parse(data, settings.Path); err != nil {
+		if source.lower, err = pricing.Parse(data, settings.Path); err != nil {
 			return nil, located(err, data)
 		}
 	}
@@ -90,50 +119,71 @@ func New(settings Settings) (*Source, error) {
 			return nil, err
 		}
 	}
-	book, err := source.laidOver(source.base, overlay)
+	book, err := source.laidOver(source.lower, overlay)
 	if err != nil {
 		return nil, err
 	}
 	source.overlay.accept(overlay)
 	source.current.Store(book)
+	if settings.Remote != nil {
+		source.restore()
+	}
 	return source, nil
 }
 
 // Book returns the book in use. Take it once per batch: a batch never mixes two books.
 func (s *Source) Book() *pricing.Book { return s.current.Load() }
 
-// Start polls the files until Close. Without files it does nothing.
-func (s *Source) Start(ctx context.Context) {
-	if s.settings.Path == "" && s.settings.OverridesPath == "" || s.done != nil {
+// Fetched returns when the address last gave a book that was accepted, or said that there is none newer; the zero time
+// before, without an address, and where the book is pinned by its digest: nothing newer can come.
+func (s *Source) Fetched() time.Time {
+	at := s.asked.Load()
+	if at == nil || s.settings.Remote.SHA256 != "" {
+		return time.Time{}
+	}
+	return *at
+}
+
+// Start polls the files and asks the address, at once and then in its interval, until Close. The client bounds the time
+// of an answer; it may be nil without an address.
+func (s *Source) Start(ctx context.Context, client *http.Client) {
+	if s.cancel != nil {
 		return
 	}
+	// The start of a component has a context of its own that ends with the start.
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if s.settings.Path != "" || s.settings.OverridesPath != "" {
+		s.running.Go(func() { s.poll(ctx) })
+	}
+	if s.settings.Remote != nil {
+		within := *client
+		within.CheckRedirect = sameHost
+		s.running.Go(func() { s.follow(ctx, &within) })
+	}
+}
+
+func (s *Source) poll(ctx context.Context) {
 	interval := s.settings.PollInterval
 	if interval <= 0 {
 		interval = DefaultPollInterval
 	}
-	// The start of a component has a context of its own that ends with the start.
-	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.done = make(chan struct{})
-	go func() {
-		defer close(s.done)
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				s.Reload()
-			}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.Reload()
 		}
-	}()
+	}
 }
 
-// Close ends the polling and waits for a reload under way. The book in use stays.
+// Close ends the polling and asking, and waits for a reload under way. The book in use stays.
 func (s *Source) Close() {
-	if s.done != nil {
+	if s.cancel != nil {
 		s.cancel()
-		<-s.done
+		s.running.Wait()
 	}
 }
 
@@ -142,10 +192,12 @@ func (s *Source) Reload() {
 	s.reload.Lock()
 	defer s.reload.Unlock()
 	if data, changed := s.changed(&s.book, KindBook); changed {
-		s.report(KindBook, s.swapBook(data))
+		result, err := s.swapBook(data)
+		s.report(Report{KindBook, result, err})
 	}
 	if data, changed := s.changed(&s.overlay, KindOverlay); changed {
-		s.report(KindOverlay, s.swapOverlay(data))
+		result, err := s.swapOverlay(data)
+		s.report(Report{KindOverlay, result, err})
 	}
 }
 
@@ -155,36 +207,44 @@ func (s *Source) changed(f *file, kind Kind) (data []byte, changed bool) {
 	}
 	data, changed, err := f.readIfChanged()
 	if err != nil {
-		s.report(kind, err)
+		s.report(Report{kind, ResultRefused, err})
 	}
 	return data, changed && err == nil
 }
 
-func (s *Source) swapBook(data []byte) error {
+func (s *Source) swapBook(data []byte) (Result, error) {
 	next, err := pricing.Parse(data, s.book.path)
 	if err != nil {
-		return located(err, data)
+		return ResultRefused, located(err, data)
 	}
-	if err := s.base.CheckSuccessor(next, s.book.path, s.settings.MaxChangeRatio); err != nil {
-		return located(err, data)
+	if err := s.lower.CheckSuccessor(next, s.book.path, s.settings.MaxChangeRatio); err != nil {
+		return ResultRefused, located(err, data)
+	}
+	if s.remote.book != nil {
+		s.lower = next
+		return ResultUnchanged, nil
 	}
 	book, err := s.laidOver(next, s.overlayText())
 	if err != nil {
-		return fmt.Errorf("the overlay in use does not fit the new book: %w", err)
+		return ResultRefused, fmt.Errorf("the overlay in use does not fit the new book: %w", err)
 	}
-	s.base = next
+	s.lower = next
 	s.current.Store(book)
-	return nil
+	return ResultSwapped, nil
 }
 
-func (s *Source) swapOverlay(data []byte) error {
-	book, err := s.laidOver(s.base, data)
+func (s *Source) swapOverlay(data []byte) (Result, error) {
+	base := s.lower
+	if s.remote.book != nil {
+		base = s.remote.book
+	}
+	book, err := s.laidOver(base, data)
 	if err != nil {
-		return err
+		return ResultRefused, err
 	}
 	s.overlay.accept(data)
 	s.current.Store(book)
-	return nil
+	return ResultSwapped, nil
 }
 
 // overlayText returns the overlay that was accepted last.
@@ -227,8 +287,8 @@ func located(err error, data []byte) error {
 	return err
 }
 
-func (s *Source) report(kind Kind, err error) {
+func (s *Source) report(report Report) {
 	if s.settings.OnReload != nil {
-		s.settings.OnReload(kind, err)
+		s.settings.OnReload(report)
 	}
 }

@@ -43,12 +43,12 @@ func rate(book *pricing.Book) int64 {
 }
 
 type reports struct {
-	kinds []Kind
-	errs  []error
+	all  []Report
+	errs []error
 }
 
-func (r *reports) add(kind Kind, err error) {
-	r.kinds, r.errs = append(r.kinds, kind), append(r.errs, err)
+func (r *reports) add(report Report) {
+	r.all, r.errs = append(r.all, report), append(r.errs, report.Err)
 }
 
 func newSource(t *testing.T, settings Settings) (*Source, *reports) {
@@ -68,10 +68,10 @@ func TestEmbeddedByDefault(t *testing.T) {
 	if err != nil || source.Book() != embedded {
 		t.Errorf("%v, %v", source.Book().ID(), err)
 	}
-	source.Start(t.Context())
+	source.Start(t.Context(), nil)
 	source.Reload()
 	source.Close()
-	if len(seen.kinds) != 0 {
+	if len(seen.all) != 0 {
 		t.Errorf("nothing can change, reported %v", seen)
 	}
 }
@@ -208,11 +208,11 @@ func TestPollSwapsUnderReaders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "book.json")
 	place(t, path, bookText("1", 1))
 	swapped := make(chan error, 64)
-	source, err := New(Settings{Path: path, PollInterval: time.Millisecond, OnReload: func(_ Kind, err error) { swapped <- err }})
+	source, err := New(Settings{Path: path, PollInterval: time.Millisecond, OnReload: func(r Report) { swapped <- r.Err }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	source.Start(t.Context())
+	source.Start(t.Context(), nil)
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 4 {

@@ -82,6 +82,9 @@ func (b *Book) WithOverlayOf(data, written []byte, origin string) (*Book, error)
 // ID returns <id>@<version>, with +<8 hex of its sha256> for an overlay.
 func (b *Book) ID() string { return b.id }
 
+// Name returns what the book goes by in every version.
+func (b *Book) Name() string { return b.base.id }
+
 // Version returns the version of the book, without the overlay.
 func (b *Book) Version() string { return b.base.version }
 

@@ -3,6 +3,7 @@ package pricing
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,28 +50,44 @@ func compareVersions(a, b string) int {
 	return 0
 }
 
-// rateKey names a rate across books: a row is known by its model, its conditions and its date; the latest row of the
-// same conditions stands for the price of today, whatever its date.
+// rateKey names a rate of a model across books: a row is known by its conditions and its date; the latest row of the same
+// conditions stands for the price of today, whatever its date.
 type rateKey struct {
-	model, conditions string
-	from, gt          int64
-	latest            bool
-	unit              Unit
+	conditions string
+	from, gt   int64
+	latest     bool
+	unit       Unit
 }
 
 func (c *checker) jumps(old, fresh *document, maxRatio int64) {
-	before := map[rateKey]int64{}
-	old.eachRate(func(_ string, key rateKey, rate int64) { before[key] = rate })
-	fresh.eachRate(func(path string, key rateKey, rate int64) {
-		was, known := before[key]
-		if _, accepted := fresh.accepted[key.model]; !known || accepted {
-			return
+	known := make(map[string]*modelEntry, len(old.models))
+	for index := range old.models {
+		known[old.models[index].name()] = &old.models[index]
+	}
+	for index := range fresh.models {
+		model := &fresh.models[index]
+		name := model.name()
+		was := known[name]
+		// From one book to the next most models stay as they are, and looking at each rate takes as long as reading it.
+		if _, accepted := fresh.accepted[name]; was == nil || accepted || slices.EqualFunc(was.rows, model.rows, sameRates) {
+			continue
 		}
-		if moreThan(maxRatio, min(was, rate), max(was, rate)) {
-			c.refuse(path, "must not move more than %d times, moved from %d to %d; if that is right, name %s in x-accepted-jumps",
-				maxRatio, was, rate, shown(key.model))
-		}
-	})
+		before := map[rateKey]int64{}
+		was.eachRate(func(_ string, key rateKey, rate int64) { before[key] = rate })
+		model.eachRate(func(path string, key rateKey, rate int64) {
+			was, known := before[key]
+			if known && moreThan(maxRatio, min(was, rate), max(was, rate)) {
+				c.refuse(path, "must not move more than %d times, moved from %d to %d; if that is right, name %s in x-accepted-jumps",
+					maxRatio, was, rate, shown(name))
+			}
+		})
+	}
+}
+
+// sameRates says whether a row has the same rates under the same conditions from the same date.
+func sameRates(a, b rowEntry) bool {
+	return a.from == b.from && a.rates == b.rates && slices.Equal(a.tiers, b.tiers) && a.calendarName == b.calendarName &&
+		slices.EqualFunc(a.when, b.when, func(a, b condition) bool { return a.key == b.key && slices.Equal(a.words, b.words) })
 }
 
 // moreThan says whether high > times * low, without a product that could overflow. From or to 0 is any factor.
@@ -78,27 +95,26 @@ func moreThan(times, low, high int64) bool {
 	return high/times > low || high/times == low && high%times > 0
 }
 
-func (d *document) eachRate(visit func(path string, key rateKey, rate int64)) {
-	for index := range d.models {
-		model := &d.models[index]
-		name := model.provider + "/" + model.id
-		latest := map[string]int{}
-		for place := range model.rows {
-			conditions := model.rows[place].skuConditions()
-			if other, ok := latest[conditions]; !ok || model.rows[other].from < model.rows[place].from {
-				latest[conditions] = place
-			}
+// name returns <p>/<id>.
+func (m *modelEntry) name() string { return m.provider + "/" + m.id }
+
+func (m *modelEntry) eachRate(visit func(path string, key rateKey, rate int64)) {
+	latest := map[string]int{}
+	for place := range m.rows {
+		conditions := m.rows[place].skuConditions()
+		if other, ok := latest[conditions]; !ok || m.rows[other].from < m.rows[place].from {
+			latest[conditions] = place
 		}
-		for place := range model.rows {
-			row := &model.rows[place]
-			conditions := row.skuConditions()
-			key := rateKey{model: name, conditions: conditions, from: row.from}
-			path := fmt.Sprintf("%s.rows[%d]", model.path, place)
+	}
+	for place := range m.rows {
+		row := &m.rows[place]
+		conditions := row.skuConditions()
+		key := rateKey{conditions: conditions, from: row.from}
+		path := fmt.Sprintf("%s.rows[%d]", m.path, place)
+		row.eachRate(path, key, visit)
+		if latest[conditions] == place {
+			key.from, key.latest = 0, true
 			row.eachRate(path, key, visit)
-			if latest[conditions] == place {
-				key.from, key.latest = 0, true
-				row.eachRate(path, key, visit)
-			}
 		}
 	}
 }

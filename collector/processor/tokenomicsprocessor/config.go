@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
@@ -85,10 +86,13 @@ type Config struct {
 	_ struct{}
 }
 
-// BookConfig says where prices come from: the embedded book, a file instead of it, own prices on top.
+// BookConfig says where prices come from: the embedded book, a file instead of it, an address instead of both, own prices
+// on top.
 type BookConfig struct {
 	// Files holds the file of a whole price book that stands in the place of the embedded one.
 	Files []FileConfig `mapstructure:"files"`
+	// HTTP is the address of a whole price book that stands in the place of the embedded one and of the file.
+	HTTP configoptional.Optional[HTTPConfig] `mapstructure:"http"`
 	// Overlays holds the file of an overlay: own prices, discounts, aliases, capacity.
 	Overlays []FileConfig `mapstructure:"overlays"`
 	// Overrides are own prices in place.
@@ -110,6 +114,7 @@ type FileConfig struct {
 
 func createDefaultConfig() component.Config {
 	return &Config{
+		Book:            BookConfig{HTTP: configoptional.Default(defaultHTTPConfig())},
 		UnknownHost:     unknownHostAssume,
 		UsageConvention: conventionAuto,
 		OnExisting:      onExistingVerify,
@@ -166,6 +171,9 @@ func (b *BookConfig) validate() error {
 	errs := []error{
 		oneFile(b.Files, errBookFiles, errBookPath),
 		oneFile(b.Overlays, errOverlayFiles, errOverlayPath),
+	}
+	if b.HTTP.HasValue() {
+		errs = append(errs, b.HTTP.Get().validate())
 	}
 	for index := range b.Overrides {
 		errs = append(errs, b.Overrides[index].validate())

@@ -8,6 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 )
@@ -29,12 +32,20 @@ func load(t *testing.T, file, id string) (*Config, error) {
 func TestEverySettingIsRead(t *testing.T) {
 	cfg, err := load(t, "config.yaml", "tokenomics")
 	require.NoError(t, err)
+	client := confighttp.NewDefaultClientConfig()
+	client.Endpoint, client.Timeout = "http://[::1]:8080/pricebook.json", 5*time.Second
+	client.Headers = configopaque.MapList{{Name: "Authorization", Value: "Bearer x"}}
 	assert.Equal(t, &Config{
 		Book: BookConfig{
 			Files: []FileConfig{{Path: "/etc/otelcol-tokenomics/pricebook.json", ReloadInterval: time.Minute}},
 			Overrides: []OverrideConfig{{
 				Provider: "openai", Model: "gpt-x", From: "2026-01-01T00:00:00Z", Input: "2.00", Output: "8.00", WebSearch: "0.01",
 			}},
+			HTTP: configoptional.Some(HTTPConfig{
+				ClientConfig: client, TrustedKeys: []string{"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}, RequireSignature: true,
+				SHA256: strings.Repeat("ab", 32), Version: "2026.11.22", InsecureHTTP: true, ReloadInterval: time.Hour,
+				CacheDirectory: "/var/lib/otelcol-tokenomics/pricebook",
+			}),
 		},
 		Aliases:     map[string]string{"prod-chat": "openai/gpt-x"},
 		Endpoints:   []string{"gw.acme.example/*/openai=openai", "127.0.0.1:8001=anthropic"},
@@ -55,9 +66,12 @@ func TestBadConfigs(t *testing.T) {
 		"billed_elsewhere": errBilledElsewhere, "book_files": errBookFiles, "book_path": errBookPath,
 		"overlay_files": errOverlayFiles, "overlay_path": errOverlayPath, "reload_interval": errReloadInterval,
 		"two_overlays": errTwoOverlays, "override_without_rate": errOverride, "override_negative": errOverride, "alias": errAlias,
+		"http_no_endpoint": errHTTPEndpoint, "http_scheme": errHTTPEndpoint, "http_insecure": errHTTPEndpoint,
+		"http_credentials": errHTTPEndpoint, "http_timeout": errHTTPTimeout, "http_interval": errHTTPInterval,
+		"http_digest": errHTTPDigest, "http_key": errHTTPKeys, "http_trust": errHTTPTrust, "http_signature": errHTTPSignature,
 	}
 	// Keys that do not exist are refused before any rule of ours; the message names them.
-	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs"}
+	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs", "http_unknown": "trusted_key"}
 	files, err := filepath.Glob("testdata/config_bad_*.yaml")
 	require.NoError(t, err)
 	require.Len(t, files, len(want)+len(unknown))
@@ -70,7 +84,8 @@ func TestBadConfigs(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, want[name])
-			assert.Regexp(t, `"[a-z_:]+"`, err.Error())
+			assert.Regexp(t, `"[a-z0-9_:]+"`, err.Error())
+			assert.NotContains(t, err.Error(), "hunter2")
 		})
 	}
 }
@@ -91,13 +106,14 @@ func TestRulesNameThemselves(t *testing.T) {
 	rules := []error{
 		errOnExisting, errConvention, errUnknownHost, errReprice, errDialects, errMaxAge, errEndpoints, errBilledElsewhere,
 		errBookFiles, errBookPath, errOverlayFiles, errOverlayPath, errReloadInterval, errTwoOverlays, errOverride, errAlias,
+		errHTTPEndpoint, errHTTPTimeout, errHTTPInterval, errHTTPDigest, errHTTPKeys, errHTTPTrust, errHTTPSignature,
 	}
 	seen := map[string]bool{}
 	for _, rule := range rules {
 		key := strings.Split(rule.Error(), `"`)[1]
 		assert.False(t, seen[rule.Error()], rule)
 		seen[rule.Error()] = true
-		assert.Regexp(t, `^[a-z_]+(::[a-z_]+)*$`, key)
+		assert.Regexp(t, `^[a-z_]+(::[a-z0-9_]+)*$`, key)
 	}
 	// Every trouble is said at once, not one per start.
 	cfg := createDefaultConfig().(*Config)

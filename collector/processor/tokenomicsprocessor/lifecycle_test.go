@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,7 +105,7 @@ func TestBadBooksAreRefusedAloud(t *testing.T) {
 		pricer.books.Reload()
 		refused++
 		assert.Equal(t, 0.0025, total(), name)
-		assert.Equal(t, refused, pricer.counters.reloads[reloadKey{"file", false}], name)
+		assert.Equal(t, refused, pricer.counters.reloads[reloadKey{"file", "refused"}], name)
 		warnings := logs.FilterLevelExact(zap.WarnLevel).All()
 		require.Len(t, warnings, int(refused), name)
 		assert.Contains(t, fmt.Sprint(warnings[refused-1].ContextMap()["error"]), file.path, name)
@@ -145,8 +146,8 @@ func TestOverlayInYAML(t *testing.T) {
 	assert.EqualError(t, err, `"book": `+slip+":1: discount: is no key here; did you mean discounts?")
 }
 
-// TestBookIsSwappedUnderLoad: many batches at once while the file changes; a batch never mixes two books, and every
-// span that went in comes out.
+// TestBookIsSwappedUnderLoad: many batches at once while the file changes again and again; every span of a batch bears
+// one book and the price of just that book, and every span that went in comes out.
 func TestBookIsSwappedUnderLoad(t *testing.T) {
 	file := newBookFile(t)
 	cfg := vectorConfig()
@@ -154,31 +155,61 @@ func TestBookIsSwappedUnderLoad(t *testing.T) {
 	pricer, err := newProcessor(nopSettings(), cfg)
 	require.NoError(t, err)
 	require.NoError(t, pricer.start(t.Context(), componenttest.NewNopHost()))
-	const workers, batches, size = 4, 60, 20
+	const workers, size, swaps = 4, 20, 150
+	// One input token costs as many pico-dollars more as the version has behind its date.
+	priceOf := map[string]float64{"vectors@2026.11.22": 2_500_000e-9}
+	for swap := range swaps {
+		priceOf[fmt.Sprintf("vectors@2026.11.22.%d", swap)] = float64(2_500_001+swap) / 1e9
+	}
+	var batches, changes atomic.Int64
+	done := make(chan struct{})
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
-			for range batches {
-				traces := batchOf(size, 3, 1)
+			last := ""
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				traces := ptrace.NewTraces()
+				for range size {
+					oneSpan(chat("gpt-4o", 1000, 0)).ResourceSpans().At(0).CopyTo(traces.ResourceSpans().AppendEmpty())
+				}
 				out, err := pricer.processTraces(t.Context(), traces)
 				assert.NoError(t, err)
-				books := map[any]any{}
-				for _, span := range out.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
-					raw := span.Attributes().AsRaw()
-					books[raw["tokenomics.price.book"]] = raw["tokenomics.cost.total"]
+				batches.Add(1)
+				first := ""
+				for index, resource := range out.ResourceSpans().All() {
+					raw := resource.ScopeSpans().At(0).Spans().At(0).Attributes().AsRaw()
+					book, _ := raw["tokenomics.price.book"].(string)
+					if index == 0 {
+						first = book
+					}
+					if book != first || raw["tokenomics.cost.total"] != priceOf[book] {
+						t.Errorf("%s beside %s costs %v", book, first, raw["tokenomics.cost.total"])
+					}
 				}
-				assert.Len(t, books, 1, "one batch, one book")
+				if first != last {
+					changes.Add(1)
+					last = first
+				}
 			}
 		})
 	}
-	for day := 23; day < 30; day++ {
-		file.write(t, file.version(day, 2_500_000+day))
+	for swap := range swaps {
+		file.write(t, strings.NewReplacer(`"2026.11.22"`, fmt.Sprintf(`"2026.11.22.%d"`, swap),
+			`"id": "gpt-4o", "rows": [{"rates": {"input": 2500000`, fmt.Sprintf(`"id": "gpt-4o", "rows": [{"rates": {"input": %d`, 2_500_001+swap),
+		).Replace(file.text))
 		pricer.books.Reload()
 	}
+	close(done)
 	group.Wait()
 	require.NoError(t, pricer.shutdown(t.Context()))
-	assert.Equal(t, int64(7), pricer.counters.reloads[reloadKey{"file", true}])
-	assert.Equal(t, int64(workers*batches*size), pricer.counters.total.outcomes[outcomePriced])
+	assert.Equal(t, map[reloadKey]int64{{"file", "swapped"}: swaps}, pricer.counters.reloads)
+	assert.Equal(t, batches.Load()*size, pricer.counters.total.outcomes[outcomePriced])
+	assert.Greater(t, changes.Load(), int64(2*workers), "the load saw no swap")
 }
 
 // TestConservation: the sum of the costs on the spans that came out is what the processor counted, however the spans

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
@@ -30,7 +30,9 @@ type tokenomicsProcessor struct {
 	writer    writer
 	guesses   *guesses
 	counters  counters
-	host      component.Host
+	bookState bookState
+	// client makes what asks the address of a book; nil where there is none.
+	client func(context.Context, component.Host) (*http.Client, error)
 
 	unknownHostUnpriced bool
 	keep, overwrite     bool
@@ -53,6 +55,12 @@ func newProcessor(set processor.Settings, cfg *Config) (*tokenomicsProcessor, er
 	settings, err := cfg.source()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Book.HTTP.HasValue() {
+		remote := cfg.Book.HTTP.Get()
+		p.client = func(ctx context.Context, host component.Host) (*http.Client, error) {
+			return remote.client(ctx, host, set.TelemetrySettings)
+		}
 	}
 	settings.OnReload = p.reloaded
 	if p.books, err = booksource.New(settings); err != nil {
@@ -84,20 +92,32 @@ func (c *Config) source() (booksource.Settings, error) {
 			settings.PollInterval = file.ReloadInterval
 		}
 	}
+	if c.Book.HTTP.HasValue() {
+		if settings.Remote, err = c.Book.HTTP.Get().remote(); err != nil {
+			return booksource.Settings{}, err
+		}
+	}
 	return settings, nil
 }
 
 func (p *tokenomicsProcessor) start(ctx context.Context, host component.Host) error {
-	p.host = host
-	if err := p.counters.register(p.builder, p.books.Book); err != nil {
+	p.bookState.follow(host)
+	if err := p.counters.register(p.builder, p.books); err != nil {
 		return err
+	}
+	var client *http.Client
+	if p.client != nil {
+		var err error
+		if client, err = p.client(ctx, host); err != nil {
+			return err
+		}
 	}
 	if names := p.endpoints.strangers(p.books.Book()); len(names) > 0 {
 		// Not refused: a provider without prices is a fact, and its calls show as unpriced.
 		p.logger.Warn("\"endpoints\" names providers that the price book does not know", zap.Strings("providers", names))
 	}
 	p.logger.Info("price book in use", zap.String("book", p.books.Book().ID()), zap.Int("models", p.books.Book().Len()))
-	p.books.Start(ctx)
+	p.books.Start(ctx, client)
 	return nil
 }
 
@@ -105,24 +125,6 @@ func (p *tokenomicsProcessor) shutdown(context.Context) error {
 	p.books.Close()
 	p.builder.Shutdown()
 	return nil
-}
-
-// reloaded reports a changed file. A refused one keeps the last good book in use.
-func (p *tokenomicsProcessor) reloaded(kind booksource.Kind, err error) {
-	p.counters.reloaded(string(kind), err == nil)
-	if err == nil {
-		p.logger.Info("price book reloaded", zap.String("book", p.books.Book().ID()))
-		p.report(componentstatus.NewEvent(componentstatus.StatusOK))
-		return
-	}
-	p.logger.Warn("price book refused, the last good one stays in use", zap.String("source", string(kind)), zap.Error(err))
-	p.report(componentstatus.NewRecoverableErrorEvent(err))
-}
-
-func (p *tokenomicsProcessor) report(event *componentstatus.Event) {
-	if p.host != nil {
-		componentstatus.ReportStatus(p.host, event)
-	}
 }
 
 // maxAttributes is far above the limit of any SDK (128 by default): a span with more is not worth reading.
@@ -148,8 +150,10 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	// Made for the first span that is worth it: most batches of most pipelines hold no model call.
 	var work *batch
 	var passed int64
+	// One book for the whole batch, whatever is swapped meanwhile.
+	book := p.books.Book()
 	// Own prices may charge operations that are no model call: then every span is looked at.
-	adjacent := p.books.Book().HasAdjacent()
+	adjacent := book.HasAdjacent()
 	for index, resource := range traces.ResourceSpans().All() {
 		arrived := false
 		for _, scope := range resource.ScopeSpans().All() {
@@ -160,7 +164,7 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 					continue
 				}
 				if work == nil {
-					work = p.newBatch()
+					work = p.newBatch(book)
 				}
 				if !arrived {
 					work.tags, work.resource, arrived = resourceTags(resource.Resource().Attributes()), index, true
@@ -184,9 +188,8 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	return traces, nil
 }
 
-// newBatch takes the book in use: one for the whole batch, whatever is swapped meanwhile.
-func (p *tokenomicsProcessor) newBatch() *batch {
-	work := &batch{book: p.books.Book()}
+func (p *tokenomicsProcessor) newBatch(book *pricing.Book) *batch {
+	work := &batch{book: book}
 	work.stale = p.maxAge > 0 && time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
 	return work
 }

@@ -297,7 +297,7 @@ func TestBookIsSwappedInFlight(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(`{"schema":"otel-tokenomics/pricebook/1"}`), 0o600))
 	pricer.books.Reload()
 	assert.Equal(t, "vectors@2026.11.23", pricer.books.Book().ID(), "the last good book stays")
-	assert.Equal(t, map[reloadKey]int64{{"file", true}: 1, {"file", false}: 1}, pricer.counters.reloads)
+	assert.Equal(t, map[reloadKey]int64{{"file", "swapped"}: 1, {"file", "refused"}: 1}, pricer.counters.reloads)
 }
 
 func TestMissingBookStopsTheStart(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/otel-tokenomics/otel-tokenomics/collector/booksource"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadata"
@@ -116,8 +117,8 @@ func (t *tally) compare(reading *attributes.Reading, result *pricing.Result) {
 }
 
 type reloadKey struct {
-	source string
-	good   bool
+	source booksource.Kind
+	result booksource.Result
 }
 
 // counters are the sums since the start, observed when somebody asks.
@@ -172,17 +173,18 @@ func (c *counters) add(batch *tally) {
 	c.total.different += batch.different
 }
 
-func (c *counters) reloaded(source string, good bool) {
+func (c *counters) reloaded(report booksource.Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reloads == nil {
 		c.reloads = map[reloadKey]int64{}
 	}
-	c.reloads[reloadKey{source, good}]++
+	c.reloads[reloadKey{report.Kind, report.Result}]++
 }
 
 // register connects the sums with the collector's own telemetry.
-func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pricing.Book) error {
+func (c *counters) register(builder *metadata.TelemetryBuilder, books *booksource.Source) error {
+	book := books.Book
 	ints := []struct {
 		register func(metric.Int64Callback) error
 		observe  func(metric.Int64Observer)
@@ -196,6 +198,11 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pri
 		}},
 		{builder.RegisterProcessorTokenomicsBookEntriesCallback, func(o metric.Int64Observer) {
 			o.Observe(int64(book().Len()))
+		}},
+		{builder.RegisterProcessorTokenomicsBookFetchAgeSecondsCallback, func(o metric.Int64Observer) {
+			if at := books.Fetched(); !at.IsZero() {
+				o.Observe(int64(time.Since(at).Seconds()))
+			}
 		}},
 		{builder.RegisterProcessorTokenomicsModelCacheHitsCallback, func(o metric.Int64Observer) {
 			o.Observe(c.looked(book()).hits)
@@ -265,11 +272,8 @@ func (c *counters) observeReloads(o metric.Int64Observer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, count := range c.reloads {
-		result := "refused"
-		if key.good {
-			result = "swapped"
-		}
-		o.Observe(count, metric.WithAttributes(attribute.String("source", key.source), attribute.String("result", result)))
+		o.Observe(count, metric.WithAttributes(
+			attribute.String("source", string(key.source)), attribute.String("result", string(key.result))))
 	}
 }
 

@@ -25,20 +25,21 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                               metric.Meter
-	mu                                  sync.Mutex
-	registrations                       []metric.Registration
-	ProcessorTokenomicsBookAgeSeconds   metric.Int64ObservableGauge
-	ProcessorTokenomicsBookEntries      metric.Int64ObservableGauge
-	ProcessorTokenomicsBookInfo         metric.Int64ObservableGauge
-	ProcessorTokenomicsBookReloads      metric.Int64ObservableCounter
-	ProcessorTokenomicsCost             metric.Float64ObservableCounter
-	ProcessorTokenomicsForeignCosts     metric.Int64ObservableCounter
-	ProcessorTokenomicsModelCacheHits   metric.Int64ObservableCounter
-	ProcessorTokenomicsModelCacheMisses metric.Int64ObservableCounter
-	ProcessorTokenomicsModelCacheSize   metric.Int64ObservableGauge
-	ProcessorTokenomicsSpans            metric.Int64ObservableCounter
-	ProcessorTokenomicsUnpricedTokens   metric.Int64ObservableCounter
+	meter                                  metric.Meter
+	mu                                     sync.Mutex
+	registrations                          []metric.Registration
+	ProcessorTokenomicsBookAgeSeconds      metric.Int64ObservableGauge
+	ProcessorTokenomicsBookEntries         metric.Int64ObservableGauge
+	ProcessorTokenomicsBookFetchAgeSeconds metric.Int64ObservableGauge
+	ProcessorTokenomicsBookInfo            metric.Int64ObservableGauge
+	ProcessorTokenomicsBookReloads         metric.Int64ObservableCounter
+	ProcessorTokenomicsCost                metric.Float64ObservableCounter
+	ProcessorTokenomicsForeignCosts        metric.Int64ObservableCounter
+	ProcessorTokenomicsModelCacheHits      metric.Int64ObservableCounter
+	ProcessorTokenomicsModelCacheMisses    metric.Int64ObservableCounter
+	ProcessorTokenomicsModelCacheSize      metric.Int64ObservableGauge
+	ProcessorTokenomicsSpans               metric.Int64ObservableCounter
+	ProcessorTokenomicsUnpricedTokens      metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -73,6 +74,21 @@ func (builder *TelemetryBuilder) RegisterProcessorTokenomicsBookEntriesCallback(
 		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsBookEntries, obs: o})
 		return nil
 	}, builder.ProcessorTokenomicsBookEntries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTokenomicsBookFetchAgeSecondsCallback sets callback for observable ProcessorTokenomicsBookFetchAgeSeconds metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsBookFetchAgeSecondsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsBookFetchAgeSeconds, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsBookFetchAgeSeconds)
 	if err != nil {
 		return err
 	}
@@ -267,6 +283,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{model}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsBookFetchAgeSeconds, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_tokenomics_book_fetch_age_seconds",
+		metric.WithDescription("Seconds since the address of the price book last gave one that was accepted, or said that there is none newer; absent before the first time and where the book is pinned by its digest. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsBookInfo, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_tokenomics_book_info",
 		metric.WithDescription("Always 1; the attribute names the price book in use. [Alpha]"),
@@ -275,7 +297,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsBookReloads, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_tokenomics_book_reloads",
-		metric.WithDescription("Times a price book file was looked at anew because it had changed. [Alpha]"),
+		metric.WithDescription("Looks for newer prices, in files that had changed, at the address, and in the copy on disk of what it gave. [Alpha]"),
 		metric.WithUnit("{reload}"),
 	)
 	errs = errors.Join(errs, err)

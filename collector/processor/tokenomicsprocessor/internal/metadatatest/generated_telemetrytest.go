@@ -49,6 +49,20 @@ func AssertEqualProcessorTokenomicsBookEntries(t *testing.T, tt *componenttest.T
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorTokenomicsBookFetchAgeSeconds(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_tokenomics_book_fetch_age_seconds",
+		Description: "Seconds since the address of the price book last gave one that was accepted, or said that there is none newer; absent before the first time and where the book is pinned by its digest. [Alpha]",
+		Unit:        "s",
+		Data: metricdata.Gauge[int64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_tokenomics_book_fetch_age_seconds")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorTokenomicsBookInfo(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_tokenomics_book_info",
@@ -66,7 +80,7 @@ func AssertEqualProcessorTokenomicsBookInfo(t *testing.T, tt *componenttest.Tele
 func AssertEqualProcessorTokenomicsBookReloads(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_tokenomics_book_reloads",
-		Description: "Times a price book file was looked at anew because it had changed. [Alpha]",
+		Description: "Looks for newer prices, in files that had changed, at the address, and in the copy on disk of what it gave. [Alpha]",
 		Unit:        "{reload}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
