@@ -70,7 +70,7 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
+.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all fuzz coverage \
 	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
@@ -126,9 +126,16 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 
 test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
-	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
-		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
-		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s -fuzzminimizetime=10x; done
+	@$(MAKE) fuzz
+
+FUZZTIME ?= 20s
+fuzz: $(STAMPS)/go ## Fuzz the collector: FUZZTIME=20s or 1000000x for each target, ONLY=<part of a name>, RECORD=1 adds to the page.
+	@$(PYTHON) .ci/fuzz.py --go '$(GO)' --time '$(FUZZTIME)' --only '$(ONLY)' $(if $(RECORD),--record)
+
+# Generated code is no measure of ours; neither is a main package that only calls others.
+coverage: $(STAMPS)/go ## Statements of the collector that its tests reach, by package; fails under 85 %.
+	@cd collector && $(GO) test -cover $$($(GO) list ./... | grep -vE '/internal/(metadata|metadatatest)$$') | \
+		awk '/coverage:/ {for (i = 1; i <= NF; i++) if ($$i == "coverage:") part = $$(i+1); if (part + 0 < 85) {low = 1; print "under 85 %:", $$0} else print} !/coverage:/ {print; if (/FAIL/) low = 1} END {exit low}'
 
 AUDIT := $(STAMPS)/audit
 audit-prices: $(STAMPS)/python $(STAMPS)/oracles ## Compare the book with genai-prices and litellm, call by call; every difference needs a reason. Writes its report.
