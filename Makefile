@@ -171,6 +171,7 @@ generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python tests/vectors/generate.py || true
 	@cd collector/tools && $(GO) build -o bin/mdatagen go.opentelemetry.io/collector/cmd/mdatagen
 	@for metadata in collector/*/*/metadata.yaml; do (cd "$$(dirname "$$metadata")" && ../../tools/bin/mdatagen metadata.yaml) || exit 1; done
+	@cd collector && $(GO) run ./internal/configschema
 
 check-generated: ## Fail where a generated file differs from what `make generate` writes.
 	@mkdir -p $(STAMPS)
