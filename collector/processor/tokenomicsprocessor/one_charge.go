@@ -69,6 +69,11 @@ func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
 		}
 		spancost.Withdraw(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
 		work.tally.withdraw(there)
+		if found.Rule == rollup.ByResponseID {
+			work.tally.dedup[0]++
+		} else {
+			work.tally.dedup[1]++
+		}
 	}
 }
 
