@@ -8,7 +8,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"math"
 	"path/filepath"
 	"reflect"
@@ -223,14 +222,20 @@ func (w *writer) bound(value reflect.Value, path []int, end int64) *int64 {
 
 // commentsOf returns the comments of all fields of the structs in a folder, each as one line.
 func commentsOf(folder string) (map[string]string, error) {
-	noTests := func(info fs.FileInfo) bool { return !strings.HasSuffix(info.Name(), "_test.go") }
-	packages, err := parser.ParseDir(token.NewFileSet(), folder, noTests, parser.ParseComments)
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
 		return nil, err
 	}
 	comments := map[string]string{}
-	for _, one := range packages {
-		ast.Inspect(one, func(node ast.Node) bool {
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
 			named, ok := node.(*ast.TypeSpec)
 			if !ok {
 				return true
