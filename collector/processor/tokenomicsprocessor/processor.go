@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -181,12 +182,30 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	work.tally.outcomes[outcomePassed] += passed
 	p.safelySettle(work, traces)
 	p.counters.add(&work.tally)
+	work.done()
 	return traces, nil
+}
+
+// batches keeps the room that a batch took for the next one.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxKept is the most calls whose room is kept.
+const maxKept = 4096
+
+// done gives the room of a batch back, and holds on to nothing else of it.
+func (b *batch) done() {
+	if cap(b.calls.calls) > maxKept {
+		return
+	}
+	b.calls.forget()
+	*b = batch{calls: b.calls}
+	batches.Put(b)
 }
 
 // newBatch takes the book in use: one for the whole batch, whatever is swapped meanwhile.
 func (p *tokenomicsProcessor) newBatch() *batch {
-	work := &batch{book: p.books.Book()}
+	work := batches.Get().(*batch)
+	work.book = p.books.Book()
 	work.stale = p.maxAge > 0 && time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
 	return work
 }

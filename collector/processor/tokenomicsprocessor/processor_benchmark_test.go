@@ -2,6 +2,7 @@ package tokenomicsprocessor
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -41,18 +42,27 @@ func modelAttributes(attrs pcommon.Map) {
 	attrs.PutInt("gen_ai.usage.cache_read.input_tokens", 400)
 }
 
-// batchOf builds spans of which every step-th is a model call (0: none).
+const spansPerTrace = 20
+
+// batchOf builds traces of 20 spans of which every step-th is a model call (0: none), each with a response of its own.
 func batchOf(spans, attributes, step int) ptrace.Traces {
 	traces := ptrace.NewTraces()
 	scope := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
 	scope.Scope().SetName("opentelemetry.instrumentation.genai.openai")
 	for index := range spans {
 		span := scope.Spans().AppendEmpty()
+		span.SetTraceID(pcommon.TraceID(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(index/spansPerTrace+1))))
+		span.SetSpanID(pcommon.SpanID(binary.BigEndian.AppendUint64(nil, uint64(index+1))))
+		if first := index / spansPerTrace * spansPerTrace; index > first {
+			span.SetParentSpanID(pcommon.SpanID(binary.BigEndian.AppendUint64(nil, uint64(first+1))))
+		}
 		span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
 		span.SetKind(ptrace.SpanKindClient)
 		applicationAttributes(span.Attributes(), attributes)
 		if step > 0 && index%step == 0 {
 			modelAttributes(span.Attributes())
+			span.Attributes().PutStr("gen_ai.response.id", fmt.Sprintf("resp_%d", index))
+			span.Attributes().PutInt("gen_ai.usage.input_tokens", int64(1000+index))
 		}
 	}
 	return traces
