@@ -189,8 +189,8 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 // batches keeps the room that a batch took for the next one.
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// maxKept is the most calls whose room is kept.
-const maxKept = 4096
+// maxKept is the most calls whose room is kept: more than a usual batch has spans.
+const maxKept = 10_000
 
 // done gives the room of a batch back, and holds on to nothing else of it.
 func (b *batch) done() {
