@@ -71,7 +71,7 @@ $(STAMPS)/go: $(STAMPS)/python
 
 # --- what people run --------------------------------------------------------------------------
 .PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all fuzz coverage \
-	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
+	audit-prices agreement lint fix bench bench-collector new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -162,7 +162,11 @@ bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/oracles $(STAMPS)/go 
 	@for name in call memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
 	@echo "==> benchmarks/bench_pricing.py"; $(BIN)/python benchmarks/bench_pricing.py genai-prices=.venvs/oracles/bin/python litellm=.venvs/oracles/bin/python
 	@echo "==> benchmarks/bench_clients.py"; .venvs/beside/bin/python benchmarks/bench_clients.py
-	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./rollup/... ./processor/... ./connector/...
+	@$(MAKE) bench-collector
+
+bench-collector: collector ## The collector's part alone: ten runs through benchstat, the whole binary with and without us; writes its page.
+	@cd collector/tools && $(GO) build -o bin/benchstat golang.org/x/perf/cmd/benchstat
+	@$(BIN)/python benchmarks/collector_page.py --go '$(GO)'
 
 generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python pricebook/compile.py
