@@ -70,8 +70,8 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
-	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
+.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all fuzz coverage \
+	audit-prices agreement lint fix bench bench-collector new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -126,9 +126,16 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 
 test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
-	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
-		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
-		echo "==> fuzz $$package $$target"; $(GO) test "$$package" -run='^$$' -fuzz="^$$target\$$" -fuzztime=20s -fuzzminimizetime=10x; done
+	@$(MAKE) fuzz
+
+FUZZTIME ?= 20s
+fuzz: $(STAMPS)/go ## Fuzz the collector: FUZZTIME=20s or 1000000x for each target, ONLY=<part of a name>, RECORD=1 adds to the page.
+	@$(PYTHON) .ci/fuzz.py --go '$(GO)' --time '$(FUZZTIME)' --only '$(ONLY)' $(if $(RECORD),--record)
+
+# Generated code is no measure of ours; neither is a main package that only calls others.
+coverage: $(STAMPS)/go ## Statements of the collector that its tests reach, by package; fails under 85 %.
+	@cd collector && $(GO) test -cover $$($(GO) list ./... | grep -vE '/internal/(metadata|metadatatest)$$') | \
+		awk '/coverage:/ {for (i = 1; i <= NF; i++) if ($$i == "coverage:") part = $$(i+1); if (part + 0 < 85) {low = 1; print "under 85 %:", $$0} else print} !/coverage:/ {print; if (/FAIL/) low = 1} END {exit low}'
 
 AUDIT := $(STAMPS)/audit
 audit-prices: $(STAMPS)/python $(STAMPS)/oracles ## Compare the book with genai-prices and litellm, call by call; every difference needs a reason. Writes its report.
@@ -155,7 +162,11 @@ bench: $(STAMPS)/python $(STAMPS)/clients-beside $(STAMPS)/oracles $(STAMPS)/go 
 	@for name in call memory start; do echo "==> benchmarks/bench_$$name.py"; $(BIN)/python benchmarks/bench_$$name.py; done
 	@echo "==> benchmarks/bench_pricing.py"; $(BIN)/python benchmarks/bench_pricing.py genai-prices=.venvs/oracles/bin/python litellm=.venvs/oracles/bin/python
 	@echo "==> benchmarks/bench_clients.py"; .venvs/beside/bin/python benchmarks/bench_clients.py
-	@cd collector && $(GO) test -run='^$$' -bench=. -benchmem ./pricing/... ./rollup/... ./processor/... ./connector/...
+	@$(MAKE) bench-collector
+
+bench-collector: collector ## The collector's part alone: ten runs through benchstat, the whole binary with and without us; writes its page.
+	@cd collector/tools && $(GO) build -o bin/benchstat golang.org/x/perf/cmd/benchstat
+	@$(BIN)/python benchmarks/collector_page.py --go '$(GO)'
 
 generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python pricebook/compile.py
@@ -164,6 +175,7 @@ generate: $(STAMPS)/python $(STAMPS)/go ## Make every generated file anew.
 	@$(BIN)/python tests/vectors/generate.py || true
 	@cd collector/tools && $(GO) build -o bin/mdatagen go.opentelemetry.io/collector/cmd/mdatagen
 	@for metadata in collector/*/*/metadata.yaml; do (cd "$$(dirname "$$metadata")" && ../../tools/bin/mdatagen metadata.yaml) || exit 1; done
+	@cd collector && $(GO) run ./internal/configschema
 
 check-generated: ## Fail where a generated file differs from what `make generate` writes.
 	@mkdir -p $(STAMPS)

@@ -36,8 +36,8 @@ type lru struct {
 	size    int
 	entries map[string]*list.Element
 	// order holds the newest first; values are *cached.
-	order        *list.List
-	hits, misses int64
+	order                 *list.List
+	hits, misses, evicted int64
 }
 
 type cached struct {
@@ -77,18 +77,19 @@ func (l *lru) put(key []byte, answer *match) {
 	if l.order.Len() > l.size {
 		oldest := l.order.Back()
 		delete(l.entries, l.order.Remove(oldest).(*cached).key)
+		l.evicted++
 	}
 }
 
-// CacheStats are counts of the resolutions of model names that a book answered from memory and anew, and how many it
-// keeps.
-type CacheStats struct{ Hits, Misses, Size int64 }
+// CacheStats are counts of the resolutions of model names that a book answered from memory and anew, how many it
+// keeps, and how many it forgot for others.
+type CacheStats struct{ Hits, Misses, Size, Evicted int64 }
 
 // CacheStats returns what the book's memory of model names did so far.
 func (b *Book) CacheStats() CacheStats {
 	b.cache.mu.Lock()
 	defer b.cache.mu.Unlock()
-	return CacheStats{b.cache.hits, b.cache.misses, int64(b.cache.order.Len())}
+	return CacheStats{b.cache.hits, b.cache.misses, int64(b.cache.order.Len()), b.cache.evicted}
 }
 
 func (l *lru) len() int {

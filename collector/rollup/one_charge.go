@@ -73,12 +73,8 @@ type Above struct {
 // What our SDK charged is never taken back, and is never somebody else's call: of the spans that it saw each is one
 // charge.
 func Repeated(calls []Call, places func() map[Link]Above) []Finding {
-	if len(calls) < 2 || !slices.ContainsFunc(calls, isTheirs) {
+	if len(calls) < 2 || !anyOf(calls, isTheirs) {
 		return nil
-	}
-	groups := make(map[[16]byte][]int, 1)
-	for place := range calls {
-		groups[calls[place].Trace] = append(groups[calls[place].Trace], place)
 	}
 	var findings []Finding
 	var above map[Link]Above
@@ -93,14 +89,9 @@ func Repeated(calls []Call, places func() map[Link]Above) []Finding {
 		step(found)
 		found.write(findings)
 	}
-	for place := range calls {
-		if group := groups[calls[place].Trace]; group != nil {
-			delete(groups, calls[place].Trace)
-			settle(group, (*repetitions).find)
-		}
-	}
+	eachTrace(calls, func(group []int) { settle(group, (*repetitions).find) })
 	// A call outside any span begins a trace, and the span of it that nobody below could see begins another one.
-	if slices.ContainsFunc(calls, func(call Call) bool { return call.Own && call.Parent == [8]byte{} }) {
+	if anyOf(calls, func(call *Call) bool { return call.Own && call.Parent == [8]byte{} }) {
 		if above == nil {
 			above, findings = places(), newFindings(len(calls))
 		}
@@ -115,6 +106,53 @@ func Repeated(calls []Call, places func() map[Link]Above) []Finding {
 	return findings
 }
 
+// eachTrace calls do with the places of the calls of each trace that has more than one, in the order of the first. The
+// list is the same one each time.
+func eachTrace(calls []Call, do func(group []int)) {
+	// Each call points to the next one of its trace: most traces of a batch are short, and a list for each costs more
+	// than what is done with it.
+	const none = -1
+	nexts, first := make([]int, len(calls)), make([]bool, len(calls))
+	last := make(map[[16]byte]int, 1)
+	for place := range calls {
+		nexts[place] = none
+		trace := calls[place].Trace
+		before := place - 1
+		if before < 0 || calls[before].Trace != trace {
+			var there bool
+			if before, there = last[trace]; !there {
+				first[place], before = true, none
+			}
+		}
+		if before != none {
+			nexts[before] = place
+		}
+		if place+1 == len(calls) || calls[place+1].Trace != trace {
+			last[trace] = place
+		}
+	}
+	var group []int
+	for place := range calls {
+		if !first[place] || nexts[place] == none {
+			continue
+		}
+		group = group[:0]
+		for next := place; next != none; next = nexts[next] {
+			group = append(group, next)
+		}
+		do(group)
+	}
+}
+
+func anyOf(calls []Call, is func(*Call) bool) bool {
+	for place := range calls {
+		if is(&calls[place]) {
+			return true
+		}
+	}
+	return false
+}
+
 func newFindings(size int) []Finding {
 	findings := make([]Finding, size)
 	for place := range findings {
@@ -123,15 +161,43 @@ func newFindings(size int) []Finding {
 	return findings
 }
 
+// mostCompared bounds the look whether anything in a trace is alike; a larger one is taken apart in any case.
+const mostCompared = 64
+
+// mayRepeat says whether a step may find anything among these calls. Where our SDK saw none, two spans stand for one call
+// only if they name one response or bear the same counts: no other step begins with less.
 func mayRepeat(calls []Call, group []int) bool {
-	return len(group) > 1 && slices.ContainsFunc(group, func(place int) bool { return isTheirs(calls[place]) })
+	ours, theirs := 0, 0
+	for _, place := range group {
+		if calls[place].Own {
+			ours++
+		} else {
+			theirs++
+		}
+	}
+	if theirs == 0 || len(group) < 2 {
+		return false
+	}
+	if ours > 0 || len(group) > mostCompared {
+		return true
+	}
+	for index, place := range group {
+		one := &calls[place]
+		for _, before := range group[:index] {
+			other := &calls[before]
+			if sameCounts(one, other) || one.ResponseID != "" && one.ResponseID == other.ResponseID {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isTheirs says whether a span may repeat a charge, or was found to.
-func isTheirs(call Call) bool { return !call.Own }
+func isTheirs(call *Call) bool { return !call.Own }
 
 // isOpen says whether a charge can be taken off a span.
-func isOpen(call Call) bool { return !call.Own && !call.Repeats }
+func isOpen(call *Call) bool { return !call.Own && !call.Repeats }
 
 const (
 	// maxDepth ends the way up from a span: what is further above stands for no call of the span's.
@@ -278,7 +344,7 @@ func (r *repetitions) said(place int, found Finding) Finding {
 		}
 		found.Holder = next.Holder
 	}
-	if !isOpen(r.calls[place]) {
+	if !isOpen(&r.calls[place]) {
 		found.Verdict = Keeps
 	}
 	return found

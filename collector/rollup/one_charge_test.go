@@ -167,3 +167,62 @@ func TestManyEqualCallsEnd(t *testing.T) {
 		t.Fatalf("%d charges of %d", got, 2*pairs)
 	}
 }
+
+// TestEachTrace groups as a map would, in the order of the first call, and leaves out who is alone.
+func TestEachTrace(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 9))
+	for range 2000 {
+		calls := make([]Call, random.IntN(40))
+		want, order := map[[16]byte][]int{}, [][16]byte{}
+		for place := range calls {
+			calls[place].Trace[0] = byte(random.IntN(1 + random.IntN(12)))
+			if place > 0 && random.IntN(3) > 0 {
+				calls[place].Trace = calls[place-1].Trace
+			}
+			if want[calls[place].Trace] == nil {
+				order = append(order, calls[place].Trace)
+			}
+			want[calls[place].Trace] = append(want[calls[place].Trace], place)
+		}
+		order = slices.DeleteFunc(order, func(trace [16]byte) bool { return len(want[trace]) < 2 })
+		eachTrace(calls, func(group []int) {
+			if len(order) == 0 || !slices.Equal(group, want[order[0]]) {
+				t.Fatalf("%v, want %v of %v", group, order, want)
+			}
+			order = order[1:]
+		})
+		if len(order) > 0 {
+			t.Fatalf("%v are missing", order)
+		}
+	}
+}
+
+// TestTheShortWayFindsTheSame: what mayRepeat rules out, the steps would not have found.
+func TestTheShortWayFindsTheSame(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 5))
+	ruledOut, found := 0, 0
+	for range 20_000 {
+		var calls []Call
+		var group []int
+		for number := range 2 + random.IntN(4) {
+			one := call(number+2, random.IntN(number+2), uint64(random.IntN(9)), uint64(9+random.IntN(9)), false)
+			one.Repeats = random.IntN(4) == 0
+			one.Input, one.Output = int64(random.IntN(5)), int64(random.IntN(3))
+			one.ResponseID = []string{"", "a", "b", "c", "d", "e"}[random.IntN(6)]
+			calls, group = append(calls, one), append(group, number)
+		}
+		repetitions := newRepetitions(calls, group, standing(calls)())
+		repetitions.find()
+		switch {
+		case len(repetitions.lost) > 0 && !mayRepeat(calls, group):
+			t.Fatalf("%+v in %+v", repetitions.lost, calls)
+		case len(repetitions.lost) > 0:
+			found++
+		case !mayRepeat(calls, group):
+			ruledOut++
+		}
+	}
+	if ruledOut < 1000 || found < 1000 {
+		t.Errorf("%d ruled out, %d found", ruledOut, found)
+	}
+}

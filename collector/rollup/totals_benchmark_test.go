@@ -35,3 +35,13 @@ func BenchmarkTotals(b *testing.B) {
 		})
 	}
 }
+
+// TestTheWalkAllocatesNothing once its room is there.
+func TestTheWalkAllocatesNothing(t *testing.T) {
+	nodes := agentTrace(1000)
+	var totals Totals
+	totals.Add(nodes, false)
+	if count := testing.AllocsPerRun(20, func() { totals.Add(nodes, false) }); count != 0 {
+		t.Errorf("%v allocations", count)
+	}
+}

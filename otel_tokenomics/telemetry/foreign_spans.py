@@ -24,6 +24,7 @@ from otel_tokenomics.attributes.read import (
     read_span,
     worth_reading,
 )
+from otel_tokenomics.attributes.values import money_of
 from otel_tokenomics.config import Settings
 from otel_tokenomics.pricing import Cost, EndpointTable, PriceBook, price, price_reading
 from otel_tokenomics.pricing.calc import FLAGS
@@ -239,20 +240,23 @@ def without_ours(attributes: Mapping[str, Any], total: int | None) -> dict[str, 
     if len(kept) == len(attributes) or earlier is None or earlier == total:
         return kept
     for keys in names.DIALECTS.values():
-        if _repeats(kept, keys, pico_to_usd(earlier)):
+        if _repeats(kept, keys, earlier):
             for key in keys:
                 kept.pop(key, None)
     return kept
 
 
-def _repeats(attributes: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]], figure: float) -> bool:
-    """Return whether a dialect's total on a span is the figure that we wrote there before."""
+def _repeats(attributes: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]], earlier: int) -> bool:
+    """Return whether a dialect's total on a span is the figure that we wrote there before, to the pico-dollar.
+
+    The reader of foreign costs takes such a figure for ours: one that stayed would be somebody else's the next time.
+    """
     container = next((key for key, parts in keys.items() if parts == ("json",)), None)
     for key, parts in keys.items():
         if parts != ("total",):
             continue
         if container is None:
-            value = attributes.get(key)
-            return isinstance(value, float) and value == figure
-        return str(attributes.get(container, "")).endswith(f"{json.dumps(key)}:{json.dumps(figure)}}}")
+            return money_of(attributes.get(key)) == earlier
+        figure = json.dumps(pico_to_usd(earlier))
+        return str(attributes.get(container, "")).endswith(f"{json.dumps(key)}:{figure}}}")
     return False

@@ -34,7 +34,7 @@ var (
 	errMaxSeries       = errors.New(`"max_series" must be between 1 and 100000`)
 	errDimensions      = errors.New(`"dimensions" holds at most 16 different keys of business tags, [a-z][a-z0-9_]*`)
 	errPersonal        = errors.New(`"dimensions" must not name a user, session, conversation or trace: it would make a series for each`)
-	errMetricsOptional = errors.New(`"metrics_optional" holds an unknown metric or dimension`)
+	errMetricsOptional = errors.New(`"metrics_optional" must be request.cost or cost.part`)
 	errDedupeWindow    = errors.New(`"dedupe::window" must be 0 or at least 1s`)
 	errDedupeMaxSpans  = errors.New(`"dedupe::max_spans" must be between 2 and 10000000`)
 )

@@ -157,3 +157,13 @@ func BenchmarkFlush(b *testing.B) {
 		require.NoError(b, c.flush(b.Context()))
 	}
 }
+
+// TestCountingAllocatesNothing for a call whose series are there, however many there are in a batch.
+func TestCountingAllocatesNothing(t *testing.T) {
+	c, err := newConnector(nopSettings(), createDefaultConfig().(*Config), consumertest.NewNop(), systemClock())
+	require.NoError(t, err)
+	work := batchOf(benchmarkBatch, 20, 1)
+	require.NoError(t, c.ConsumeTraces(t.Context(), work))
+	require.LessOrEqual(t, testing.AllocsPerRun(20, func() { err = c.ConsumeTraces(context.Background(), work) }), 5.0)
+	require.NoError(t, err)
+}

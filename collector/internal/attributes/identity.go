@@ -41,6 +41,14 @@ func (s *Span) Identify(options *Options, status, reason string) (Identity, bool
 	return id, true
 }
 
+// Identity is Identify for a span that was just read and is priced or unpriced: nothing is read twice.
+func (s *Span) Identity(r *Reading) Identity {
+	return Identity{
+		Own: r.Own, Provider: s.provider(), ResponseModel: r.Query.ResponseModel, RequestModel: r.Query.RequestModel,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
+	}
+}
+
 // provider returns the provider as the span names it.
 func (s *Span) provider() string {
 	name := clipped(s.text(slotProvider))

@@ -149,7 +149,10 @@ func (v *Value) money() (int64, bool) {
 	case TypeEmpty, TypeBool, TypeOther:
 		return 0, false
 	}
-	return pico, err == nil && pico >= 0
+	if err != nil || pico < 0 {
+		return 0, false
+	}
+	return pico, true
 }
 
 // exactPico is pricing.ParseUSDFloat without its texts, where it can be sure of the same answer. Below 1,000 USD a number

@@ -37,13 +37,20 @@ func Text(span ptrace.Span, key string) string {
 // CallOf returns a priced span as one of the calls of its trace.
 func CallOf(span ptrace.Span, id *attributes.Identity, scope string, resource int) rollup.Call {
 	_, total := span.Attributes().Get(attributes.TokenomicsCostTotal)
+	return PricedCall(span, id, scope, resource, total, Text(span, attributes.TokenomicsPriceModel))
+}
+
+// PricedCall is CallOf for a caller that knows what it wrote: whether a total, and the model of the book.
+func PricedCall(
+	span ptrace.Span, id *attributes.Identity, scope string, resource int, total bool, model string,
+) rollup.Call {
 	return rollup.Call{
 		Trace: span.TraceID(), ID: span.SpanID(), Parent: span.ParentSpanID(),
 		Start: uint64(span.StartTimestamp()), End: uint64(span.EndTimestamp()),
 		Resource: resource, Scope: scope,
 		Own: id.Own, Repeats: id.Repeats, HasTotal: total,
 		ResponseID: Text(span, attributes.GenAiResponseId), Provider: id.Provider,
-		Models: [3]string{id.RequestModel, id.ResponseModel, Text(span, attributes.TokenomicsPriceModel)},
+		Models: [3]string{id.RequestModel, id.ResponseModel, model},
 		Input:  id.InputTokens, Output: id.OutputTokens,
 	}
 }

@@ -122,9 +122,9 @@ func RemoveRepeats(target pcommon.Map, earlier int64) {
 	}
 }
 
-// repeats says whether the dialect's total on a span is the figure that we wrote there before.
+// repeats says whether the dialect's total on a span is the figure that we wrote there before, to the pico-dollar. The
+// reader of foreign costs takes such a figure for ours: one that stayed would be somebody else's the next time.
 func (d *Dialect) repeats(target pcommon.Map, earlier int64) bool {
-	figure := pricing.ToDouble(earlier)
 	for index := range d.fields {
 		field := &d.fields[index]
 		if !field.total {
@@ -132,10 +132,14 @@ func (d *Dialect) repeats(target pcommon.Map, earlier int64) bool {
 		}
 		if d.object == "" {
 			value, ok := target.Get(field.key)
-			return ok && value.Type() == pcommon.ValueTypeDouble && value.Double() == figure
+			if !ok {
+				return false
+			}
+			pico, amount := attributes.Pico(Value(value))
+			return amount && pico == earlier
 		}
 		value, ok := target.Get(d.object)
-		return ok && strings.HasSuffix(value.Str(), strconv.Quote(field.key)+":"+number(figure)+"}")
+		return ok && strings.HasSuffix(value.Str(), strconv.Quote(field.key)+":"+number(pricing.ToDouble(earlier))+"}")
 	}
 	return false
 }

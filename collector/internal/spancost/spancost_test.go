@@ -36,6 +36,22 @@ func TestWithdraw(t *testing.T) {
 	}, span.Attributes().AsRaw())
 }
 
+// TestWithdrawToThePico: a figure that is ours but for the last bits of the double, or as a text, is ours to the reader of
+// foreign costs; one that stayed would be taken for somebody else's the next time.
+func TestWithdrawToThePico(t *testing.T) {
+	for name, test := range map[string]struct {
+		figure any
+		stays  bool
+	}{
+		"the last bits": {0.004500000000000003, false}, "a text": {"0.0045", false}, "a pico more": {0.004500000001, true}, "a list": {[]any{0.0045}, true},
+	} {
+		span := spanOf(t, map[string]any{"tokenomics.cost.total": 0.0045, "gen_ai.usage.cost": test.figure})
+		Withdraw(span.Attributes(), 4_500_000_000, true, attributes.ReasonShadowed)
+		_, stayed := span.Attributes().Get("gen_ai.usage.cost")
+		assert.Equal(t, test.stays, stayed, name)
+	}
+}
+
 // TestWithdrawWithoutAFigure: an unpriced span repeats no amount, so no key of anybody's is its repetition.
 func TestWithdrawWithoutAFigure(t *testing.T) {
 	span := spanOf(t, map[string]any{"tokenomics.cost.status": "unpriced", "gen_ai.usage.cost": 0.0})

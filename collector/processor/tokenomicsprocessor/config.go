@@ -41,7 +41,7 @@ var (
 	errConvention      = errors.New(`"usage_convention" must be auto, inclusive or exclusive`)
 	errUnknownHost     = errors.New(`"unknown_host" must be assume or unpriced`)
 	errReprice         = errors.New(`"reprice" must be never or always`)
-	errDialects        = errors.New(`"dialects" holds an unknown dialect`)
+	errDialects        = errors.New(`"dialects" must be scalar, openinference, mlflow, langfuse, logfire, sentry or openrouter`)
 	errMaxAge          = errors.New(`"max_age" must not be negative`)
 	errEndpoints       = errors.New(`"endpoints" holds an entry that is no rule`)
 	errBilledElsewhere = errors.New(`"billed_elsewhere" holds an entry that is no rule`)

@@ -134,6 +134,19 @@ func TestNamesDoNotFillTheMemory(t *testing.T) {
 	}
 }
 
+// TestForgottenNamesAreCounted: a flood of model names pushes others out of the memory, and shows.
+func TestForgottenNamesAreCounted(t *testing.T) {
+	pricer, err := newProcessor(nopSettings(), vectorConfig())
+	require.NoError(t, err)
+	const names, kept = 5000, 4096
+	for index := range names {
+		_, err := pricer.processTraces(t.Context(), oneSpan(chat(fmt.Sprintf("model-%d", index), 1, 1)))
+		require.NoError(t, err)
+	}
+	looked := pricer.counters.looked(pricer.books.Book())
+	assert.Equal(t, [3]int64{names, kept, names - kept}, [3]int64{looked.misses, looked.seen.Size, looked.evicted})
+}
+
 // chaos makes spans out of every key that a rule reads or writes and values that no emitter means.
 type chaos struct {
 	*rand.Rand

@@ -31,23 +31,35 @@ type chargedSpan struct {
 
 // note keeps what joins a span, once it is priced, with the others of its call.
 func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options, result outcome) {
+	there := chargedSpan{span: span, outcome: result}
+	if work.reading.Verdict == attributes.VerdictPrice && result != outcomeNotApplicable {
+		// What was just written is known.
+		id := work.span.Identity(&work.reading)
+		if there.counted = work.result.HasTotal; there.counted {
+			there.pico, there.key = work.result.Total, costKey{work.result.Source, work.result.Basis}
+		}
+		if result == outcomeUnpriced {
+			there.reason = work.result.Reason
+			there.tokens = [2]int64{work.reading.InputTokens, work.reading.OutputTokens}
+		}
+		c.spans = append(c.spans, there)
+		c.calls = append(c.calls, spancost.PricedCall(span, &id, work.scope.Name, work.resource, there.counted, work.result.Model))
+		return
+	}
 	id, ok := work.span.Identify(options, spancost.Text(span, attributes.TokenomicsCostStatus), spancost.Text(span, attributes.TokenomicsCostReason))
 	if !ok {
 		return
 	}
-	there := chargedSpan{span: span, outcome: result}
-	switch result {
-	case outcomePriced, outcomePartial, outcomeFree:
-		there.pico, there.counted = work.result.Total, work.result.HasTotal
-		there.key = costKey{work.result.Source, work.result.Basis}
-	case outcomeUnpriced:
-		there.reason = work.result.Reason
-		there.tokens = [2]int64{work.reading.InputTokens, work.reading.OutputTokens}
-	default:
-		there.pico, _ = work.span.Total()
-	}
+	there.pico, _ = work.span.Total()
 	c.spans = append(c.spans, there)
 	c.calls = append(c.calls, spancost.CallOf(span, &id, work.scope.Name, work.resource))
+}
+
+// forget lets go of the spans and keeps the room.
+func (c *calls) forget() {
+	clear(c.calls)
+	clear(c.spans)
+	c.calls, c.spans = c.calls[:0], c.spans[:0]
 }
 
 // safelySettle keeps a batch that nobody foresaw from stopping the pipeline: its charges stay as they were priced.
@@ -69,6 +81,11 @@ func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
 		}
 		spancost.Withdraw(there.span.Attributes(), there.pico, work.calls.calls[index].HasTotal, reason)
 		work.tally.withdraw(there)
+		if found.Rule == rollup.ByResponseID {
+			work.tally.dedup[0]++
+		} else {
+			work.tally.dedup[1]++
+		}
 	}
 }
 

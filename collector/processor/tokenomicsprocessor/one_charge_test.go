@@ -52,6 +52,17 @@ func TestWhatIsTakenBackIsNotCounted(t *testing.T) {
 	metadatatest.AssertEqualProcessorTokenomicsUnpricedTokens(t, telemetry, []metricdata.DataPoint[int64]{
 		tokensOf("input", 0), tokensOf("output", 0),
 	}, metricdatatest.IgnoreTimestamp())
+	// Only one of the two spans of each call names its response.
+	byRule := func(rule string, count int64) metricdata.DataPoint[int64] {
+		return metricdata.DataPoint[int64]{Value: count, Attributes: attribute.NewSet(attribute.String("rule", rule))}
+	}
+	metadatatest.AssertEqualProcessorTokenomicsDedup(t, telemetry, []metricdata.DataPoint[int64]{
+		byRule("response_id", 0), byRule("nested", 4),
+	}, metricdatatest.IgnoreTimestamp())
+	require.NoError(t, traces.ConsumeTraces(t.Context(), vector(t, "once_response_id")))
+	metadatatest.AssertEqualProcessorTokenomicsDedup(t, telemetry, []metricdata.DataPoint[int64]{
+		byRule("response_id", 1), byRule("nested", 4),
+	}, metricdatatest.IgnoreTimestamp())
 }
 
 func tokensOf(side string, count int64) metricdata.DataPoint[int64] {

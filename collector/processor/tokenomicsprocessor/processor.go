@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -185,11 +186,29 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	work.tally.outcomes[outcomePassed] += passed
 	p.safelySettle(work, traces)
 	p.counters.add(&work.tally)
+	work.done()
 	return traces, nil
 }
 
+// batches keeps the room that a batch took for the next one.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxKept is the most calls whose room is kept: more than a usual batch has spans.
+const maxKept = 10_000
+
+// done gives the room of a batch back, and holds on to nothing else of it.
+func (b *batch) done() {
+	if cap(b.calls.calls) > maxKept {
+		return
+	}
+	b.calls.forget()
+	*b = batch{calls: b.calls}
+	batches.Put(b)
+}
+
 func (p *tokenomicsProcessor) newBatch(book *pricing.Book) *batch {
-	work := &batch{book: book}
+	work := batches.Get().(*batch)
+	work.book = book
 	work.stale = p.maxAge > 0 && time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
 	return work
 }

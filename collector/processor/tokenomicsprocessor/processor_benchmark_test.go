@@ -2,6 +2,7 @@ package tokenomicsprocessor
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -27,7 +28,11 @@ func applicationAttributes(attrs pcommon.Map, count int) {
 		"messaging.system", "session.id", "enduser.id",
 	}
 	for index := range count {
-		attrs.PutStr(names[index%len(names)], "api.openai.com")
+		name := names[index%len(names)]
+		if index >= len(names) {
+			name = "app." + name
+		}
+		attrs.PutStr(name, "api.openai.com")
 	}
 }
 
@@ -41,37 +46,74 @@ func modelAttributes(attrs pcommon.Map) {
 	attrs.PutInt("gen_ai.usage.cache_read.input_tokens", 400)
 }
 
-// batchOf builds spans of which every step-th is a model call (0: none).
+const spansPerTrace = 20
+
+// batchOf builds traces of 20 spans of which every step-th is a model call (0: none), each with a response of its own.
 func batchOf(spans, attributes, step int) ptrace.Traces {
 	traces := ptrace.NewTraces()
 	scope := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
 	scope.Scope().SetName("opentelemetry.instrumentation.genai.openai")
 	for index := range spans {
 		span := scope.Spans().AppendEmpty()
+		span.SetTraceID(pcommon.TraceID(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(index/spansPerTrace+1))))
+		span.SetSpanID(pcommon.SpanID(binary.BigEndian.AppendUint64(nil, uint64(index+1))))
+		if first := index / spansPerTrace * spansPerTrace; index > first {
+			span.SetParentSpanID(pcommon.SpanID(binary.BigEndian.AppendUint64(nil, uint64(first+1))))
+		}
 		span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
 		span.SetKind(ptrace.SpanKindClient)
 		applicationAttributes(span.Attributes(), attributes)
 		if step > 0 && index%step == 0 {
 			modelAttributes(span.Attributes())
+			span.Attributes().PutStr("gen_ai.response.id", fmt.Sprintf("resp_%d", index))
+			span.Attributes().PutInt("gen_ai.usage.input_tokens", int64(1000+index))
 		}
 	}
 	return traces
 }
 
-// BenchmarkProcess measures the processor alone, without the helper around it.
+// BenchmarkProcess measures the processor alone, without the helper around it: by what the spans are, by their attributes,
+// and by the size of the batch.
 func BenchmarkProcess(b *testing.B) {
 	for _, share := range []struct {
-		name             string
-		attributes, step int
+		name                    string
+		spans, attributes, step int
 	}{
-		{"no_model_call/attributes=5", 5, 0},
-		{"no_model_call/attributes=20", 20, 0},
-		{"five_percent/attributes=20", 20, 20},
-		{"all_priced/attributes=5", 5, 1},
-		{"all_priced/attributes=20", 20, 1},
+		{"no_model_call/attributes=5/batch=1000", 1000, 5, 0},
+		{"no_model_call/attributes=20/batch=1000", 1000, 20, 0},
+		{"no_model_call/attributes=40/batch=1000", 1000, 40, 0},
+		{"five_percent/attributes=20/batch=1000", 1000, 20, 20},
+		{"all_priced/attributes=0/batch=1000", 1000, 0, 1},
+		{"all_priced/attributes=5/batch=1000", 1000, 5, 1},
+		{"all_priced/attributes=20/batch=1000", 1000, 20, 1},
+		{"all_priced/attributes=20/batch=100", 100, 20, 1},
+		{"all_priced/attributes=20/batch=10", 10, 20, 1},
+		{"all_priced/attributes=20/batch=1", 1, 20, 1},
 	} {
 		b.Run(share.name, func(b *testing.B) {
-			measure(b, vectorConfig(), batchOf(benchmarkBatch, share.attributes, share.step))
+			measure(b, vectorConfig(), batchOf(share.spans, share.attributes, share.step))
+		})
+	}
+}
+
+// BenchmarkNames compares a name of a model that the book remembers with names that come once and are resolved anew, to a
+// model and to none: more of them than it remembers.
+func BenchmarkNames(b *testing.B) {
+	const names = 6000
+	for _, kind := range []struct{ name, model string }{
+		{"hit", "gpt-4o"}, {"miss", "ft:gpt-4o-2024-08-06:acme::%05d"}, {"no_match", "house-model-%05d"},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			work := batchOf(names, 20, 1)
+			for index, span := range work.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+				model := kind.model
+				if kind.name != "hit" {
+					model = fmt.Sprintf(kind.model, index)
+				}
+				span.Attributes().PutStr("gen_ai.request.model", model)
+				span.Attributes().PutStr("gen_ai.response.model", model)
+			}
+			measure(b, vectorConfig(), work)
 		})
 	}
 }
@@ -144,7 +186,7 @@ func BenchmarkFloor(b *testing.B) {
 // BenchmarkWriteFloor is what the attributes of a priced span cost by themselves: put on the same spans, with no
 // reading, no price and no rule. What BenchmarkProcess/all_priced takes more is ours.
 func BenchmarkWriteFloor(b *testing.B) {
-	for _, count := range []int{5, 20} {
+	for _, count := range []int{0, 5, 20} {
 		b.Run(fmt.Sprintf("attributes=%d", count), func(b *testing.B) {
 			writes := writer{dialects: spancost.NewDialects([]string{spancost.Scalar})}
 			result := pricing.Result{
@@ -181,6 +223,30 @@ func TestPricingAllocatesWhatItWrites(t *testing.T) {
 	written := spans.At(0).Attributes().Len() - before
 	assert.Equal(t, 10, written)
 	assert.LessOrEqual(t, allocations, float64(written))
+}
+
+// TestABatchAllocatesLittleMore: whatever a batch needs beside what it writes does not grow with it.
+func TestABatchAllocatesLittleMore(t *testing.T) {
+	pricer, err := newProcessor(nopSettings(), vectorConfig())
+	require.NoError(t, err)
+	const runs, size = 20, 400
+	batches := make([]ptrace.Traces, runs+1)
+	for index := range batches {
+		batches[index] = batchOf(size, 20, 1)
+		for _, span := range batches[index].ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+			span.Attributes().EnsureCapacity(span.Attributes().Len() + mostWritten)
+		}
+	}
+	_, err = pricer.processTraces(context.Background(), batchOf(size, 20, 1)) // makes the room that is kept
+	require.NoError(t, err)
+	next := 0
+	allocations := testing.AllocsPerRun(runs, func() {
+		_, err = pricer.processTraces(context.Background(), batches[next])
+		next++
+	})
+	require.NoError(t, err)
+	const written, perBatch = 10, 60
+	assert.LessOrEqual(t, allocations, float64(size*written+perBatch))
 }
 
 // TestPassingCostsNothing holds the promise that a batch without a model call passes without an allocation.

@@ -73,7 +73,11 @@ type tally struct {
 	unpriced  map[tokenKey]int64
 	agreed    int64
 	different int64
+	// dedup are the charges that another span of the batch holds, by rule.
+	dedup [2]int64
 }
+
+var ruleNames = [2]string{"response_id", "nested"}
 
 // settled counts one priced span.
 func (t *tally) settled(reading *attributes.Reading, result *pricing.Result) outcome {
@@ -131,9 +135,9 @@ type counters struct {
 
 // nameCache adds up what the memories of all books did that were in use: each book begins with an empty one.
 type nameCache struct {
-	book         *pricing.Book
-	seen         pricing.CacheStats
-	hits, misses int64
+	book                  *pricing.Book
+	seen                  pricing.CacheStats
+	hits, misses, evicted int64
 }
 
 // look takes the counts of the book in use.
@@ -144,6 +148,7 @@ func (n *nameCache) look(book *pricing.Book) {
 	now := book.CacheStats()
 	n.hits += now.Hits - n.seen.Hits
 	n.misses += now.Misses - n.seen.Misses
+	n.evicted += now.Evicted - n.seen.Evicted
 	n.seen = now
 }
 
@@ -171,6 +176,9 @@ func (c *counters) add(batch *tally) {
 	}
 	c.total.agreed += batch.agreed
 	c.total.different += batch.different
+	for rule, count := range batch.dedup {
+		c.total.dedup[rule] += count
+	}
 }
 
 func (c *counters) reloaded(report booksource.Report) {
@@ -192,6 +200,10 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, books *booksourc
 		{builder.RegisterProcessorTokenomicsSpansCallback, c.observeSpans},
 		{builder.RegisterProcessorTokenomicsUnpricedTokensCallback, c.observeUnpriced},
 		{builder.RegisterProcessorTokenomicsForeignCostsCallback, c.observeForeign},
+		{builder.RegisterProcessorTokenomicsDedupCallback, c.observeDedup},
+		{builder.RegisterProcessorTokenomicsModelCacheEvictedCallback, func(o metric.Int64Observer) {
+			o.Observe(c.looked(book()).evicted)
+		}},
 		{builder.RegisterProcessorTokenomicsBookReloadsCallback, c.observeReloads},
 		{builder.RegisterProcessorTokenomicsBookAgeSecondsCallback, func(o metric.Int64Observer) {
 			o.Observe(int64(time.Since(time.UnixMilli(book().GeneratedAtMillis())).Seconds()))
@@ -265,6 +277,14 @@ func (c *counters) observeForeign(o metric.Int64Observer) {
 	}
 	if c.total.different > 0 {
 		o.Observe(c.total.different, metric.WithAttributes(attribute.String("difference", "above_one_percent")))
+	}
+}
+
+func (c *counters) observeDedup(o metric.Int64Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for rule, count := range c.total.dedup {
+		o.Observe(count, metric.WithAttributes(attribute.String("rule", ruleNames[rule])))
 	}
 }
 

@@ -16,6 +16,7 @@ from otel_tokenomics.config import Settings
 from otel_tokenomics.telemetry import exporter as module
 from otel_tokenomics.telemetry import failures
 from otel_tokenomics.telemetry.exporter import PricingSpanExporter
+from otel_tokenomics.telemetry.foreign_spans import without_ours
 
 OFFICIAL = "opentelemetry.instrumentation.genai.openai"
 #: gpt-5.4: $2.50 and $15 per million tokens, 1000 x 2.5 + 100 x 15 = 4000 millionths of a dollar.
@@ -204,3 +205,13 @@ def test_the_entry_point_is_a_class_and_status_names_it() -> None:
     assert tk.status()["foreign_spans"] == "priced at export; no metric counts them"
     exporter.shutdown()
     assert "foreign_spans" not in tk.status()
+
+
+@pytest.mark.parametrize(
+    ("figure", "stays"),
+    [(0.004500000000000003, False), ("0.0045", False), (0.004500000001, True), ((0.0045,), True)],
+)
+def test_a_repetition_of_ours_is_known_to_the_pico_dollar(figure: object, stays: bool) -> None:
+    """The reader of foreign costs takes it for ours: one that stayed would be somebody else's the next time."""
+    ours = {"tokenomics.cost.total": 0.0045, "tokenomics.cost.source": "sdk", "gen_ai.usage.cost": figure}
+    assert ("gen_ai.usage.cost" in without_ours(ours, None)) is stays

@@ -34,7 +34,9 @@ type TelemetryBuilder struct {
 	ProcessorTokenomicsBookInfo            metric.Int64ObservableGauge
 	ProcessorTokenomicsBookReloads         metric.Int64ObservableCounter
 	ProcessorTokenomicsCost                metric.Float64ObservableCounter
+	ProcessorTokenomicsDedup               metric.Int64ObservableCounter
 	ProcessorTokenomicsForeignCosts        metric.Int64ObservableCounter
+	ProcessorTokenomicsModelCacheEvicted   metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheHits      metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheMisses    metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheSize      metric.Int64ObservableGauge
@@ -143,12 +145,42 @@ func (builder *TelemetryBuilder) RegisterProcessorTokenomicsCostCallback(cb metr
 	return nil
 }
 
+// RegisterProcessorTokenomicsDedupCallback sets callback for observable ProcessorTokenomicsDedup metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsDedupCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsDedup, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsDedup)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorTokenomicsForeignCostsCallback sets callback for observable ProcessorTokenomicsForeignCosts metric.
 func (builder *TelemetryBuilder) RegisterProcessorTokenomicsForeignCostsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsForeignCosts, obs: o})
 		return nil
 	}, builder.ProcessorTokenomicsForeignCosts)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTokenomicsModelCacheEvictedCallback sets callback for observable ProcessorTokenomicsModelCacheEvicted metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsModelCacheEvictedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsModelCacheEvicted, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsModelCacheEvicted)
 	if err != nil {
 		return err
 	}
@@ -307,10 +339,22 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{USD}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsDedup, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_tokenomics_dedup",
+		metric.WithDescription("Charges that were taken off because another span of the same batch holds them. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsForeignCosts, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_tokenomics_foreign_costs",
 		metric.WithDescription("Costs that another library or the provider had stated, compared with ours. [Alpha]"),
 		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsModelCacheEvicted, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_tokenomics_model_cache_evicted",
+		metric.WithDescription("Model names that the price book in use forgot because others came, which cost a look for them when they come again. [Alpha]"),
+		metric.WithUnit("{name}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsModelCacheHits, err = builder.meter.Int64ObservableCounter(
