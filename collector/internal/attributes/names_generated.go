@@ -135,6 +135,7 @@ const (
 	TokenomicsTraceTopModel                           = "tokenomics.trace.top_model"
 	TokenomicsTraceComplete                           = "tokenomics.trace.complete"
 	TokenomicsTagPrefix                               = "tokenomics.tag."
+	TokenomicsTagsMissing                             = "tokenomics.tags.missing"
 	TokenomicsCredentialHash                          = "tokenomics.credential.hash"
 	TokenomicsProcessForked                           = "tokenomics.process.forked"
 	TokenomicsTokenClass                              = "tokenomics.token.class"

@@ -41,6 +41,16 @@ func TestEverySettingIsRead(t *testing.T) {
 		UnknownHost: "unpriced", BilledElsewhere: []string{"gateway.example"}, UsageConvention: "exclusive",
 		OnExisting: "keep", PriceServerSpans: true, Reprice: "always", CostParts: true,
 		Dialects: []string{"scalar", "mlflow"}, MaxAge: 24 * time.Hour,
+		Tags: TagsConfig{
+			Map: map[string][]string{
+				"team": {"litellm.team.id", "resource:k8s.namespace.name"}, "product": {"service.namespace"},
+				"*": {"traceloop.association.properties.*"},
+			},
+			Required: []string{"team"}, Defaults: map[string]string{"cost_center": "unassigned"},
+		},
+		Sensitive: SensitiveConfig{
+			Drop: []string{"gen_ai.input.messages", "gen_ai.prompt.*"}, Hash: []string{"user.id"}, Salt: "a secret",
+		},
 	}, cfg)
 	cfg, err = load(t, "config.yaml", "tokenomics/overlay")
 	require.NoError(t, err)
@@ -55,9 +65,16 @@ func TestBadConfigs(t *testing.T) {
 		"billed_elsewhere": errBilledElsewhere, "book_files": errBookFiles, "book_path": errBookPath,
 		"overlay_files": errOverlayFiles, "overlay_path": errOverlayPath, "reload_interval": errReloadInterval,
 		"two_overlays": errTwoOverlays, "override_without_rate": errOverride, "override_negative": errOverride, "alias": errAlias,
+		"tag_name": errTagName, "tag_name_required": errTagName, "tag_name_default": errTagName, "tag_without_source": errTagSource,
+		"tag_empty_source": errTagSource, "tag_wildcard": errTagWildcard, "tag_no_wildcard": errTagWildcard,
+		"tag_wildcard_of_all": errTagWildcard, "tag_wildcard_inside": errTagWildcard, "tag_from_tag": errTagOurs,
+		"tag_default_empty": errTagDefault, "tag_default_long": errTagDefault, "tag_required_and_default": errTagBoth,
+		"tag_policies": errTagPolicies, "sensitive_name": errSensitiveKey, "sensitive_all": errSensitiveKey,
+		"sensitive_twice": errSensitiveTwice, "sensitive_usage": errSensitiveOurs, "sensitive_mark": errSensitiveOurs,
+		"sensitive_salt": errSensitiveSalt,
 	}
 	// Keys that do not exist are refused before any rule of ours; the message names them.
-	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs"}
+	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs", "tag_unknown_key": "maps"}
 	files, err := filepath.Glob("testdata/config_bad_*.yaml")
 	require.NoError(t, err)
 	require.Len(t, files, len(want)+len(unknown))
@@ -91,6 +108,8 @@ func TestRulesNameThemselves(t *testing.T) {
 	rules := []error{
 		errOnExisting, errConvention, errUnknownHost, errReprice, errDialects, errMaxAge, errEndpoints, errBilledElsewhere,
 		errBookFiles, errBookPath, errOverlayFiles, errOverlayPath, errReloadInterval, errTwoOverlays, errOverride, errAlias,
+		errTagName, errTagSource, errTagWildcard, errTagOurs, errTagDefault, errTagBoth, errTagPolicies,
+		errSensitiveKey, errSensitiveTwice, errSensitiveOurs, errSensitiveSalt,
 	}
 	seen := map[string]bool{}
 	for _, rule := range rules {

@@ -27,6 +27,8 @@ type chargedSpan struct {
 	key     costKey
 	reason  string
 	tokens  [2]int64
+	// missing are the tags of a policy that it lacks.
+	missing uint32
 }
 
 // note keeps what joins a span, once it is priced, with the others of its call.
@@ -35,7 +37,7 @@ func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options,
 	if !ok {
 		return
 	}
-	there := chargedSpan{span: span, outcome: result}
+	there := chargedSpan{span: span, outcome: result, missing: work.missing}
 	switch result {
 	case outcomePriced, outcomePartial, outcomeFree:
 		there.pico, there.counted = work.result.Total, work.result.HasTotal
@@ -93,6 +95,7 @@ func standing(traces ptrace.Traces) map[rollup.Link]rollup.Above {
 func (t *tally) withdraw(there *chargedSpan) {
 	t.outcomes[there.outcome]--
 	t.outcomes[outcomeNotApplicable]++
+	t.miss(there.missing, -1)
 	if there.counted {
 		t.costs.of(there.key).add(-(there.pico / picoPerUSD), -(there.pico % picoPerUSD))
 	}

@@ -29,6 +29,8 @@ type tokenomicsProcessor struct {
 	options   attributes.Options
 	writer    writer
 	guesses   *guesses
+	tags      *tagRules
+	sensitive *sensitive
 	counters  counters
 	host      component.Host
 
@@ -44,7 +46,7 @@ func newProcessor(set processor.Settings, cfg *Config) (*tokenomicsProcessor, er
 	}
 	p := &tokenomicsProcessor{
 		logger: set.Logger, builder: builder, options: cfg.options(), guesses: newGuesses(),
-		writer:              newWriter(cfg),
+		writer: newWriter(cfg), tags: newTagRules(&cfg.Tags), sensitive: newSensitive(&cfg.Sensitive),
 		unknownHostUnpriced: cfg.UnknownHost == unknownHostUnpriced,
 		keep:                cfg.OnExisting == onExistingKeep,
 		overwrite:           cfg.OnExisting == onExistingOverwrite,
@@ -89,7 +91,7 @@ func (c *Config) source() (booksource.Settings, error) {
 
 func (p *tokenomicsProcessor) start(ctx context.Context, host component.Host) error {
 	p.host = host
-	if err := p.counters.register(p.builder, p.books.Book); err != nil {
+	if err := p.counters.register(p.builder, p.books.Book, p.tags); err != nil {
 		return err
 	}
 	if names := p.endpoints.strangers(p.books.Book()); len(names) > 0 {
@@ -138,13 +140,24 @@ type batch struct {
 	result  pricing.Result
 	tally   tally
 	guess   guess
-	// tags are those of the resource whose spans are at hand, which is the resource-th of the batch.
-	tags     []tag
+	// tags gives those of the resource whose spans are at hand, which is the resource-th of the batch; missing are the
+	// tags of a policy that the span at hand lacks.
+	tags     tagger
+	missing  uint32
 	resource int
 	calls    calls
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
+	p.priceTraces(traces)
+	if p.sensitive != nil {
+		// After everything was read: a tag may come from what goes no further.
+		p.sensitive.traces(traces)
+	}
+	return traces, nil
+}
+
+func (p *tokenomicsProcessor) priceTraces(traces ptrace.Traces) {
 	// Made for the first span that is worth it: most batches of most pipelines hold no model call.
 	var work *batch
 	var passed int64
@@ -163,7 +176,8 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 					work = p.newBatch()
 				}
 				if !arrived {
-					work.tags, work.resource, arrived = resourceTags(resource.Resource().Attributes()), index, true
+					work.tags.enter(resource.Resource().Attributes())
+					work.resource, arrived = index, true
 				}
 				if !entered {
 					work.scope = attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()}
@@ -176,17 +190,16 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	}
 	if work == nil {
 		p.counters.passed(passed)
-		return traces, nil
+		return
 	}
 	work.tally.outcomes[outcomePassed] += passed
 	p.safelySettle(work, traces)
 	p.counters.add(&work.tally)
-	return traces, nil
 }
 
 // newBatch takes the book in use: one for the whole batch, whatever is swapped meanwhile.
 func (p *tokenomicsProcessor) newBatch() *batch {
-	work := &batch{book: p.books.Book()}
+	work := &batch{book: p.books.Book(), tags: tagger{rules: p.tags}}
 	work.stale = p.maxAge > 0 && time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
 	return work
 }
@@ -222,6 +235,7 @@ func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outc
 
 func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	found := span.Attributes()
+	work.missing = 0
 	if found.Len() > maxAttributes {
 		return outcomeMalformed
 	}
@@ -230,7 +244,7 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	work.span.Read(&p.options, reading)
 	switch reading.Verdict {
 	case attributes.VerdictPass:
-		return p.adjacent(work, span)
+		return p.passing(work, span)
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
@@ -243,9 +257,28 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 		return outcomeNotApplicable
 	}
 	p.price(work)
-	putTags(found, work.tags)
+	p.tag(work, found)
 	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
 	return work.tally.settled(reading, &work.result)
+}
+
+// tag gives a charge its business tags.
+func (p *tokenomicsProcessor) tag(work *batch, own pcommon.Map) {
+	work.missing = work.tags.put(own)
+	work.tally.miss(work.missing, 1)
+}
+
+// passing leaves the figures of a span as they are. Rules of tags hold for a charge of an earlier step as for ours.
+func (p *tokenomicsProcessor) passing(work *batch, span ptrace.Span) outcome {
+	if p.tags.active() {
+		switch spancost.Text(span, attributes.TokenomicsCostStatus) {
+		case "", spancost.StatusNotApplicable:
+		default:
+			p.tag(work, span.Attributes())
+			return outcomePassed
+		}
+	}
+	return p.adjacent(work, span)
 }
 
 // adjacent charges an operation that is no model call, where own prices say what one costs.
@@ -265,7 +298,7 @@ func (p *tokenomicsProcessor) adjacent(work *batch, span ptrace.Span) outcome {
 	if cost == nil {
 		return outcomePassed
 	}
-	putTags(found, work.tags)
+	p.tag(work, found)
 	p.writer.adjacent(found, cost, work.book.ID())
 	if cost.Pico == 0 {
 		return outcomeFree

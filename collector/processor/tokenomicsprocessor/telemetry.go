@@ -2,6 +2,7 @@ package tokenomicsprocessor
 
 import (
 	"context"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -72,6 +73,15 @@ type tally struct {
 	unpriced  map[tokenKey]int64
 	agreed    int64
 	different int64
+	// missing counts by the place of a policy.
+	missing [maxTags]int64
+}
+
+// miss counts the tags that a charge lacks, a bit for each policy; -1 takes that back.
+func (t *tally) miss(policies uint32, count int64) {
+	for ; policies != 0; policies &= policies - 1 {
+		t.missing[bits.TrailingZeros32(policies)] += count
+	}
 }
 
 // settled counts one priced span.
@@ -170,6 +180,9 @@ func (c *counters) add(batch *tally) {
 	}
 	c.total.agreed += batch.agreed
 	c.total.different += batch.different
+	for index, count := range batch.missing {
+		c.total.missing[index] += count
+	}
 }
 
 func (c *counters) reloaded(source string, good bool) {
@@ -182,7 +195,7 @@ func (c *counters) reloaded(source string, good bool) {
 }
 
 // register connects the sums with the collector's own telemetry.
-func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pricing.Book) error {
+func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pricing.Book, tags *tagRules) error {
 	ints := []struct {
 		register func(metric.Int64Callback) error
 		observe  func(metric.Int64Observer)
@@ -190,6 +203,7 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, book func() *pri
 		{builder.RegisterProcessorTokenomicsSpansCallback, c.observeSpans},
 		{builder.RegisterProcessorTokenomicsUnpricedTokensCallback, c.observeUnpriced},
 		{builder.RegisterProcessorTokenomicsForeignCostsCallback, c.observeForeign},
+		{builder.RegisterProcessorTokenomicsMissingTagsCallback, func(o metric.Int64Observer) { c.observeMissing(o, tags) }},
 		{builder.RegisterProcessorTokenomicsBookReloadsCallback, c.observeReloads},
 		{builder.RegisterProcessorTokenomicsBookAgeSecondsCallback, func(o metric.Int64Observer) {
 			o.Observe(int64(time.Since(time.UnixMilli(book().GeneratedAtMillis())).Seconds()))
@@ -258,6 +272,18 @@ func (c *counters) observeForeign(o metric.Int64Observer) {
 	}
 	if c.total.different > 0 {
 		o.Observe(c.total.different, metric.WithAttributes(attribute.String("difference", "above_one_percent")))
+	}
+}
+
+func (c *counters) observeMissing(o metric.Int64Observer, tags *tagRules) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for place := range tags.policies {
+		target, action := &tags.targets[place], "marked"
+		if target.fallback != "" {
+			action = "defaulted"
+		}
+		o.Observe(c.total.missing[place], metric.WithAttributes(attribute.String("tag", target.name), attribute.String("action", action)))
 	}
 }
 
