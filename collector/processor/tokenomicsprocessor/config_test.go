@@ -68,6 +68,7 @@ func TestBadConfigs(t *testing.T) {
 		"tag_name": errTagName, "tag_name_required": errTagName, "tag_name_default": errTagName, "tag_without_source": errTagSource,
 		"tag_empty_source": errTagSource, "tag_wildcard": errTagWildcard, "tag_no_wildcard": errTagWildcard,
 		"tag_wildcard_of_all": errTagWildcard, "tag_wildcard_inside": errTagWildcard, "tag_from_tag": errTagOurs,
+		"tag_from_cost": errTagOurs, "tag_from_costs": errTagOurs, "tag_from_standard": errTagOurs,
 		"tag_default_empty": errTagDefault, "tag_default_long": errTagDefault, "tag_required_and_default": errTagBoth,
 		"tag_policies": errTagPolicies, "sensitive_name": errSensitiveKey, "sensitive_all": errSensitiveKey,
 		"sensitive_twice": errSensitiveTwice, "sensitive_usage": errSensitiveOurs, "sensitive_mark": errSensitiveOurs,

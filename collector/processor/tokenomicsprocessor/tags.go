@@ -82,12 +82,12 @@ var standardTags = map[string]string{
 	"environment": attributes.DeploymentEnvironmentName,
 }
 
-// tagKey returns the key of a tag's attribute, and whether it is one of OpenTelemetry's names.
-func tagKey(name string) (string, bool) {
+// tagKey returns the key of a tag's attribute.
+func tagKey(name string) string {
 	if standard, ok := standardTags[name]; ok {
-		return standard, true
+		return standard
 	}
-	return attributes.TokenomicsTagPrefix + name, false
+	return attributes.TokenomicsTagPrefix + name
 }
 
 // tagRules say which attributes become business tags, and which tags a charge must bear. They never change.
@@ -137,7 +137,7 @@ func newTagRules(cfg *TagsConfig) *tagRules {
 		}
 	}
 	for place, name := range names {
-		key, _ := tagKey(name)
+		key := tagKey(name)
 		rules.named[name] = place
 		rules.targets = append(rules.targets, tagTarget{name, key, cfg.Defaults[name]})
 		rules.sources[key] = append(rules.sources[key], tagSource{target: place, rank: statedRank})
@@ -175,7 +175,6 @@ func (r *tagRules) active() bool { return len(r.targets)+len(r.spread) > 0 }
 type tagger struct {
 	rules *tagRules
 	// stated are the tags of the resource, near is what the rules find on it, found what they find for a span.
-	resource    pcommon.Map
 	stated      []tag
 	near, found findings
 }
@@ -211,7 +210,7 @@ const (
 
 // enter reads the resource of what follows.
 func (t *tagger) enter(resource pcommon.Map) {
-	t.resource, t.stated = resource, resourceTags(resource)
+	t.stated = resourceTags(resource)
 	if !t.rules.active() {
 		return
 	}
@@ -249,7 +248,8 @@ func (r *tagRules) find(from pcommon.Map, nearness int, found *findings) {
 			if place, named := r.named[name]; named {
 				source.target = place
 				found.pick(source, nearness, value)
-			} else if nearness == onResource || !source.resourceOnly {
+			} else if standardTags[name] == "" && (nearness == onResource || !source.resourceOnly) {
+				// A name of OpenTelemetry is written only where a rule says so by name.
 				found.add(name, value, source.rank+nearness)
 			}
 		}
@@ -321,30 +321,17 @@ func (t *tagger) put(own pcommon.Map) uint32 {
 			room--
 		}
 	}
-	for index := range found.spread {
+	for _, entry := range found.spread {
 		if room <= 0 {
 			break
 		}
-		room -= t.putSpread(own, &found.spread[index])
+		if value, stated := own.GetOrPutEmpty(attributes.TokenomicsTagPrefix + entry.name); !stated {
+			value.SetStr(entry.text)
+			room--
+		}
 	}
 	t.mark(own, missing, marks)
 	return missing
-}
-
-// putSpread writes a tag that a prefix names, unless it is stated, and returns how many were written.
-func (t *tagger) putSpread(own pcommon.Map, entry *tagSpread) int {
-	key, standard := tagKey(entry.name)
-	if standard {
-		if _, there := t.resource.Get(key); there {
-			return 0
-		}
-	}
-	value, there := own.GetOrPutEmpty(key)
-	if there {
-		return 0
-	}
-	value.SetStr(entry.text)
-	return 1
 }
 
 // mark names the tags that are missing and have no fallback.

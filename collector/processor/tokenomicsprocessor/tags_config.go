@@ -15,7 +15,7 @@ var (
 	errTagName     = errors.New(`"tags" names a tag that is not of the form [a-z][a-z0-9_]*`)
 	errTagSource   = errors.New(`"tags::map" must list attributes for each tag`)
 	errTagWildcard = errors.New(`"tags::map" takes sources that end in .* for "*", and for no other tag`)
-	errTagOurs     = errors.New(`"tags::map" must not read what is written here`)
+	errTagOurs     = errors.New(`"tags::map" must not read what this processor writes`)
 	errTagDefault  = errors.New(`"tags::defaults" must give each tag a text of at most 200 characters`)
 	errTagBoth     = errors.New(`"tags::required" and "tags::defaults" exclude each other for one tag`)
 	errTagPolicies = errors.New(`"tags::required" and "tags::defaults" may name 16 tags`)
@@ -41,6 +41,7 @@ const resourceSource = "resource:"
 
 func (c *TagsConfig) validate() error {
 	var errs []error
+	written := c.written()
 	for _, name := range slices.Sorted(maps.Keys(c.Map)) {
 		if name != wildcard {
 			errs = append(errs, tagName("map", name))
@@ -49,7 +50,7 @@ func (c *TagsConfig) validate() error {
 			errs = append(errs, fmt.Errorf("%w, %q has none", errTagSource, name))
 		}
 		for _, source := range c.Map[name] {
-			errs = append(errs, tagSourceOf(name, source))
+			errs = append(errs, tagSourceOf(name, source, written))
 		}
 	}
 	for _, name := range c.Required {
@@ -77,7 +78,7 @@ func tagName(key, name string) error {
 	return fmt.Errorf("%w: \"tags::%s\" has %q", errTagName, key, name)
 }
 
-func tagSourceOf(name, source string) error {
+func tagSourceOf(name, source string, written []string) error {
 	bare := strings.TrimPrefix(source, resourceSource)
 	prefix, all := cutWildcard(bare)
 	switch {
@@ -88,8 +89,32 @@ func tagSourceOf(name, source string) error {
 	case strings.HasPrefix(bare, ownPrefix):
 		return fmt.Errorf("%w, %q has %q", errTagOurs, name, source)
 	}
+	for _, key := range written {
+		if rest, under := strings.CutPrefix(key, prefix); key == bare || all && under && validTag(rest) {
+			return fmt.Errorf("%w, %q has %q, which is %q", errTagOurs, name, source, key)
+		}
+	}
 	return nil
 }
 
-// ownPrefix begins every name of ours. A rule that read one would find, on a second pass, what it had written itself.
+// ownPrefix begins every name of ours.
 var ownPrefix = strings.TrimSuffix(attributes.TokenomicsTagPrefix, "tag.")
+
+// written are the other names that may be written. A rule that reads one would find, on a second pass, what the first
+// one wrote.
+func (c *TagsConfig) written() []string {
+	var keys []string
+	for _, entries := range attributes.Dialects {
+		for _, entry := range entries {
+			keys = append(keys, entry.Key)
+		}
+	}
+	for name, key := range standardTags {
+		_, mapped := c.Map[name]
+		if _, given := c.Defaults[name]; mapped || given {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -102,8 +102,11 @@ func TestTagRules(t *testing.T) {
 		"names of OpenTelemetry": {
 			TagsConfig{Map: map[string][]string{"user": {"litellm.end_user.id"}, "environment": {"env"}, "*": {"p.*"}}},
 			attrs{"deployment.environment.name": "prod", "env": "dev"},
-			attrs{"litellm.end_user.id": "u1", "p.session": "s1", "p.environment": "x", "p.user": "other"},
-			attrs{"user.id": "u1", "session.id": "s1"},
+			attrs{"litellm.end_user.id": "u1", "p.session": "by no rule's name", "p.environment": "x", "p.user": "other"},
+			attrs{"user.id": "u1"},
+		},
+		"a name of OpenTelemetry under a prefix": {
+			TagsConfig{Map: map[string][]string{"session": {"s"}, "*": {"p.*"}}}, attrs{}, attrs{"p.session": "s1"}, attrs{"session.id": "s1"},
 		},
 		"prefixes": {
 			spread, attrs{"langfuse.trace.metadata.feature": "r", "langfuse.trace.metadata.team": "later"},
