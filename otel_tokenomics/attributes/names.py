@@ -258,6 +258,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "litellm.provider.model",
         "llm.model_name",
         "embedding.model_name",
+        "reranker.model_name",
         "ai.model.id",
         "langfuse.observation.model.name",
         "model",
