@@ -144,6 +144,7 @@ TOKENOMICS_TRACE_TOKENS_OUTPUT: Final = "tokenomics.trace.tokens.output"
 TOKENOMICS_TRACE_TOP_MODEL: Final = "tokenomics.trace.top_model"
 TOKENOMICS_TRACE_COMPLETE: Final = "tokenomics.trace.complete"
 TOKENOMICS_TAG_PREFIX: Final = "tokenomics.tag."
+TOKENOMICS_TAGS_MISSING: Final = "tokenomics.tags.missing"
 TOKENOMICS_CREDENTIAL_HASH: Final = "tokenomics.credential.hash"
 TOKENOMICS_PROCESS_FORKED: Final = "tokenomics.process.forked"
 TOKENOMICS_TOKEN_CLASS: Final = "tokenomics.token.class"
@@ -257,6 +258,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "litellm.provider.model",
         "llm.model_name",
         "embedding.model_name",
+        "reranker.model_name",
         "ai.model.id",
         "langfuse.observation.model.name",
         "model",

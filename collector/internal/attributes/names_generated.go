@@ -135,6 +135,7 @@ const (
 	TokenomicsTraceTopModel                           = "tokenomics.trace.top_model"
 	TokenomicsTraceComplete                           = "tokenomics.trace.complete"
 	TokenomicsTagPrefix                               = "tokenomics.tag."
+	TokenomicsTagsMissing                             = "tokenomics.tags.missing"
 	TokenomicsCredentialHash                          = "tokenomics.credential.hash"
 	TokenomicsProcessForked                           = "tokenomics.process.forked"
 	TokenomicsTokenClass                              = "tokenomics.token.class"
@@ -182,7 +183,7 @@ var ConnectorMetrics = []Metric{
 var (
 	ReadAsProvider         = []string{"gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "gen_ai.request.provider"}
 	ReadAsResponseModel    = []string{"gen_ai.response.model", "llm.response.model_name", "ai.response.model"}
-	ReadAsRequestModel     = []string{"gen_ai.request.model", "llm.request.model_name", "litellm.provider.model", "llm.model_name", "embedding.model_name", "ai.model.id", "langfuse.observation.model.name", "model"}
+	ReadAsRequestModel     = []string{"gen_ai.request.model", "llm.request.model_name", "litellm.provider.model", "llm.model_name", "embedding.model_name", "reranker.model_name", "ai.model.id", "langfuse.observation.model.name", "model"}
 	ReadAsInput            = []string{"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "input_token_count"}
 	ReadAsOutput           = []string{"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "output_token_count"}
 	ReadAsCacheRead        = []string{"gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.input_tokens.cached", "gen_ai.usage.prompt_tokens_details.cached_tokens", "gen_ai.usage.input_token_details.cached", "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input", "ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens", "cache_read_tokens", "cached_token_count", "cached_content_token_count"}

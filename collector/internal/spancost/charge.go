@@ -17,7 +17,10 @@ func Withdraw(target pcommon.Map, pico int64, total bool, reason string) {
 	if total {
 		RemoveRepeats(target, pico)
 	}
-	target.RemoveIf(func(key string, _ pcommon.Value) bool { return attributes.Own(key) })
+	target.RemoveIf(func(key string, _ pcommon.Value) bool {
+		// What is no charge lacks no tag.
+		return attributes.Own(key) || key == attributes.TokenomicsTagsMissing
+	})
 	target.PutStr(attributes.TokenomicsCostStatus, StatusNotApplicable)
 	target.PutStr(attributes.TokenomicsCostReason, reason)
 }

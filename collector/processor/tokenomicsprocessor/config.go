@@ -79,6 +79,10 @@ type Config struct {
 	CostParts bool `mapstructure:"cost_parts"`
 	// Dialects lists the backends whose keys repeat the cost.
 	Dialects []string `mapstructure:"dialects"`
+	// Tags says which attributes become business tags, and which tags a charge must bear.
+	Tags TagsConfig `mapstructure:"tags"`
+	// Sensitive says which attributes go no further.
+	Sensitive SensitiveConfig `mapstructure:"sensitive"`
 	// MaxAge is the age of a price book from which every cost bears the flag stale_book; 0 switches it off.
 	MaxAge time.Duration `mapstructure:"max_age"`
 
@@ -134,6 +138,8 @@ func (c *Config) Validate() error {
 		endpointRules(errEndpoints, c.Endpoints, true),
 		endpointRules(errBilledElsewhere, c.BilledElsewhere, false),
 		c.Book.validate(),
+		c.Tags.validate(),
+		c.Sensitive.validate(),
 	}
 	for _, dialect := range c.Dialects {
 		errs = append(errs, oneOf(errDialects, dialect, dialectNames...))

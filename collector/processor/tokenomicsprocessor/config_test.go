@@ -52,6 +52,16 @@ func TestEverySettingIsRead(t *testing.T) {
 		UnknownHost: "unpriced", BilledElsewhere: []string{"gateway.example"}, UsageConvention: "exclusive",
 		OnExisting: "keep", PriceServerSpans: true, Reprice: "always", CostParts: true,
 		Dialects: []string{"scalar", "mlflow"}, MaxAge: 24 * time.Hour,
+		Tags: TagsConfig{
+			Map: map[string][]string{
+				"team": {"litellm.team.id", "resource:k8s.namespace.name"}, "product": {"service.namespace"},
+				"*": {"traceloop.association.properties.*"},
+			},
+			Required: []string{"team"}, Defaults: map[string]string{"cost_center": "unassigned"},
+		},
+		Sensitive: SensitiveConfig{
+			Drop: []string{"gen_ai.input.messages", "gen_ai.prompt.*"}, Hash: []string{"user.id"}, Salt: "a secret",
+		},
 	}, cfg)
 	cfg, err = load(t, "config.yaml", "tokenomics/overlay")
 	require.NoError(t, err)
@@ -69,9 +79,17 @@ func TestBadConfigs(t *testing.T) {
 		"http_no_endpoint": errHTTPEndpoint, "http_scheme": errHTTPEndpoint, "http_insecure": errHTTPEndpoint,
 		"http_credentials": errHTTPEndpoint, "http_timeout": errHTTPTimeout, "http_interval": errHTTPInterval,
 		"http_digest": errHTTPDigest, "http_key": errHTTPKeys, "http_trust": errHTTPTrust, "http_signature": errHTTPSignature,
+		"tag_name": errTagName, "tag_name_required": errTagName, "tag_name_default": errTagName, "tag_without_source": errTagSource,
+		"tag_empty_source": errTagSource, "tag_wildcard": errTagWildcard, "tag_no_wildcard": errTagWildcard,
+		"tag_wildcard_of_all": errTagWildcard, "tag_wildcard_inside": errTagWildcard, "tag_from_tag": errTagOurs,
+		"tag_from_cost": errTagOurs, "tag_from_costs": errTagOurs, "tag_from_standard": errTagOurs,
+		"tag_default_empty": errTagDefault, "tag_default_long": errTagDefault, "tag_required_and_default": errTagBoth,
+		"tag_policies": errTagPolicies, "sensitive_name": errSensitiveKey, "sensitive_all": errSensitiveKey,
+		"sensitive_twice": errSensitiveTwice, "sensitive_usage": errSensitiveOurs, "sensitive_mark": errSensitiveOurs,
+		"sensitive_salt": errSensitiveSalt,
 	}
 	// Keys that do not exist are refused before any rule of ours; the message names them.
-	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs", "http_unknown": "trusted_key"}
+	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs", "tag_unknown_key": "maps", "http_unknown": "trusted_key"}
 	files, err := filepath.Glob("testdata/config_bad_*.yaml")
 	require.NoError(t, err)
 	require.Len(t, files, len(want)+len(unknown))
@@ -107,6 +125,8 @@ func TestRulesNameThemselves(t *testing.T) {
 		errOnExisting, errConvention, errUnknownHost, errReprice, errDialects, errMaxAge, errEndpoints, errBilledElsewhere,
 		errBookFiles, errBookPath, errOverlayFiles, errOverlayPath, errReloadInterval, errTwoOverlays, errOverride, errAlias,
 		errHTTPEndpoint, errHTTPTimeout, errHTTPInterval, errHTTPDigest, errHTTPKeys, errHTTPTrust, errHTTPSignature,
+		errTagName, errTagSource, errTagWildcard, errTagOurs, errTagDefault, errTagBoth, errTagPolicies,
+		errSensitiveKey, errSensitiveTwice, errSensitiveOurs, errSensitiveSalt,
 	}
 	seen := map[string]bool{}
 	for _, rule := range rules {

@@ -38,6 +38,9 @@ func FuzzProcess(f *testing.F) {
 		cfg.OnExisting, cfg.Reprice, cfg.CostParts, cfg.Dialects = mode, repriceAlways, true, dialectNames
 		pricers = append(pricers, fuzzed(f, cfg))
 	}
+	ruled := tagRulesConfig()
+	ruled.Sensitive = SensitiveConfig{Drop: []string{"gen_ai.prompt.*", "exception*"}, Hash: []string{"user.id", "tokenomics.tag.customer", "litellm.*"}, Salt: "x"}
+	pricers = append(pricers, fuzzed(f, ruled))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, pricer := range pricers {
 			twice(t, pricer, data)

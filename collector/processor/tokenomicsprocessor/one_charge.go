@@ -27,11 +27,13 @@ type chargedSpan struct {
 	key     costKey
 	reason  string
 	tokens  [2]int64
+	// missing are the tags of a policy that it lacks.
+	missing uint32
 }
 
 // note keeps what joins a span, once it is priced, with the others of its call.
 func (c *calls) note(work *batch, span ptrace.Span, options *attributes.Options, result outcome) {
-	there := chargedSpan{span: span, outcome: result}
+	there := chargedSpan{span: span, outcome: result, missing: work.missing}
 	if work.reading.Verdict == attributes.VerdictPrice && result != outcomeNotApplicable {
 		// What was just written is known.
 		id := work.span.Identity(&work.reading)
@@ -110,6 +112,7 @@ func standing(traces ptrace.Traces) map[rollup.Link]rollup.Above {
 func (t *tally) withdraw(there *chargedSpan) {
 	t.outcomes[there.outcome]--
 	t.outcomes[outcomeNotApplicable]++
+	t.miss(there.missing, -1)
 	if there.counted {
 		t.costs.of(there.key).add(-(there.pico / picoPerUSD), -(there.pico % picoPerUSD))
 	}

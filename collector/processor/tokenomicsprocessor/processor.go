@@ -30,6 +30,8 @@ type tokenomicsProcessor struct {
 	options   attributes.Options
 	writer    writer
 	guesses   *guesses
+	tags      *tagRules
+	sensitive *sensitive
 	counters  counters
 	bookState bookState
 	// client makes what asks the address of a book; nil where there is none.
@@ -47,7 +49,7 @@ func newProcessor(set processor.Settings, cfg *Config) (*tokenomicsProcessor, er
 	}
 	p := &tokenomicsProcessor{
 		logger: set.Logger, builder: builder, options: cfg.options(), guesses: newGuesses(),
-		writer:              newWriter(cfg),
+		writer: newWriter(cfg), tags: newTagRules(&cfg.Tags), sensitive: newSensitive(&cfg.Sensitive),
 		unknownHostUnpriced: cfg.UnknownHost == unknownHostUnpriced,
 		keep:                cfg.OnExisting == onExistingKeep,
 		overwrite:           cfg.OnExisting == onExistingOverwrite,
@@ -103,7 +105,7 @@ func (c *Config) source() (booksource.Settings, error) {
 
 func (p *tokenomicsProcessor) start(ctx context.Context, host component.Host) error {
 	p.bookState.follow(host)
-	if err := p.counters.register(p.builder, p.books); err != nil {
+	if err := p.counters.register(p.builder, p.books, p.tags); err != nil {
 		return err
 	}
 	var client *http.Client
@@ -141,13 +143,24 @@ type batch struct {
 	result  pricing.Result
 	tally   tally
 	guess   guess
-	// tags are those of the resource whose spans are at hand, which is the resource-th of the batch.
-	tags     []tag
+	// tags gives those of the resource whose spans are at hand, which is the resource-th of the batch; missing are the
+	// tags of a policy that the span at hand lacks.
+	tags     tagger
+	missing  uint32
 	resource int
 	calls    calls
 }
 
 func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Traces) (ptrace.Traces, error) {
+	p.priceTraces(traces)
+	if p.sensitive != nil {
+		// After everything was read: a tag may come from what goes no further.
+		p.sensitive.traces(traces)
+	}
+	return traces, nil
+}
+
+func (p *tokenomicsProcessor) priceTraces(traces ptrace.Traces) {
 	// Made for the first span that is worth it: most batches of most pipelines hold no model call.
 	var work *batch
 	var passed int64
@@ -168,7 +181,8 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 					work = p.newBatch(book)
 				}
 				if !arrived {
-					work.tags, work.resource, arrived = resourceTags(resource.Resource().Attributes()), index, true
+					work.tags.enter(resource.Resource().Attributes())
+					work.resource, arrived = index, true
 				}
 				if !entered {
 					work.scope = attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()}
@@ -181,13 +195,12 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 	}
 	if work == nil {
 		p.counters.passed(passed)
-		return traces, nil
+		return
 	}
 	work.tally.outcomes[outcomePassed] += passed
 	p.safelySettle(work, traces)
 	p.counters.add(&work.tally)
 	work.done()
-	return traces, nil
 }
 
 // batches keeps the room that a batch took for the next one.
@@ -208,7 +221,7 @@ func (b *batch) done() {
 
 func (p *tokenomicsProcessor) newBatch(book *pricing.Book) *batch {
 	work := batches.Get().(*batch)
-	work.book = book
+	work.book, work.tags.rules = book, p.tags
 	work.stale = p.maxAge > 0 && time.Since(time.UnixMilli(work.book.GeneratedAtMillis())) > p.maxAge
 	return work
 }
@@ -244,6 +257,7 @@ func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outc
 
 func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	found := span.Attributes()
+	work.missing = 0
 	if found.Len() > maxAttributes {
 		return outcomeMalformed
 	}
@@ -252,7 +266,7 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 	work.span.Read(&p.options, reading)
 	switch reading.Verdict {
 	case attributes.VerdictPass:
-		return p.adjacent(work, span)
+		return p.passing(work, span)
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
@@ -265,9 +279,28 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 		return outcomeNotApplicable
 	}
 	p.price(work)
-	putTags(found, work.tags)
+	p.tag(work, found)
 	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
 	return work.tally.settled(reading, &work.result)
+}
+
+// tag gives a charge its business tags.
+func (p *tokenomicsProcessor) tag(work *batch, own pcommon.Map) {
+	work.missing = work.tags.put(own)
+	work.tally.miss(work.missing, 1)
+}
+
+// passing leaves the figures of a span as they are. Rules of tags hold for a charge of an earlier step as for ours.
+func (p *tokenomicsProcessor) passing(work *batch, span ptrace.Span) outcome {
+	if p.tags.active() {
+		switch spancost.Text(span, attributes.TokenomicsCostStatus) {
+		case "", spancost.StatusNotApplicable:
+		default:
+			p.tag(work, span.Attributes())
+			return outcomePassed
+		}
+	}
+	return p.adjacent(work, span)
 }
 
 // adjacent charges an operation that is no model call, where own prices say what one costs.
@@ -287,7 +320,7 @@ func (p *tokenomicsProcessor) adjacent(work *batch, span ptrace.Span) outcome {
 	if cost == nil {
 		return outcomePassed
 	}
-	putTags(found, work.tags)
+	p.tag(work, found)
 	p.writer.adjacent(found, cost, work.book.ID())
 	if cost.Pico == 0 {
 		return outcomeFree

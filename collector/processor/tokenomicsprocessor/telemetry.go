@@ -2,6 +2,7 @@ package tokenomicsprocessor
 
 import (
 	"context"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -75,6 +76,15 @@ type tally struct {
 	different int64
 	// dedup are the charges that another span of the batch holds, by rule.
 	dedup [2]int64
+	// missing counts by the place of a policy.
+	missing [maxTags]int64
+}
+
+// miss counts the tags that a charge lacks, a bit for each policy; -1 takes that back.
+func (t *tally) miss(policies uint32, count int64) {
+	for ; policies != 0; policies &= policies - 1 {
+		t.missing[bits.TrailingZeros32(policies)] += count
+	}
 }
 
 var ruleNames = [2]string{"response_id", "nested"}
@@ -179,6 +189,9 @@ func (c *counters) add(batch *tally) {
 	for rule, count := range batch.dedup {
 		c.total.dedup[rule] += count
 	}
+	for index, count := range batch.missing {
+		c.total.missing[index] += count
+	}
 }
 
 func (c *counters) reloaded(report booksource.Report) {
@@ -191,7 +204,7 @@ func (c *counters) reloaded(report booksource.Report) {
 }
 
 // register connects the sums with the collector's own telemetry.
-func (c *counters) register(builder *metadata.TelemetryBuilder, books *booksource.Source) error {
+func (c *counters) register(builder *metadata.TelemetryBuilder, books *booksource.Source, tags *tagRules) error {
 	book := books.Book
 	ints := []struct {
 		register func(metric.Int64Callback) error
@@ -204,6 +217,7 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, books *booksourc
 		{builder.RegisterProcessorTokenomicsModelCacheEvictedCallback, func(o metric.Int64Observer) {
 			o.Observe(c.looked(book()).evicted)
 		}},
+		{builder.RegisterProcessorTokenomicsMissingTagsCallback, func(o metric.Int64Observer) { c.observeMissing(o, tags) }},
 		{builder.RegisterProcessorTokenomicsBookReloadsCallback, c.observeReloads},
 		{builder.RegisterProcessorTokenomicsBookAgeSecondsCallback, func(o metric.Int64Observer) {
 			o.Observe(int64(time.Since(time.UnixMilli(book().GeneratedAtMillis())).Seconds()))
@@ -285,6 +299,18 @@ func (c *counters) observeDedup(o metric.Int64Observer) {
 	defer c.mu.Unlock()
 	for rule, count := range c.total.dedup {
 		o.Observe(count, metric.WithAttributes(attribute.String("rule", ruleNames[rule])))
+	}
+}
+
+func (c *counters) observeMissing(o metric.Int64Observer, tags *tagRules) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for place := range tags.policies {
+		target, action := &tags.targets[place], "marked"
+		if target.fallback != "" {
+			action = "defaulted"
+		}
+		o.Observe(c.total.missing[place], metric.WithAttributes(attribute.String("tag", target.name), attribute.String("action", action)))
 	}
 }
 

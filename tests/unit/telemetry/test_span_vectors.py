@@ -119,6 +119,17 @@ def placed(pricing: ForeignPricing, scope: dict[str, Any], span: dict[str, Any],
     )
 
 
+def test_every_spelling_is_read_in_a_vector() -> None:
+    """A key that is read and in no vector would be a rule that two languages can read in two ways."""
+    seen = {
+        key
+        for path in CASES
+        for _, span in spans_of(json.loads(path.read_text(encoding="utf-8"))["in"])
+        for key in attributes_of(span)
+    }
+    assert {key for keys in names.READ_AS.values() for key in keys} - seen == set()
+
+
 ANOMALIES = json.loads((FOLDER / "anomalies.json").read_text(encoding="utf-8"))
 
 

@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ProcessorTokenomicsCost                metric.Float64ObservableCounter
 	ProcessorTokenomicsDedup               metric.Int64ObservableCounter
 	ProcessorTokenomicsForeignCosts        metric.Int64ObservableCounter
+	ProcessorTokenomicsMissingTags         metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheEvicted   metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheHits      metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheMisses    metric.Int64ObservableCounter
@@ -166,6 +167,21 @@ func (builder *TelemetryBuilder) RegisterProcessorTokenomicsForeignCostsCallback
 		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsForeignCosts, obs: o})
 		return nil
 	}, builder.ProcessorTokenomicsForeignCosts)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTokenomicsMissingTagsCallback sets callback for observable ProcessorTokenomicsMissingTags metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsMissingTagsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsMissingTags, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsMissingTags)
 	if err != nil {
 		return err
 	}
@@ -348,6 +364,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorTokenomicsForeignCosts, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_tokenomics_foreign_costs",
 		metric.WithDescription("Costs that another library or the provider had stated, compared with ours. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsMissingTags, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_tokenomics_missing_tags",
+		metric.WithDescription("Charges that lacked a business tag which the settings name. [Alpha]"),
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
