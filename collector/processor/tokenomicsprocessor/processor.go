@@ -20,7 +20,7 @@ import (
 	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadata"
 )
 
-// tokenomicsProcessor prices spans. It keeps nothing of them.
+// tokenomicsProcessor prices spans and log records. It keeps nothing of them.
 type tokenomicsProcessor struct {
 	logger    *zap.Logger
 	builder   *metadata.TelemetryBuilder
@@ -166,7 +166,9 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 					work.tags, work.resource, arrived = resourceTags(resource.Resource().Attributes()), index, true
 				}
 				if !entered {
-					work.scope = attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()}
+					work.scope = attributes.Scope{
+						Name: scope.Scope().Name(), Version: scope.Scope().Version(), Service: serviceOf(resource.Resource()),
+					}
 					work.span.Enter(work.scope)
 					entered = true
 				}
@@ -175,7 +177,7 @@ func (p *tokenomicsProcessor) processTraces(_ context.Context, traces ptrace.Tra
 		}
 	}
 	if work == nil {
-		p.counters.passed(passed)
+		p.counters.passed(passed, 0)
 		return traces, nil
 	}
 	work.tally.outcomes[outcomePassed] += passed
@@ -201,18 +203,25 @@ func worthReading(span ptrace.Span) bool {
 	return false
 }
 
-var errPanic = errors.New("span could not be read")
+func serviceOf(resource pcommon.Resource) string {
+	name, _ := resource.Attributes().Get(attributes.ServiceName)
+	return name.Str()
+}
 
-// safely keeps a span that nobody foresaw from stopping the pipeline: it passes and is counted. What was written
+var errPanic = errors.New("item could not be read")
+
+// recovered keeps an item that nobody foresaw from stopping the pipeline: it passes and is counted. What was written
 // before a failure stays, which is nothing: everything is read and priced before the first write.
+func (p *tokenomicsProcessor) recovered(result *outcome) {
+	if failure := recover(); failure != nil {
+		*result = outcomeMalformed
+		// The kind of the failure, not its text, which may hold what the item held.
+		p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
+	}
+}
+
 func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outcome) {
-	defer func() {
-		if failure := recover(); failure != nil {
-			result = outcomeMalformed
-			// The kind of the failure, not its text, which may hold what the span held.
-			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
-		}
-	}()
+	defer p.recovered(&result)
 	result = p.process(work, span)
 	if result != outcomeMalformed {
 		work.calls.note(work, span, &p.options, result)
@@ -226,11 +235,19 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 		return outcomeMalformed
 	}
 	spancost.Observe(&work.span, span)
+	if result := p.charge(work, found); result != outcomePassed {
+		return result
+	}
+	return p.adjacent(work, span)
+}
+
+// charge prices the observed item; what is no call of a model passes.
+func (p *tokenomicsProcessor) charge(work *batch, found pcommon.Map) outcome {
 	reading := &work.reading
 	work.span.Read(&p.options, reading)
 	switch reading.Verdict {
 	case attributes.VerdictPass:
-		return p.adjacent(work, span)
+		return outcomePassed
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
