@@ -195,6 +195,15 @@ var (
 	errNoChoice = errors.New("has no other signal")
 )
 
+// AgentNames returns the names that the setting knows.
+func AgentNames() []string {
+	names := make([]string, 0, agentCount)
+	for index := range agents {
+		names = append(names, agents[index].name)
+	}
+	return names
+}
+
 // ParseAgents returns the choices of a setting over the defaults.
 func ParseAgents(chosen map[string]string) (Agents, error) {
 	var result Agents
@@ -204,7 +213,7 @@ func ParseAgents(chosen map[string]string) (Agents, error) {
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		index := slices.IndexFunc(agents[:], func(agent Agent) bool { return agent.name == name })
 		if index < 0 {
-			return result, fmt.Errorf("%q: %w", name, errNoAgent)
+			return result, fmt.Errorf("%q: %w, known are %s", name, errNoAgent, strings.Join(AgentNames(), ", "))
 		}
 		signal, known := signalNames[chosen[name]]
 		if !known {

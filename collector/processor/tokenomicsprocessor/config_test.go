@@ -41,6 +41,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		UnknownHost: "unpriced", BilledElsewhere: []string{"gateway.example"}, UsageConvention: "exclusive",
 		OnExisting: "keep", PriceServerSpans: true, Reprice: "always", CostParts: true,
 		Dialects: []string{"scalar", "mlflow"}, MaxAge: 24 * time.Hour,
+		Agents: map[string]string{"claude_code": "spans", "opencode": "logs"},
 	}, cfg)
 	cfg, err = load(t, "config.yaml", "tokenomics/overlay")
 	require.NoError(t, err)
@@ -56,6 +57,7 @@ func TestBadConfigs(t *testing.T) {
 		"overlay_files": errOverlayFiles, "overlay_path": errOverlayPath, "reload_interval": errReloadInterval,
 		"two_overlays": errTwoOverlays, "override_without_rate": errOverride, "override_negative": errOverride, "alias": errAlias,
 	}
+	want["agent_unknown"], want["agent_signal"], want["agent_without_choice"] = errAgents, errAgents, errAgents
 	// Keys that do not exist are refused before any rule of ours; the message names them.
 	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs"}
 	files, err := filepath.Glob("testdata/config_bad_*.yaml")
@@ -91,6 +93,7 @@ func TestRulesNameThemselves(t *testing.T) {
 	rules := []error{
 		errOnExisting, errConvention, errUnknownHost, errReprice, errDialects, errMaxAge, errEndpoints, errBilledElsewhere,
 		errBookFiles, errBookPath, errOverlayFiles, errOverlayPath, errReloadInterval, errTwoOverlays, errOverride, errAlias,
+		errAgents,
 	}
 	seen := map[string]bool{}
 	for _, rule := range rules {
