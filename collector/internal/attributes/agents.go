@@ -92,25 +92,25 @@ var agents = [agentCount]Agent{
 	},
 }
 
-// longestEvent and shortestEvent rule most names out before any is compared.
-var shortestEvent, longestEvent = linkAgents()
+// longestEvent is above the length of any name.
+const longestEvent = 64
 
-func linkAgents() (shortest, longest int) {
-	shortest = len(agents[0].events[0].name)
+// events holds the unmistakable names by their length, which rules most others out before any is compared.
+var events = linkAgents()
+
+func linkAgents() (byLength [longestEvent][]*Event) {
 	for index := range agents {
 		agent := &agents[index]
 		agent.index, agent.emitter = index, emitterOf(Scope{Name: agent.scopes[0]})
 		for place := range agent.events {
 			event := &agent.events[place]
 			event.agent = agent
-			for _, name := range [...]string{event.name, event.short} {
-				if name != "" {
-					shortest, longest = min(shortest, len(name)), max(longest, len(name))
-				}
+			if event.name != "" {
+				byLength[len(event.name)] = append(byLength[len(event.name)], event)
 			}
 		}
 	}
-	return shortest, longest
+	return byLength
 }
 
 // AgentOf returns the coding agent that speaks in a scope, nil for anybody else.
@@ -134,7 +134,7 @@ func vercelScope(name string) bool { return name == "ai" || name == "@ai-sdk/ote
 // Event returns the call that a log record of this name tells of, nil where it tells of none. A record that lost its
 // scope on the way, or came in a foreign one, has no agent and is known by an unmistakable name.
 func (a *Agent) Event(name string) *Event {
-	if len(name) < shortestEvent || len(name) > longestEvent {
+	if name == "" || len(name) >= longestEvent {
 		return nil
 	}
 	if a != nil {
@@ -144,12 +144,9 @@ func (a *Agent) Event(name string) *Event {
 			}
 		}
 	}
-	for index := range agents {
-		known := agents[index].events
-		for place := range known {
-			if known[place].name == name {
-				return &known[place]
-			}
+	for _, event := range events[len(name)] {
+		if event.name == name {
+			return event
 		}
 	}
 	return nil
