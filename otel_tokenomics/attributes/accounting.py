@@ -106,6 +106,10 @@ class Tally:
             self.inconsistent, self.input = True, caches
         elif self.input is None and caches:
             self.input = caches
+        if source.emitter is not None and source.emitter.tools_outside:
+            tools = self.take("agent_tool_input")
+            if tools:
+                self.input = (self.input or 0) + tools
         self._place_reasoning(outside=source.emitter is not None and source.emitter.reasoning_outside)
         if self.total is not None and (self.input is not None or self.output is not None):
             known = (self.input or 0) + (self.output or 0)

@@ -17,8 +17,9 @@ class Emitter(NamedTuple):
 
     ``anthropic`` and ``bedrock`` are the two makers whose own APIs report input without the cache. ``since`` is the
     first major and minor version for which the row is known to hold; older ones are undecided. ``spelling`` is the one
-    key of the input for which it holds, where an emitter writes another key that counts otherwise. ``maker`` is who a
-    coding agent calls where it says nothing else, and how the names of its models begin.
+    key of the input for which it holds, where an emitter writes another key that counts otherwise. ``tools_outside``:
+    what came from tools was given to the model beside the input. ``agent`` is a coding agent; ``makers`` are whom it
+    calls where it says nothing else, by how the names of their models begin.
     """
 
     prefix: str
@@ -28,13 +29,15 @@ class Emitter(NamedTuple):
     reasoning_outside: bool = False
     since: tuple[int, int] = (0, 0)
     spelling: str | None = None
-    maker: tuple[str, str] | None = None
+    agent: bool = False
+    tools_outside: bool = False
+    makers: tuple[tuple[str, str], ...] = ()
 
     def implied(self, model: str) -> str | None:
         """Return who is called for a model where neither provider nor address is named; a cloud's id tells more."""
-        if self.maker is None or "@" in model or not model.startswith(self.maker[1]):
+        if "@" in model:
             return None
-        return self.maker[0]
+        return next((maker for models, maker in self.makers if model.startswith(models)), None)
 
     def counts(self, maker: str | None) -> str | None:
         """Return ``inclusive``, ``exclusive``, or None where it is not known."""
@@ -62,18 +65,33 @@ EMITTERS: Final = (
     Emitter("litellm", _IN, _IN, _IN),
     Emitter("pydantic-ai", _IN, _IN, _IN),
     Emitter("logfire", _IN, _IN, _IN),
-    Emitter("opencode", _IN, _IN, _IN),
+    Emitter("opencode", _IN, _IN, _IN, agent=True),
+    # The plugin opencode-plugin-otel passes on the disjoint counts that opencode keeps.
+    Emitter("com.opencode", _OUT, _OUT, _OUT, reasoning_outside=True, spelling="input_tokens", agent=True),
     Emitter("langfuse-sdk", _IN, _IN, _IN),
-    Emitter("github.copilot", _IN, _IN, _IN),
-    Emitter("codex", _IN, maker=("openai", "gpt-")),
+    Emitter("github.copilot", _IN, _IN, _IN, agent=True),
+    Emitter("copilot-chat", _IN, _IN, _IN, agent=True),
+    Emitter("codex", _IN, agent=True, makers=(("gpt-", "openai"), ("codex-", "openai"))),
+    # Nobody says whether input holds the cache; Cursor's own metric has the four kinds side by side.
+    Emitter(
+        "cursor.telemetry", _OUT, _OUT, _OUT, agent=True,
+        makers=(("claude-", "anthropic"), ("gpt-", "openai"), ("gemini-", "gcp.gemini"), ("grok-", "x_ai")),
+    ),
     Emitter("mistralai_sdk_tracer", _IN),
     # Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic. Its own key leaves the cache
     # out; 2.1.332 also writes the standard one, which holds it.
-    Emitter("com.anthropic.claude_code", _OUT, _OUT, _OUT, spelling="input_tokens", maker=("anthropic", "claude-")),
+    Emitter(
+        "com.anthropic.claude_code", _OUT, _OUT, _OUT, spelling="input_tokens", agent=True,
+        makers=(("claude-", "anthropic"),),
+    ),
     Emitter("com.anthropic.sdk.python", _IN, _IN, _IN),
-    Emitter("gemini_cli", _IN, reasoning_outside=True, maker=("gcp.gemini", "gemini-")),
-    Emitter("gemini-cli", _IN, reasoning_outside=True, maker=("gcp.gemini", "gemini-")),
-)
+    *(
+        Emitter(
+            scope, _IN, reasoning_outside=True, agent=True, tools_outside=True, makers=(("gemini-", "gcp.gemini"),)
+        )
+        for scope in ("gemini_cli", "gemini-cli")
+    ),
+)  # fmt: skip
 
 
 def emitter_of(scope: str, version: str) -> Emitter | None:

@@ -262,6 +262,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "ai.model.id",
         "langfuse.observation.model.name",
         "model",
+        "cursor.model.name",
     ),
     "input": (
         "gen_ai.usage.input_tokens",
@@ -271,6 +272,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "ai.usage.promptTokens",
         "input_tokens",
         "input_token_count",
+        "cursor.api.request.input_tokens",
     ),
     "output": (
         "gen_ai.usage.output_tokens",
@@ -280,6 +282,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "ai.usage.completionTokens",
         "output_tokens",
         "output_token_count",
+        "cursor.api.request.output_tokens",
     ),
     "cache_read": (
         "gen_ai.usage.cache_read.input_tokens",
@@ -294,6 +297,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "cache_read_tokens",
         "cached_token_count",
         "cached_content_token_count",
+        "cursor.api.request.cache_read_tokens",
     ),
     "cache_write": (
         "gen_ai.usage.cache_write.input_tokens",
@@ -306,6 +310,8 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "llm.token_count.prompt_details.cache_write",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
         "cache_creation_tokens",
+        "cache_write_token_count",
+        "cursor.api.request.cache_creation_tokens",
     ),
     "cache_write_5m": (
         "anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
@@ -330,6 +336,8 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "ai.usage.reasoningTokens",
         "reasoning_token_count",
         "thoughts_token_count",
+        "codex.usage.reasoning_output_tokens",
+        "reasoning_tokens",
     ),
     "audio_input": ("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"),
     "audio_output": ("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"),
@@ -343,6 +351,7 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
         "ai.usage.totalTokens",
         "ai.usage.tokens",
         "total_token_count",
+        "codex.usage.total_tokens",
     ),
     "host": ("server.address",),
     "api_base": ("gen_ai.openai.api_base", "url.full"),
@@ -377,6 +386,12 @@ READ_AS: Final[dict[str, tuple[str, ...]]] = {
     "billed_source": ("gen_ai.usage.cost.source",),
     "billed_currency": ("gen_ai.usage.cost.currency",),
     "cache_hit": ("litellm.cache_hit",),
+    "agent_provider": ("provider",),
+    "agent_speed": ("speed",),
+    "agent_tool_input": ("tool_token_count",),
+    "agent_error": ("error.message", "error"),
+    "agent_event": ("event.name",),
+    "agent_event_kind": ("event.kind",),
 }
 
 #: dialect -> key -> parts of the cost that it sums, or how it is written

@@ -41,7 +41,7 @@ WRITTEN: Final = frozenset(
 )  # fmt: skip
 #: Reasons for which a call's span bears no charge although it bears the tokens: another one has it.
 REPEATS: Final = ("shadowed", "container")
-_READ_APART: Final = ("kind", "estimate_of_others", "response_tier")
+_READ_APART: Final = ("kind", "estimate_of_others", "response_tier", "agent_event", "agent_event_kind", "agent_error")
 #: word -> the keys under which it is read, the first that is there wins
 _SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
     **{word: keys for word, keys in names.READ_AS.items() if word not in _READ_APART},
@@ -97,7 +97,7 @@ _COUNTS: Final = frozenset(
     {
         "input", "output", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "reasoning", "audio_input",
         "audio_output", "audio_cache_read", "image_input", "image_output", "image_cache_read", "total",
-        "compaction_input", "compaction_output", "estimated_input", "estimated_output",
+        "compaction_input", "compaction_output", "estimated_input", "estimated_output", "agent_tool_input",
     }
 )  # fmt: skip
 #: A span without any of these is no model call.
@@ -120,6 +120,7 @@ _LOST: Final = (
     "timeout", "timedout", "timed_out", "deadline", "connectionreset", "connectionerror", "connection_error",
     "connectionaborted", "connectionclosed", "remoteprotocolerror", "remotedisconnected", "incompleteread",
     "readerror", "chunkedencoding", "brokenpipe", "apiconnectionerror", "econnreset", "etimedout", "socket hang up",
+    "timed out", "connection error", "stream disconnected",
 )  # fmt: skip
 
 
@@ -202,7 +203,7 @@ def read_span(view: SpanView, options: ReadOptions) -> SpanReading:
         return SpanReading("malformed")
     if _settled(values):
         return _PASS
-    kind = _kind(values)
+    kind = _kind(values, _agent(view))
     counted = "input" in values or "output" in values
     if kind.role == "other" or (kind.role == "adjunct" and not counted):
         return _PASS
@@ -219,26 +220,35 @@ def identity_of(view: SpanView, options: ReadOptions) -> CallIdentity | None:
     if "charge_kind" in values or any(word in values and not isinstance(values[word], str) for word in _DECIDING):
         return None
     own = view.scope == OWN_SCOPE or "call_end" in values
-    role = _kind(values).role
+    role = _kind(values, _agent(view)).role
     status = _text(values, "cost_status")
     repeats = not own and status == "not_applicable" and _text(values, "cost_reason") in REPEATS
     if not own and (role != "call" or (status in ("", "not_applicable") and not repeats)):
         return None
     if own and role != "call" and "cost_total" not in values:
         return None
-    tally = Tally(values, _source(view, options, values, ranks, _provider(values, ranks)))
+    provider = _provider(values, ranks, _agent(view))
+    tally = Tally(values, _source(view, options, values, ranks, provider))
     found = (_text(values, word) for word in ("response_model", "request_model", "price_model"))
     return CallIdentity(
         own,
         repeats,
         _text(values, "response_id")[:_MAX_NAME] or None,
-        _provider(values, ranks).strip().lower(),
+        provider.strip().lower(),
         frozenset(name for text in found if (name := text[:_MAX_NAME].strip().lower().rpartition("/")[2])),
         (tally.input or 0, tally.output or 0),
     )
 
 
-def _provider(values: Mapping[str, Any], ranks: Mapping[str, int]) -> str:
+def _agent(view: SpanView) -> bool:
+    """Return whether a coding agent speaks: some words only it means so."""
+    emitter = emitter_of(view.scope, view.scope_version)
+    return emitter is not None and emitter.agent
+
+
+def _provider(values: Mapping[str, Any], ranks: Mapping[str, int], agent: bool) -> str:
+    if agent and "provider" not in values:
+        return _text(values, "agent_provider")[:_MAX_NAME]
     provider = _text(values, "provider")[:_MAX_NAME]
     if provider and names.READ_AS["provider"][ranks["provider"]] == "ai.model.provider":
         return provider.partition(".")[0]  # anthropic.messages is the provider and its API
@@ -291,7 +301,7 @@ def _settled(values: Mapping[str, Any]) -> bool:
     return bool(source) and not (source == "provider" and "price_book" not in values)
 
 
-def _kind(values: Mapping[str, Any]) -> kinds.Kind:
+def _kind(values: Mapping[str, Any], agent: bool) -> kinds.Kind:
     """Return what a span is. The emitter's own kind comes first: a normaliser's operation name is coarser."""
     modelled = "response_model" in values or "request_model" in values
     standard = kinds.kind_in(kinds.OPERATIONS, _text(values, "operation"))
@@ -314,17 +324,18 @@ def _kind(values: Mapping[str, Any]) -> kinds.Kind:
     found = found or kinds.kind_in(kinds.LANGFUSE, _text(values, "langfuse_type"))
     if found is not None:
         return found
-    return kinds.CHAT if modelled and ("input" in values or "output" in values) else kinds.OTHER
+    # What a coding agent counts is a call, whether or not it says of which model.
+    return kinds.CHAT if (modelled or agent) and ("input" in values or "output" in values) else kinds.OTHER
 
 
 def _call(
     view: SpanView, options: ReadOptions, values: Mapping[str, Any], ranks: Mapping[str, int], operation: str
 ) -> SpanReading:
     own = view.scope == OWN_SCOPE
-    provider = _provider(values, ranks)
+    provider = _provider(values, ranks, _agent(view))
     host, port, path = _address(values)
     tally = Tally(values, _source(view, options, values, ranks, provider))
-    facts, stated_tier = _facts(values)
+    facts, stated_tier = _facts(values, _agent(view))
     found = SpanReading(
         "price",
         None,
@@ -378,9 +389,12 @@ def _address(values: Mapping[str, Any]) -> tuple[str | None, int | None, str]:
     return host, port, parsed["path"] if host.lower() == name else ""
 
 
-def _facts(values: Mapping[str, Any]) -> tuple[dict[str, str], bool]:
+def _facts(values: Mapping[str, Any], agent: bool) -> tuple[dict[str, str], bool]:
     """Return what else a price depends on, and whether a tier is stated: the response's word, else the request's."""
     facts = {word: text[:_MAX_NAME] for word in _FACTS if (text := _text(values, word))}
+    speed = _text(values, "agent_speed")[:_MAX_NAME]
+    if agent and "speed" not in facts and speed.lower() not in ("", "normal"):
+        facts["speed"] = speed
     for word in ("tier", "tier_response", "request_tier"):
         tier = _text(values, word)[:_MAX_NAME]
         if tier:

@@ -154,18 +154,26 @@ class ForeignPricing:
         if found.tier_stated and not writes and not profile:
             return False
         key = (found.provider, found.reading.response_model, found.request_model, found.host, cost.sku)
-        tier, lifetime, deployment = self._asks(*key, view.start_ms // _MS_PER_HOUR)
+        stated = tuple(found.reading.facts.items())
+        tier, lifetime, deployment = self._asks(*key, stated, view.start_ms // _MS_PER_HOUR)
         return (not found.tier_stated and tier) or (writes and lifetime) or (profile and deployment)
 
     def _probe(
-        self, provider: str | None, model: str | None, asked: str | None, host: str | None, sku: str | None, hour: int
+        self,
+        provider: str | None,
+        model: str | None,
+        asked: str | None,
+        host: str | None,
+        sku: str | None,
+        stated: tuple[tuple[str, str], ...],
+        hour: int,
     ) -> tuple[bool, bool, bool]:
         """Ask the book what the rows beside one depend on: tier, lifetime of cache writes, deployment."""
 
         def ask(facts: Mapping[str, str], usage: Mapping[str, int]) -> Cost:
-            return price(
-                self._book, provider, model, Usage(usage), facts, hour * _MS_PER_HOUR, request_model=asked, host=host
-            )
+            at_ms = hour * _MS_PER_HOUR
+            facts = {**dict(stated), **facts}
+            return price(self._book, provider, model, Usage(usage), facts, at_ms, request_model=asked, host=host)
 
         def differs(facts: Mapping[str, str]) -> bool:
             other = ask(facts, {"input": 1, "output": 1})

@@ -29,9 +29,14 @@ type emitter struct {
 	sinceMajor, sinceMinor int
 	// spelling is the one key of the input for which the row holds, where an emitter writes another that counts otherwise.
 	spelling string
-	// maker is who a coding agent calls where it says nothing else; the names of its models begin with models.
-	maker, models string
+	// toolsOutside: what came from tools was given to the model beside the input, and is billed like it.
+	toolsOutside bool
+	// makers are whom a coding agent calls where it says nothing else.
+	makers []implied
 }
+
+// implied is the maker of the models whose names begin with models.
+type implied struct{ models, maker string }
 
 // emitters stand in the order in which they are tried.
 var emitters = []emitter{
@@ -52,19 +57,30 @@ var emitters = []emitter{
 	{prefix: "pydantic-ai", general: inclusive, anthropic: inclusive, bedrock: inclusive},
 	{prefix: "logfire", general: inclusive, anthropic: inclusive, bedrock: inclusive},
 	{prefix: "opencode", general: inclusive, anthropic: inclusive, bedrock: inclusive},
+	// The plugin opencode-plugin-otel passes on the disjoint counts that opencode keeps.
+	{
+		prefix: "com.opencode", general: exclusive, anthropic: exclusive, bedrock: exclusive, reasoningOutside: true,
+		spelling: "input_tokens",
+	},
 	{prefix: "langfuse-sdk", general: inclusive, anthropic: inclusive, bedrock: inclusive},
 	{prefix: "github.copilot", general: inclusive, anthropic: inclusive, bedrock: inclusive},
-	{prefix: "codex", general: inclusive, maker: "openai", models: "gpt-"},
+	{prefix: "copilot-chat", general: inclusive, anthropic: inclusive, bedrock: inclusive},
+	{prefix: "codex", general: inclusive, makers: []implied{{"gpt-", "openai"}, {"codex-", "openai"}}},
+	// Nobody says whether input holds the cache; Cursor's own metric has the four kinds side by side.
+	{
+		prefix: "cursor.telemetry", general: exclusive, anthropic: exclusive, bedrock: exclusive,
+		makers: []implied{{"claude-", "anthropic"}, {"gpt-", "openai"}, {"gemini-", "gcp.gemini"}, {"grok-", "x_ai"}},
+	},
 	{prefix: "mistralai_sdk_tracer", general: inclusive},
 	// Claude Code before the Anthropic SDK's own tracing: both begin with com.anthropic. Its own key leaves the cache
 	// out; 2.1.332 also writes the standard one, which holds it.
 	{
 		prefix: "com.anthropic.claude_code", general: exclusive, anthropic: exclusive, bedrock: exclusive,
-		spelling: "input_tokens", maker: "anthropic", models: "claude-",
+		spelling: "input_tokens", makers: []implied{{"claude-", "anthropic"}},
 	},
 	{prefix: "com.anthropic.sdk.python", general: inclusive, anthropic: inclusive, bedrock: inclusive},
-	{prefix: "gemini_cli", general: inclusive, reasoningOutside: true, maker: "gcp.gemini", models: "gemini-"},
-	{prefix: "gemini-cli", general: inclusive, reasoningOutside: true, maker: "gcp.gemini", models: "gemini-"},
+	{prefix: "gemini_cli", general: inclusive, reasoningOutside: true, toolsOutside: true, makers: []implied{{"gemini-", "gcp.gemini"}}},
+	{prefix: "gemini-cli", general: inclusive, reasoningOutside: true, toolsOutside: true, makers: []implied{{"gemini-", "gcp.gemini"}}},
 }
 
 // maker groups provider names by the API whose way of counting they pass on.
@@ -102,10 +118,15 @@ func emitterOf(scope Scope) *emitter {
 
 // implied returns who is called for a model, where neither provider nor address is named; a cloud's own id tells more.
 func (e *emitter) implied(model string) string {
-	if e == nil || e.maker == "" || strings.Contains(model, "@") || !strings.HasPrefix(model, e.models) {
+	if e == nil || strings.Contains(model, "@") {
 		return ""
 	}
-	return e.maker
+	for _, known := range e.makers {
+		if strings.HasPrefix(model, known.models) {
+			return known.maker
+		}
+	}
+	return ""
 }
 
 // holds says whether the row is about the key under which a span's input was read.

@@ -52,6 +52,9 @@ func (s *Span) Identity(r *Reading) Identity {
 // provider returns the provider as the span names it.
 func (s *Span) provider() string {
 	name := clipped(s.text(slotProvider))
+	if name == "" && s.agent != nil {
+		return clipped(s.text(slotAgentProvider))
+	}
 	if s.has(slotProvider) && ReadAsProvider[s.ranks[slotProvider]] == "ai.model.provider" {
 		// anthropic.messages is the provider and its API.
 		name, _, _ = strings.Cut(name, ".")

@@ -108,7 +108,8 @@ func (s *Span) role() kindEntry {
 	if entry, ok := s.kindOf(slotLangfuseType, langfuseTypes); ok {
 		return entry
 	}
-	if s.modelled() && s.counted() {
+	// What a coding agent counts is a call, whether or not it says of which model.
+	if s.counted() && (s.modelled() || s.agent != nil) || s.event != nil {
 		return kindEntry{RoleCall, opChat}
 	}
 	return kindEntry{}

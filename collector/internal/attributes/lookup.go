@@ -30,6 +30,7 @@ const (
 	slotImageOutput
 	slotImageCacheRead
 	slotTotal
+	slotAgentToolInput
 	slotCompactionInput
 	slotCompactionOutput
 	slotOperation
@@ -74,6 +75,10 @@ const (
 	slotBilledSource
 	slotCacheHit
 	slotVercelDetail
+	slotAgentProvider
+	slotAgentSpeed
+	slotAgentError
+	slotAgentEventKind
 	// slotEstimateOfOthers and slotUnit are the first of a run: one slot per spelling, one per unit.
 	slotEstimateOfOthers
 	slotUnit  = slotEstimateOfOthers + maxEstimates
@@ -202,6 +207,7 @@ func newKeyTable() *keyTable {
 	table.addKinds()
 	table.addUsage()
 	table.addIdentity()
+	table.addAgents()
 	table.addOurs()
 	return table
 }
@@ -257,6 +263,14 @@ func (t *keyTable) addIdentity() {
 	for index, key := range ReadAsEstimateOfOthers[:min(len(ReadAsEstimateOfOthers), maxEstimates)] {
 		t.add(slotEstimateOfOthers+slot(index), false, key)
 	}
+}
+
+func (t *keyTable) addAgents() {
+	t.add(slotAgentProvider, false, ReadAsAgentProvider...)
+	t.add(slotAgentSpeed, false, ReadAsAgentSpeed...)
+	t.add(slotAgentToolInput, false, ReadAsAgentToolInput...)
+	t.add(slotAgentError, false, ReadAsAgentError...)
+	t.add(slotAgentEventKind, false, ReadAsAgentEventKind...)
 }
 
 func (t *keyTable) addOurs() {

@@ -183,20 +183,20 @@ var ConnectorMetrics = []Metric{
 var (
 	ReadAsProvider         = []string{"gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "gen_ai.request.provider"}
 	ReadAsResponseModel    = []string{"gen_ai.response.model", "llm.response.model_name", "ai.response.model"}
-	ReadAsRequestModel     = []string{"gen_ai.request.model", "llm.request.model_name", "litellm.provider.model", "llm.model_name", "embedding.model_name", "reranker.model_name", "ai.model.id", "langfuse.observation.model.name", "model"}
-	ReadAsInput            = []string{"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "input_token_count"}
-	ReadAsOutput           = []string{"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "output_token_count"}
-	ReadAsCacheRead        = []string{"gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.input_tokens.cached", "gen_ai.usage.prompt_tokens_details.cached_tokens", "gen_ai.usage.input_token_details.cached", "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input", "ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens", "cache_read_tokens", "cached_token_count", "cached_content_token_count"}
-	ReadAsCacheWrite       = []string{"gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens", "gen_ai.usage.input_tokens.cache_write", "gen_ai.usage.prompt_tokens_details.cache_creation_tokens", "gen_ai.usage.input_token_details.cache_creation", "llm.token_count.prompt_details.cache_write", "ai.usage.inputTokenDetails.cacheWriteTokens", "cache_creation_tokens"}
+	ReadAsRequestModel     = []string{"gen_ai.request.model", "llm.request.model_name", "litellm.provider.model", "llm.model_name", "embedding.model_name", "reranker.model_name", "ai.model.id", "langfuse.observation.model.name", "model", "cursor.model.name"}
+	ReadAsInput            = []string{"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "input_token_count", "cursor.api.request.input_tokens"}
+	ReadAsOutput           = []string{"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "output_token_count", "cursor.api.request.output_tokens"}
+	ReadAsCacheRead        = []string{"gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.input_tokens.cached", "gen_ai.usage.prompt_tokens_details.cached_tokens", "gen_ai.usage.input_token_details.cached", "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input", "ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens", "cache_read_tokens", "cached_token_count", "cached_content_token_count", "cursor.api.request.cache_read_tokens"}
+	ReadAsCacheWrite       = []string{"gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens", "gen_ai.usage.input_tokens.cache_write", "gen_ai.usage.prompt_tokens_details.cache_creation_tokens", "gen_ai.usage.input_token_details.cache_creation", "llm.token_count.prompt_details.cache_write", "ai.usage.inputTokenDetails.cacheWriteTokens", "cache_creation_tokens", "cache_write_token_count", "cursor.api.request.cache_creation_tokens"}
 	ReadAsCacheWrite5m     = []string{"anthropic.usage.cache_creation.ephemeral_5m_input_tokens", "gen_ai.usage.cache_creation.ephemeral_5m_input_tokens", "ephemeral_5m_input_tokens"}
 	ReadAsCacheWrite1h     = []string{"tokenomics.usage.cache_write_1h", "anthropic.usage.cache_creation.ephemeral_1h_input_tokens", "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens", "ephemeral_1h_input_tokens"}
-	ReadAsReasoning        = []string{"gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.reasoning_output_tokens", "gen_ai.usage.output_tokens.reasoning", "gen_ai.usage.completion_tokens_details.reasoning_tokens", "llm.usage.reasoning_tokens", "llm.token_count.completion_details.reasoning", "ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens", "reasoning_token_count", "thoughts_token_count"}
+	ReadAsReasoning        = []string{"gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.reasoning_output_tokens", "gen_ai.usage.output_tokens.reasoning", "gen_ai.usage.completion_tokens_details.reasoning_tokens", "llm.usage.reasoning_tokens", "llm.token_count.completion_details.reasoning", "ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens", "reasoning_token_count", "thoughts_token_count", "codex.usage.reasoning_output_tokens", "reasoning_tokens"}
 	ReadAsAudioInput       = []string{"gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"}
 	ReadAsAudioOutput      = []string{"gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"}
 	ReadAsAudioCacheRead   = []string{"gen_ai.usage.audio.cache_read.input_tokens"}
 	ReadAsImageInput       = []string{"gen_ai.usage.image.input_tokens"}
 	ReadAsImageOutput      = []string{"gen_ai.usage.image.output_tokens"}
-	ReadAsTotal            = []string{"gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens", "ai.usage.tokens", "total_token_count"}
+	ReadAsTotal            = []string{"gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens", "ai.usage.tokens", "total_token_count", "codex.usage.total_tokens"}
 	ReadAsHost             = []string{"server.address"}
 	ReadAsApiBase          = []string{"gen_ai.openai.api_base", "url.full"}
 	ReadAsRequestTier      = []string{"openai.request.service_tier", "gen_ai.openai.request.service_tier"}
@@ -208,6 +208,12 @@ var (
 	ReadAsBilledSource     = []string{"gen_ai.usage.cost.source"}
 	ReadAsBilledCurrency   = []string{"gen_ai.usage.cost.currency"}
 	ReadAsCacheHit         = []string{"litellm.cache_hit"}
+	ReadAsAgentProvider    = []string{"provider"}
+	ReadAsAgentSpeed       = []string{"speed"}
+	ReadAsAgentToolInput   = []string{"tool_token_count"}
+	ReadAsAgentError       = []string{"error.message", "error"}
+	ReadAsAgentEvent       = []string{"event.name"}
+	ReadAsAgentEventKind   = []string{"event.kind"}
 )
 
 // DialectKey is one key of a backend's dialect and the parts of the cost that it sums.

@@ -35,6 +35,8 @@ type Options struct {
 	PriceServerSpans bool
 	// Reprice replaces our figures of an earlier step; a provider's total always stays.
 	Reprice bool
+	// Agents says which signal of each coding agent is charged.
+	Agents Agents
 }
 
 // Estimate is a cost that another library put on a span: compared, not adopted.
@@ -76,7 +78,7 @@ func (s *Span) Read(options *Options, r *Reading) {
 		r.Verdict = VerdictMalformed
 		return
 	}
-	if s.settled(options) {
+	if s.settled(options) || s.event != nil && !s.tells() {
 		return
 	}
 	kind := s.role()
@@ -96,6 +98,10 @@ func (s *Span) Read(options *Options, r *Reading) {
 	}
 	if s.Kind == KindServer && !options.PriceServerSpans {
 		r.Verdict, r.Reason = VerdictNotApplicable, ReasonServerSide
+		return
+	}
+	if s.agent != nil && !r.Own && !options.Agents.charge(s.agent, s.event != nil) {
+		r.Verdict, r.Reason = VerdictNotApplicable, ReasonShadowed
 		return
 	}
 	r.Verdict = VerdictPrice
@@ -196,12 +202,18 @@ func cutAddress(address string) (host string, port int, path string) {
 	return strings.Trim(host, "[]"), port, path
 }
 
+// normalSpeed is Claude Code's word for what has no word elsewhere.
+const normalSpeed = "normal"
+
 // readFacts reads what else a price depends on: the response's word, else the request's.
 func (s *Span) readFacts(r *Reading) {
 	facts := &r.Query.Facts
 	facts.Speed, facts.InferenceGeo = clipped(s.text(slotSpeed)), clipped(s.text(slotGeo))
 	facts.DeploymentType, facts.Region = clipped(s.text(slotDeployment)), clipped(s.text(slotRegion))
 	facts.SearchContextSize, facts.Account = clipped(s.text(slotSearchContext)), clipped(s.text(slotCredential))
+	if word := s.text(slotAgentSpeed); facts.Speed == "" && s.agent != nil && !strings.EqualFold(word, normalSpeed) {
+		facts.Speed = clipped(word)
+	}
 	for _, place := range [...]slot{slotTier, slotTierResponse, slotTierRequest} {
 		if word := clipped(s.text(place)); word != "" {
 			r.TierStated = true
@@ -242,6 +254,9 @@ func (s *Span) usage(options *Options, r *Reading) {
 	r.InputTokens, r.OutputTokens = t.input, t.output
 	if t.inconsistent {
 		q.Flags |= pricing.FlagInconsistentUsage
+	}
+	if s.event != nil && s.event.cacheless {
+		q.Flags |= pricing.FlagAssumedDefault
 	}
 	for _, extra := range [...]slot{slotCompactionInput, slotCompactionOutput} {
 		// Billed beside the totals, at a model that the span does not name.
@@ -291,7 +306,7 @@ func (s *Span) missing(r *Reading) string {
 	case !failed, s.has(slotFirstChunk):
 		// Once a stream has begun the call was accepted: something was billed, and nobody said how much.
 		return pricing.ReasonNoUsage
-	case end == "cancelled", lost(s.text(slotErrorType)), lost(s.Exception):
+	case end == "cancelled", lost(s.text(slotErrorType)), lost(s.Exception), s.event != nil && lost(s.text(slotAgentError)):
 		return pricing.ReasonBillingUnknown
 	}
 	r.Verdict, r.Reason = VerdictNotApplicable, ReasonCallFailed
@@ -303,6 +318,7 @@ var lostWords = []string{
 	"timeout", "timedout", "timed_out", "deadline", "connectionreset", "connectionerror", "connection_error",
 	"connectionaborted", "connectionclosed", "remoteprotocolerror", "remotedisconnected", "incompleteread",
 	"readerror", "chunkedencoding", "brokenpipe", "apiconnectionerror", "econnreset", "etimedout", "socket hang up",
+	"timed out", "connection error", "stream disconnected",
 }
 
 // maxErrorBytes is how much of an error's name is looked at.

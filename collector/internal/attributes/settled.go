@@ -52,6 +52,9 @@ func (s *Span) Settle(r *Settled) bool {
 	if r.Operation == "" {
 		r.Operation = strings.ToLower(clipped(s.text(slotOperation)))
 	}
+	if r.Operation == "" && r.Charge == "" && s.agent != nil {
+		r.Operation = opChat
+	}
 	if r.Charge == "" {
 		s.settledUsage(provider, &r.Usage)
 	}
@@ -65,7 +68,7 @@ var settling = func() slotSet {
 	set := slotsOf(
 		slotProvider, slotResponseModel, slotRequestModel, slotOperation, slotErrorType, slotCallEnd, slotChargeKind,
 		slotCostTotal, slotCostSource, slotCostStatus, slotCostReason, slotCostCurrency, slotCostBasis, slotPriceSku,
-		slotPriceModel, slotAccounting, slotEstimatedInput, slotEstimatedOutput, slotVercelDetail,
+		slotPriceModel, slotAccounting, slotEstimatedInput, slotEstimatedOutput, slotVercelDetail, slotAgentProvider,
 	)
 	for place := range slotCount {
 		if place >= slotInput && place <= slotCompactionOutput || place >= slotUnit && place < slotOther {

@@ -2,8 +2,8 @@ package attributes
 
 import "math/bits"
 
-// Scope is the instrumentation scope of a span.
-type Scope struct{ Name, Version string }
+// Scope is the instrumentation scope of a span. Service is the name on its resource: one coding agent is known by it.
+type Scope struct{ Name, Version, Service string }
 
 // SpanKind is what a reader must know of the kind of a span.
 type SpanKind uint8
@@ -25,6 +25,8 @@ type Span struct {
 	StartMillis int64
 
 	emitter     *emitter
+	agent       *Agent
+	event       *Event
 	own, vercel bool
 
 	values  [slotCount]Value
@@ -40,12 +42,14 @@ type Span struct {
 func (s *Span) Enter(scope Scope) {
 	s.emitter = emitterOf(scope)
 	s.own = scope.Name == OwnScope
-	s.vercel = scope.Name == "ai" || scope.Name == "@ai-sdk/otel"
+	s.vercel = vercelScope(scope.Name)
+	s.agent = AgentOf(scope)
 }
 
 // Reset forgets the span before.
 func (s *Span) Reset() {
 	s.present = slotSet{}
+	s.event = nil
 	s.Kind, s.Failed, s.Exception, s.StartMillis, s.vercelDetail, s.units = KindOther, false, "", 0, false, false
 }
 

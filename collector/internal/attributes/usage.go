@@ -80,7 +80,7 @@ func (t *tally) estimate(s *Span, place slot, total *int64, reported *bool) {
 // decide settles how input and output were counted, in the order: the emitter, the total, proof, the setting.
 func (t *tally) decide(s *Span, who maker, setting Convention) {
 	caches := t.cacheRead + t.cacheWrite
-	outside := s.emitter != nil && s.emitter.reasoningOutside
+	outside := s.emitter != nil && s.emitter.reasoningOutside && s.emitter.holds(s)
 	how := undecided
 	switch {
 	case !s.own && s.text(slotAccounting) == markExclusive:
@@ -103,6 +103,11 @@ func (t *tally) decide(s *Span, who maker, setting Convention) {
 		t.input = caches
 	} else if !t.hasInput && caches > 0 {
 		t.input, t.hasInput = caches, true
+	}
+	if s.emitter != nil && s.emitter.toolsOutside {
+		if tools, there := t.take(s, slotAgentToolInput); there && tools > 0 {
+			t.input, t.hasInput = t.input+tools, true
+		}
 	}
 	t.placeReasoning(outside)
 	t.checkTotal()

@@ -3,6 +3,8 @@
 package spancost
 
 import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
@@ -16,13 +18,28 @@ func Observe(target *attributes.Span, span ptrace.Span) {
 	if kind := span.Kind(); kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer {
 		target.Kind = attributes.KindServer
 	}
-	for key, value := range span.Attributes().All() {
+	take(target, span.Attributes())
+	if target.Failed {
+		target.Exception = exceptionType(span.Events())
+	}
+}
+
+// ObserveRecord hands a log record that tells of a call to the reader. Some emitters leave its time to whoever sees it.
+func ObserveRecord(target *attributes.Span, record plog.LogRecord, event *attributes.Event) {
+	target.Begin(event)
+	at := record.Timestamp()
+	if at == 0 {
+		at = record.ObservedTimestamp()
+	}
+	target.StartMillis = int64(uint64(at) / 1_000_000)
+	take(target, record.Attributes())
+}
+
+func take(target *attributes.Span, found pcommon.Map) {
+	for key, value := range found.All() {
 		if place := attributes.Find(key); place != nil {
 			target.Take(place, Value(value))
 		}
-	}
-	if target.Failed {
-		target.Exception = exceptionType(span.Events())
 	}
 }
 

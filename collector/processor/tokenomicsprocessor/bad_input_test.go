@@ -100,7 +100,7 @@ func TestAMillionSpansOfOneTrace(t *testing.T) {
 	assert.Equal(t, int64(batches*size), counted(pricer))
 	work := pricer.newBatch(pricer.books.Book())
 	assert.LessOrEqual(t, cap(work.calls.calls), maxKept)
-	assert.Equal(t, &batch{book: work.book, calls: work.calls}, work, "something is left of the batch before")
+	assert.Equal(t, &batch{book: work.book, tags: tagger{rules: pricer.tags}, calls: work.calls}, work, "something is left of the batch before")
 	for _, one := range work.calls.calls[:cap(work.calls.calls)] {
 		require.Zero(t, one)
 	}

@@ -53,6 +53,7 @@ var (
 	errTwoOverlays     = errors.New(`"book::overlays" excludes "book::overrides" and "aliases"`)
 	errOverride        = errors.New(`"book::overrides" must name provider, model and at least one rate`)
 	errAlias           = errors.New(`"aliases" must map a name to provider/model`)
+	errAgents          = errors.New(`"agents" must map coding agents to logs or spans`)
 )
 
 // Config holds the settings of the processor.
@@ -71,6 +72,8 @@ type Config struct {
 	UsageConvention string `mapstructure:"usage_convention"`
 	// OnExisting says what a cost means that somebody else wrote.
 	OnExisting string `mapstructure:"on_existing"`
+	// Agents says on which signal each coding agent is charged, logs or spans: the other one tells of the same calls.
+	Agents map[string]string `mapstructure:"agents"`
 	// PriceServerSpans prices spans of kind SERVER and CONSUMER too.
 	PriceServerSpans bool `mapstructure:"price_server_spans"`
 	// Reprice says whether our own figures of an earlier step are replaced.
@@ -140,6 +143,9 @@ func (c *Config) Validate() error {
 		c.Book.validate(),
 		c.Tags.validate(),
 		c.Sensitive.validate(),
+	}
+	if _, err := attributes.ParseAgents(c.Agents); err != nil {
+		errs = append(errs, fmt.Errorf("%w: %w", errAgents, err))
 	}
 	for _, dialect := range c.Dialects {
 		errs = append(errs, oneOf(errDialects, dialect, dialectNames...))
@@ -223,6 +229,8 @@ func endpointRules(rule error, entries []string, needProvider bool) error {
 
 func (c *Config) options() attributes.Options {
 	options := attributes.Options{PriceServerSpans: c.PriceServerSpans, Reprice: c.Reprice == repriceAlways}
+	// Validate refused what cannot be read.
+	options.Agents, _ = attributes.ParseAgents(c.Agents)
 	switch c.UsageConvention {
 	case conventionInclusive:
 		options.Convention = attributes.ConventionInclusive

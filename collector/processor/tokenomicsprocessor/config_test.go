@@ -62,6 +62,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Sensitive: SensitiveConfig{
 			Drop: []string{"gen_ai.input.messages", "gen_ai.prompt.*"}, Hash: []string{"user.id"}, Salt: "a secret",
 		},
+		Agents: map[string]string{"claude_code": "spans", "opencode": "logs"},
 	}, cfg)
 	cfg, err = load(t, "config.yaml", "tokenomics/overlay")
 	require.NoError(t, err)
@@ -88,6 +89,7 @@ func TestBadConfigs(t *testing.T) {
 		"sensitive_twice": errSensitiveTwice, "sensitive_usage": errSensitiveOurs, "sensitive_mark": errSensitiveOurs,
 		"sensitive_salt": errSensitiveSalt,
 	}
+	want["agent_unknown"], want["agent_signal"], want["agent_without_choice"] = errAgents, errAgents, errAgents
 	// Keys that do not exist are refused before any rule of ours; the message names them.
 	unknown := map[string]string{"unknown_key": "on_exist", "unknown_rate": "inputs", "tag_unknown_key": "maps", "http_unknown": "trusted_key"}
 	files, err := filepath.Glob("testdata/config_bad_*.yaml")
@@ -127,6 +129,7 @@ func TestRulesNameThemselves(t *testing.T) {
 		errHTTPEndpoint, errHTTPTimeout, errHTTPInterval, errHTTPDigest, errHTTPKeys, errHTTPTrust, errHTTPSignature,
 		errTagName, errTagSource, errTagWildcard, errTagOurs, errTagDefault, errTagBoth, errTagPolicies,
 		errSensitiveKey, errSensitiveTwice, errSensitiveOurs, errSensitiveSalt,
+		errAgents,
 	}
 	seen := map[string]bool{}
 	for _, rule := range rules {

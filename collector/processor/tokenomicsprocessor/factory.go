@@ -17,6 +17,7 @@ func NewFactory() processor.Factory {
 		metadata.Type,
 		createDefaultConfig,
 		processor.WithTraces(createTraces, metadata.TracesStability),
+		processor.WithLogs(createLogs, metadata.LogsStability),
 	)
 }
 
@@ -36,4 +37,22 @@ func createTraces(
 		return nil, err
 	}
 	return traces, nil
+}
+
+func createLogs(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
+	pricer, err := newProcessor(set, cfg.(*Config))
+	if err != nil {
+		return nil, err
+	}
+	// Backends read the keys of their own on spans.
+	pricer.writer.dialects = nil
+	logs, err := processorhelper.NewLogs(ctx, set, cfg, next, pricer.processLogs,
+		processorhelper.WithCapabilities(consumer.Capabilities{MutatesData: true}),
+		processorhelper.WithStart(pricer.start),
+		processorhelper.WithShutdown(pricer.shutdown),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return logs, nil
 }

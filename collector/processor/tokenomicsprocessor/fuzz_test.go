@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -46,6 +47,51 @@ func FuzzProcess(f *testing.F) {
 			twice(t, pricer, data)
 		}
 	})
+}
+
+// FuzzProcessLogs is FuzzProcess for log records.
+func FuzzProcessLogs(f *testing.F) {
+	for _, vector := range logCases(f) {
+		f.Add(logBytes(f, unmarshalLogs(f, vector.Logs.In)))
+	}
+	f.Add(logBytes(f, recordsOf(2, 3, 1)))
+	pricers := []*tokenomicsProcessor{fuzzed(f, vectorConfig())}
+	for _, mode := range []string{onExistingVerify, onExistingKeep, onExistingOverwrite} {
+		cfg := vectorConfig()
+		cfg.OnExisting, cfg.Reprice, cfg.CostParts = mode, repriceAlways, true
+		cfg.Agents = map[string]string{"copilot": "logs", "opencode": "logs"}
+		pricers = append(pricers, fuzzed(f, cfg))
+	}
+	for _, pricer := range pricers {
+		pricer.writer.dialects = nil
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, pricer := range pricers {
+			logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(data)
+			if err != nil {
+				t.Skip("the bytes are no payload of log records")
+			}
+			before := logs.LogRecordCount()
+			once, err := pricer.processLogs(t.Context(), logs)
+			if err != nil || once.LogRecordCount() != before {
+				t.Fatalf("%d records of %d, %v", once.LogRecordCount(), before, err)
+			}
+			first := logBytes(t, once)
+			again, err := pricer.processLogs(t.Context(), once)
+			if err != nil || string(first) != string(logBytes(t, again)) {
+				t.Fatal("a second pass changed the data")
+			}
+		}
+	})
+}
+
+func logBytes(t testing.TB, logs plog.Logs) []byte {
+	t.Helper()
+	raw, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func fuzzed(f *testing.F, cfg *Config) *tokenomicsProcessor {

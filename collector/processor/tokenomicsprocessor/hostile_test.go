@@ -189,7 +189,7 @@ func (c *chaos) put(value pcommon.Value) {
 }
 
 func (c *chaos) traces() ptrace.Traces {
-	scopes := []string{"", "otel_tokenomics", "ai", "openlit", "litellm", "openinference.x", "opentelemetry.instrumentation.bedrock"}
+	scopes := []string{"", "otel_tokenomics", "ai", "openlit", "litellm", "openinference.x", "opentelemetry.instrumentation.bedrock", "codex_otel"}
 	traces := oneSpan(map[string]any{})
 	scope := traces.ResourceSpans().At(0).ScopeSpans().At(0)
 	scope.Scope().SetName(scopes[c.IntN(len(scopes))])
@@ -204,6 +204,10 @@ func (c *chaos) traces() ptrace.Traces {
 		if err := span.Attributes().FromRaw(chat("gpt-4o", 1000, 500)); err != nil {
 			panic(err)
 		}
+	}
+	// Some are free, which too few of all those words mean.
+	if c.IntN(50) == 0 {
+		span.Attributes().PutBool("litellm.cache_hit", true)
 	}
 	for range c.IntN(12) {
 		key := c.keys[c.IntN(len(c.keys))]

@@ -1,10 +1,7 @@
 package tokenomicsprocessor
 
 import (
-	"fmt"
-
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.uber.org/zap"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/spancost"
@@ -66,11 +63,8 @@ func (c *calls) forget() {
 
 // safelySettle keeps a batch that nobody foresaw from stopping the pipeline: its charges stay as they were priced.
 func (p *tokenomicsProcessor) safelySettle(work *batch, traces ptrace.Traces) {
-	defer func() {
-		if failure := recover(); failure != nil {
-			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
-		}
-	}()
+	var lost outcome
+	defer p.recovered(&lost)
 	findings := rollup.Repeated(work.calls.calls, func() map[rollup.Link]rollup.Above { return standing(traces) })
 	for index, found := range findings {
 		if found.Verdict == rollup.Keeps {

@@ -21,7 +21,7 @@ import (
 	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadata"
 )
 
-// tokenomicsProcessor prices spans. It keeps nothing of them.
+// tokenomicsProcessor prices spans and log records. It keeps nothing of them.
 type tokenomicsProcessor struct {
 	logger    *zap.Logger
 	builder   *metadata.TelemetryBuilder
@@ -185,7 +185,9 @@ func (p *tokenomicsProcessor) priceTraces(traces ptrace.Traces) {
 					work.resource, arrived = index, true
 				}
 				if !entered {
-					work.scope = attributes.Scope{Name: scope.Scope().Name(), Version: scope.Scope().Version()}
+					work.scope = attributes.Scope{
+						Name: scope.Scope().Name(), Version: scope.Scope().Version(), Service: serviceOf(resource.Resource()),
+					}
 					work.span.Enter(work.scope)
 					entered = true
 				}
@@ -194,7 +196,7 @@ func (p *tokenomicsProcessor) priceTraces(traces ptrace.Traces) {
 		}
 	}
 	if work == nil {
-		p.counters.passed(passed)
+		p.counters.passed(passed, 0)
 		return
 	}
 	work.tally.outcomes[outcomePassed] += passed
@@ -236,18 +238,25 @@ func worthReading(span ptrace.Span) bool {
 	return false
 }
 
-var errPanic = errors.New("span could not be read")
+func serviceOf(resource pcommon.Resource) string {
+	name, _ := resource.Attributes().Get(attributes.ServiceName)
+	return name.Str()
+}
 
-// safely keeps a span that nobody foresaw from stopping the pipeline: it passes and is counted. What was written
+var errPanic = errors.New("item could not be read")
+
+// recovered keeps an item that nobody foresaw from stopping the pipeline: it passes and is counted. What was written
 // before a failure stays, which is nothing: everything is read and priced before the first write.
+func (p *tokenomicsProcessor) recovered(result *outcome) {
+	if failure := recover(); failure != nil {
+		*result = outcomeMalformed
+		// The kind of the failure, not its text, which may hold what the item held.
+		p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
+	}
+}
+
 func (p *tokenomicsProcessor) safely(work *batch, span ptrace.Span) (result outcome) {
-	defer func() {
-		if failure := recover(); failure != nil {
-			result = outcomeMalformed
-			// The kind of the failure, not its text, which may hold what the span held.
-			p.logger.Error("internal failure", zap.Error(errPanic), zap.String("panic", fmt.Sprintf("%T", failure)), zap.Stack("stack"))
-		}
-	}()
+	defer p.recovered(&result)
 	result = p.process(work, span)
 	if result != outcomeMalformed {
 		work.calls.note(work, span, &p.options, result)
@@ -262,11 +271,20 @@ func (p *tokenomicsProcessor) process(work *batch, span ptrace.Span) outcome {
 		return outcomeMalformed
 	}
 	spancost.Observe(&work.span, span)
+	if result := p.charge(work, found); result != outcomePassed {
+		return result
+	}
+	return p.adjacent(work, span)
+}
+
+// charge prices the observed item; what is no call of a model passes.
+func (p *tokenomicsProcessor) charge(work *batch, found pcommon.Map) outcome {
 	reading := &work.reading
 	work.span.Read(&p.options, reading)
 	switch reading.Verdict {
 	case attributes.VerdictPass:
-		return p.passing(work, span)
+		p.retag(work, found)
+		return outcomePassed
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
@@ -290,17 +308,14 @@ func (p *tokenomicsProcessor) tag(work *batch, own pcommon.Map) {
 	work.tally.miss(work.missing, 1)
 }
 
-// passing leaves the figures of a span as they are. Rules of tags hold for a charge of an earlier step as for ours.
-func (p *tokenomicsProcessor) passing(work *batch, span ptrace.Span) outcome {
-	if p.tags.active() {
-		switch spancost.Text(span, attributes.TokenomicsCostStatus) {
-		case "", spancost.StatusNotApplicable:
-		default:
-			p.tag(work, span.Attributes())
-			return outcomePassed
-		}
+// retag gives the charge of an earlier step, whose figures stay, its tags: rules hold for it as for ours.
+func (p *tokenomicsProcessor) retag(work *batch, own pcommon.Map) {
+	if !p.tags.active() {
+		return
 	}
-	return p.adjacent(work, span)
+	if status, _ := own.Get(attributes.TokenomicsCostStatus); status.Str() != "" && status.Str() != spancost.StatusNotApplicable {
+		p.tag(work, own)
+	}
 }
 
 // adjacent charges an operation that is no model call, where own prices say what one costs.

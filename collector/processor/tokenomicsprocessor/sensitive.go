@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
@@ -152,6 +153,20 @@ func (s *sensitive) traces(traces ptrace.Traces) {
 				for _, link := range span.Links().All() {
 					hasher.strip(link.Attributes())
 				}
+			}
+		}
+	}
+}
+
+// logs does the same for log records; what stands in a body stays.
+func (s *sensitive) logs(logs plog.Logs) {
+	hasher := s.hasher()
+	for _, resource := range logs.ResourceLogs().All() {
+		hasher.strip(resource.Resource().Attributes())
+		for _, scope := range resource.ScopeLogs().All() {
+			hasher.strip(scope.Scope().Attributes())
+			for _, record := range scope.LogRecords().All() {
+				hasher.strip(record.Attributes())
 			}
 		}
 	}

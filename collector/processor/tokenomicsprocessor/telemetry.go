@@ -15,7 +15,7 @@ import (
 	"github.com/otel-tokenomics/otel-tokenomics/collector/processor/tokenomicsprocessor/internal/metadata"
 )
 
-// outcome is what became of a span.
+// outcome is what became of a span or log record.
 type outcome uint8
 
 const (
@@ -70,6 +70,7 @@ type tokenKey struct{ side, reason string }
 // tally counts one batch without a lock.
 type tally struct {
 	outcomes  [outcomeCount]int64
+	records   [outcomeCount]int64
 	costs     costSums
 	unpriced  map[tokenKey]int64
 	agreed    int64
@@ -89,7 +90,7 @@ func (t *tally) miss(policies uint32, count int64) {
 
 var ruleNames = [2]string{"response_id", "nested"}
 
-// settled counts one priced span.
+// settled counts one priced item.
 func (t *tally) settled(reading *attributes.Reading, result *pricing.Result) outcome {
 	if result.HasTotal {
 		t.costs.of(costKey{result.Source, result.Basis}).add(result.Total/picoPerUSD, result.Total%picoPerUSD)
@@ -163,17 +164,19 @@ func (n *nameCache) look(book *pricing.Book) {
 }
 
 // passed counts a batch without any model call.
-func (c *counters) passed(spans int64) {
+func (c *counters) passed(spans, records int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total.outcomes[outcomePassed] += spans
+	c.total.records[outcomePassed] += records
 }
 
 func (c *counters) add(batch *tally) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for index, count := range batch.outcomes {
-		c.total.outcomes[index] += count
+	for index := range outcomeCount {
+		c.total.outcomes[index] += batch.outcomes[index]
+		c.total.records[index] += batch.records[index]
 	}
 	for _, entry := range batch.costs {
 		c.total.costs.of(entry.key).add(entry.sum.usd, entry.sum.pico)
@@ -210,7 +213,12 @@ func (c *counters) register(builder *metadata.TelemetryBuilder, books *booksourc
 		register func(metric.Int64Callback) error
 		observe  func(metric.Int64Observer)
 	}{
-		{builder.RegisterProcessorTokenomicsSpansCallback, c.observeSpans},
+		{builder.RegisterProcessorTokenomicsSpansCallback, func(o metric.Int64Observer) {
+			c.observeOutcomes(o, &c.total.outcomes)
+		}},
+		{builder.RegisterProcessorTokenomicsLogRecordsCallback, func(o metric.Int64Observer) {
+			c.observeOutcomes(o, &c.total.records)
+		}},
 		{builder.RegisterProcessorTokenomicsUnpricedTokensCallback, c.observeUnpriced},
 		{builder.RegisterProcessorTokenomicsForeignCostsCallback, c.observeForeign},
 		{builder.RegisterProcessorTokenomicsDedupCallback, c.observeDedup},
@@ -265,10 +273,10 @@ func (c *counters) looked(book *pricing.Book) nameCache {
 	return c.names
 }
 
-func (c *counters) observeSpans(o metric.Int64Observer) {
+func (c *counters) observeOutcomes(o metric.Int64Observer, outcomes *[outcomeCount]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for index, count := range c.total.outcomes {
+	for index, count := range outcomes {
 		if count > 0 {
 			o.Observe(count, metric.WithAttributes(attribute.String("outcome", outcomeNames[index])))
 		}

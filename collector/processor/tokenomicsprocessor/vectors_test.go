@@ -39,11 +39,12 @@ type spanCase struct {
 }
 
 type spanOptions struct {
-	OnExisting       string   `json:"on_existing"`
-	UsageConvention  string   `json:"usage_convention"`
-	PriceServerSpans bool     `json:"price_server_spans"`
-	Dialects         []string `json:"dialects"`
-	CostParts        bool     `json:"cost_parts"`
+	OnExisting       string            `json:"on_existing"`
+	UsageConvention  string            `json:"usage_convention"`
+	PriceServerSpans bool              `json:"price_server_spans"`
+	Dialects         []string          `json:"dialects"`
+	CostParts        bool              `json:"cost_parts"`
+	Agents           map[string]string `json:"agents"`
 }
 
 func (o *spanOptions) config() *Config {
@@ -57,7 +58,7 @@ func (o *spanOptions) config() *Config {
 	if o.Dialects != nil {
 		cfg.Dialects = o.Dialects
 	}
-	cfg.PriceServerSpans, cfg.CostParts = o.PriceServerSpans, o.CostParts
+	cfg.PriceServerSpans, cfg.CostParts, cfg.Agents = o.PriceServerSpans, o.CostParts, o.Agents
 	return cfg
 }
 

@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ProcessorTokenomicsCost                metric.Float64ObservableCounter
 	ProcessorTokenomicsDedup               metric.Int64ObservableCounter
 	ProcessorTokenomicsForeignCosts        metric.Int64ObservableCounter
+	ProcessorTokenomicsLogRecords          metric.Int64ObservableCounter
 	ProcessorTokenomicsMissingTags         metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheEvicted   metric.Int64ObservableCounter
 	ProcessorTokenomicsModelCacheHits      metric.Int64ObservableCounter
@@ -167,6 +168,21 @@ func (builder *TelemetryBuilder) RegisterProcessorTokenomicsForeignCostsCallback
 		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsForeignCosts, obs: o})
 		return nil
 	}, builder.ProcessorTokenomicsForeignCosts)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTokenomicsLogRecordsCallback sets callback for observable ProcessorTokenomicsLogRecords metric.
+func (builder *TelemetryBuilder) RegisterProcessorTokenomicsLogRecordsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTokenomicsLogRecords, obs: o})
+		return nil
+	}, builder.ProcessorTokenomicsLogRecords)
 	if err != nil {
 		return err
 	}
@@ -351,7 +367,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsCost, err = builder.meter.Float64ObservableCounter(
 		"otelcol_processor_tokenomics_cost",
-		metric.WithDescription("Cost written on spans. [Alpha]"),
+		metric.WithDescription("Cost written on spans and log records. [Alpha]"),
 		metric.WithUnit("{USD}"),
 	)
 	errs = errors.Join(errs, err)
@@ -364,7 +380,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorTokenomicsForeignCosts, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_tokenomics_foreign_costs",
 		metric.WithDescription("Costs that another library or the provider had stated, compared with ours. [Alpha]"),
-		metric.WithUnit("{span}"),
+		metric.WithUnit("{cost}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTokenomicsLogRecords, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_tokenomics_log_records",
+		metric.WithDescription("Log records seen, by what became of them. [Alpha]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsMissingTags, err = builder.meter.Int64ObservableCounter(
@@ -405,7 +427,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTokenomicsUnpricedTokens, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_tokenomics_unpriced_tokens",
-		metric.WithDescription("Tokens on spans that could not be priced. [Alpha]"),
+		metric.WithDescription("Tokens on spans and log records that could not be priced. [Alpha]"),
 		metric.WithUnit("{token}"),
 	)
 	errs = errors.Join(errs, err)

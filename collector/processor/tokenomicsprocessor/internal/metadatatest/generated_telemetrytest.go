@@ -96,7 +96,7 @@ func AssertEqualProcessorTokenomicsBookReloads(t *testing.T, tt *componenttest.T
 func AssertEqualProcessorTokenomicsCost(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_tokenomics_cost",
-		Description: "Cost written on spans. [Alpha]",
+		Description: "Cost written on spans and log records. [Alpha]",
 		Unit:        "{USD}",
 		Data: metricdata.Sum[float64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -129,7 +129,7 @@ func AssertEqualProcessorTokenomicsForeignCosts(t *testing.T, tt *componenttest.
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_tokenomics_foreign_costs",
 		Description: "Costs that another library or the provider had stated, compared with ours. [Alpha]",
-		Unit:        "{span}",
+		Unit:        "{cost}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
 			IsMonotonic: true,
@@ -137,6 +137,22 @@ func AssertEqualProcessorTokenomicsForeignCosts(t *testing.T, tt *componenttest.
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_tokenomics_foreign_costs")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorTokenomicsLogRecords(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_tokenomics_log_records",
+		Description: "Log records seen, by what became of them. [Alpha]",
+		Unit:        "{record}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_tokenomics_log_records")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -238,7 +254,7 @@ func AssertEqualProcessorTokenomicsSpans(t *testing.T, tt *componenttest.Telemet
 func AssertEqualProcessorTokenomicsUnpricedTokens(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_tokenomics_unpriced_tokens",
-		Description: "Tokens on spans that could not be priced. [Alpha]",
+		Description: "Tokens on spans and log records that could not be priced. [Alpha]",
 		Unit:        "{token}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
