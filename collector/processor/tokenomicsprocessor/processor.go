@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -31,6 +32,8 @@ type tokenomicsProcessor struct {
 	guesses   *guesses
 	counters  counters
 	host      component.Host
+	// told holds the coding agents of which was said that their other signal is charged.
+	told sync.Map
 
 	unknownHostUnpriced bool
 	keep, overwrite     bool
@@ -251,6 +254,7 @@ func (p *tokenomicsProcessor) charge(work *batch, found pcommon.Map) outcome {
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
+		p.tellChoice(reading.Agent)
 		p.writer.notApplicable(found, &work.span, reading, reading.Reason)
 		return outcomeNotApplicable
 	case attributes.VerdictPrice:
@@ -263,6 +267,17 @@ func (p *tokenomicsProcessor) charge(work *batch, found pcommon.Map) outcome {
 	putTags(found, work.tags)
 	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
 	return work.tally.settled(reading, &work.result)
+}
+
+// tellChoice says once of each coding agent that what it sends here is not charged: where its other signal goes somewhere
+// else, nobody shall look for its cost in vain.
+func (p *tokenomicsProcessor) tellChoice(agent *attributes.Agent) {
+	if agent == nil {
+		return
+	}
+	if _, said := p.told.LoadOrStore(agent, true); !said {
+		p.logger.Info("a coding agent's calls are charged on its other signal, see \"agents\"", zap.String("agent", agent.Name()))
+	}
 }
 
 // adjacent charges an operation that is no model call, where own prices say what one costs.
