@@ -192,6 +192,9 @@ var (
 	errNoChoice = errors.New("has no other signal")
 )
 
+// Name is what the settings call the agent.
+func (a *Agent) Name() string { return a.name }
+
 // AgentNames returns the names that the setting knows.
 func AgentNames() []string {
 	names := make([]string, 0, agentCount)

@@ -64,6 +64,8 @@ type Reading struct {
 	// CacheHit: a gateway answered from its own cache; the stated cost is 0.
 	CacheHit bool
 	Estimate Estimate
+	// Agent is the coding agent whose other signal is charged: the setting agents decided about this one.
+	Agent *Agent
 	// TierStated, SplitStated: the span names a service tier, and the lifetime of its cache writes.
 	TierStated, SplitStated bool
 	// InputTokens and OutputTokens are the totals as billed.
@@ -101,7 +103,7 @@ func (s *Span) Read(options *Options, r *Reading) {
 		return
 	}
 	if s.agent != nil && !r.Own && !options.Agents.charge(s.agent, s.event != nil) {
-		r.Verdict, r.Reason = VerdictNotApplicable, ReasonShadowed
+		r.Verdict, r.Reason, r.Agent = VerdictNotApplicable, ReasonShadowed, s.agent
 		return
 	}
 	r.Verdict = VerdictPrice

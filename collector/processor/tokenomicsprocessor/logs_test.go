@@ -183,6 +183,30 @@ func TestOneChargeOnTwoSignals(t *testing.T) {
 	}
 }
 
+// TestTheChoiceIsSaidOnce: an agent whose other signal does not come here would cost nothing, in silence.
+func TestTheChoiceIsSaidOnce(t *testing.T) {
+	core, said := observer.New(zap.InfoLevel)
+	set := nopSettings()
+	set.Logger = zap.New(core)
+	pricer, err := newProcessor(set, vectorConfig())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pricer.shutdown(t.Context())) }()
+	for range 3 {
+		for _, scope := range []string{"com.anthropic.claude_code.tracing", "codex_cli_rs", "shop"} {
+			span := oneSpan(chat("gpt-4o", 1000, 500))
+			span.ResourceSpans().At(0).ScopeSpans().At(0).Scope().SetName(scope)
+			_, err := pricer.processTraces(t.Context(), span)
+			require.NoError(t, err)
+		}
+	}
+	var agents []any
+	for _, entry := range said.All() {
+		assert.Contains(t, entry.Message, `"agents"`)
+		agents = append(agents, entry.ContextMap()["agent"])
+	}
+	assert.Equal(t, []any{"claude_code", "codex"}, agents)
+}
+
 // TestLogsConservation: what stands on the records is what was counted, however they are cut into batches.
 func TestLogsConservation(t *testing.T) {
 	for _, size := range []int{1, 7, 10_000} {

@@ -36,6 +36,8 @@ type tokenomicsProcessor struct {
 	bookState bookState
 	// client makes what asks the address of a book; nil where there is none.
 	client func(context.Context, component.Host) (*http.Client, error)
+	// told holds the coding agents of which was said that their other signal is charged.
+	told sync.Map
 
 	unknownHostUnpriced bool
 	keep, overwrite     bool
@@ -288,6 +290,7 @@ func (p *tokenomicsProcessor) charge(work *batch, found pcommon.Map) outcome {
 	case attributes.VerdictMalformed:
 		return outcomeMalformed
 	case attributes.VerdictNotApplicable:
+		p.tellChoice(reading.Agent)
 		p.writer.notApplicable(found, &work.span, reading, reading.Reason)
 		return outcomeNotApplicable
 	case attributes.VerdictPrice:
@@ -315,6 +318,17 @@ func (p *tokenomicsProcessor) retag(work *batch, own pcommon.Map) {
 	}
 	if status, _ := own.Get(attributes.TokenomicsCostStatus); status.Str() != "" && status.Str() != spancost.StatusNotApplicable {
 		p.tag(work, own)
+	}
+}
+
+// tellChoice says once of each coding agent that what it sends here is not charged: where its other signal goes somewhere
+// else, nobody shall look for its cost in vain.
+func (p *tokenomicsProcessor) tellChoice(agent *attributes.Agent) {
+	if agent == nil {
+		return
+	}
+	if _, said := p.told.LoadOrStore(agent, true); !said {
+		p.logger.Info("a coding agent's calls are charged on its other signal, see \"agents\"", zap.String("agent", agent.Name()))
 	}
 }
 

@@ -129,6 +129,11 @@ def test_every_spelling_is_read_in_a_vector() -> None:
         for _, span in spans_of(json.loads(path.read_text(encoding="utf-8"))["in"])
         for key in attributes_of(span)
     }
+    # Words of log events, which the collector alone reads.
+    for path in (FOLDER / "logs").glob("*.json"):
+        for resource in json.loads(path.read_text(encoding="utf-8"))["logs"]["in"]["resourceLogs"]:
+            for record in (record for scope in resource["scopeLogs"] for record in scope["logRecords"]):
+                seen.update(attributes_of(record))
     assert {key for keys in names.READ_AS.values() for key in keys} - seen == set()
 
 
