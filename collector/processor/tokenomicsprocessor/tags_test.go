@@ -224,23 +224,17 @@ func tagRulesConfig() *Config {
 
 // TestWhichSpansGetTags: what bears a charge or may, ours or an earlier step's; nothing else.
 func TestWhichSpansGetTags(t *testing.T) {
-	with := func(base attrs, more ...any) attrs {
-		for index := 0; index < len(more); index += 2 {
-			base[more[index].(string)] = more[index+1]
-		}
-		return ofTeam(base)
-	}
 	for name, test := range map[string]struct {
 		span attrs
 		want bool
 	}{
-		"priced":             {with(chat("gpt-4o", 1, 1)), true},
-		"unpriced":           {with(chat("gpt-7-turbo", 1, 1)), true},
-		"container":          {with(attrs{"gen_ai.operation.name": "invoke_agent"}), false},
-		"no call":            {with(attrs{"http.route": "/"}), false},
-		"of the SDK":         {with(chat("gpt-4o", 1, 1), "tokenomics.cost.status", "priced", "tokenomics.cost.source", "sdk", "tokenomics.cost.total", 0.5, "tokenomics.price.book", "b@1"), true},
-		"charge of the SDK":  {with(attrs{"tokenomics.cost.status": "priced"}, "tokenomics.charge.kind", "ocr", "tokenomics.cost.total", 0.5, "tokenomics.cost.source", "sdk"), true},
-		"container, settled": {with(attrs{"tokenomics.cost.status": "not_applicable"}, "gen_ai.operation.name", "invoke_agent"), false},
+		"priced":             {ofTeam(chat("gpt-4o", 1, 1)), true},
+		"unpriced":           {ofTeam(chat("gpt-7-turbo", 1, 1)), true},
+		"container":          {ofTeam(attrs{"gen_ai.operation.name": "invoke_agent"}), false},
+		"no call":            {ofTeam(attrs{"http.route": "/"}), false},
+		"of the SDK":         {ofTeam(earlier("sdk")), true},
+		"charge of the SDK":  {ofTeam(attrs{"tokenomics.cost.status": "priced", "tokenomics.charge.kind": "ocr", "tokenomics.cost.total": 0.5, "tokenomics.cost.source": "sdk"}), true},
+		"container, settled": {ofTeam(attrs{"tokenomics.cost.status": "not_applicable", "gen_ai.operation.name": "invoke_agent"}), false},
 		"malformed":          {attrs{"gen_ai.operation.name": int64(1), "litellm.team.id": "search"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
