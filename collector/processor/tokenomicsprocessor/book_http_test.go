@@ -211,7 +211,7 @@ func TestHealthMendsWithTheLastTrouble(t *testing.T) {
 		assert.Equal(t, step.isNew, state.note(booksource.Report{Kind: step.kind, Err: step.err}))
 		assert.Equal(t, step.want, host.last(), step)
 	}
-	assert.Len(t, host.events, 4, "a host is told of changes")
+	assert.Len(t, host.events, 3, "a host is told of changes")
 }
 
 // TestNoNetworkStartsAndAWrongConfigDoesNot: who cannot reach the publisher prices with the book that is there; what can

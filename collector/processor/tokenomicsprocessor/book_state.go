@@ -36,6 +36,9 @@ func (b *bookState) note(report booksource.Report) (isNew bool) {
 			b.failed = map[booksource.Kind]string{}
 		}
 		b.failed[report.Kind] = report.Err.Error()
+		if !isNew {
+			return false
+		}
 		event = componentstatus.NewRecoverableErrorEvent(report.Err)
 	} else {
 		_, mended := b.failed[report.Kind]

@@ -126,6 +126,37 @@ func TestRulesNameThemselves(t *testing.T) {
 	}
 }
 
+// TestTrust: who may be believed is said, or that anybody may be.
+func TestTrust(t *testing.T) {
+	key, digest := "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", strings.Repeat("AB", 32)
+	for _, test := range []struct {
+		change func(*HTTPConfig)
+		want   error
+	}{
+		{func(h *HTTPConfig) { h.TrustedKeys = []string{key} }, nil},
+		{func(h *HTTPConfig) { h.SHA256 = digest }, nil},
+		{func(h *HTTPConfig) { h.SHA256, h.TrustedKeys = digest, []string{key, " " + key + "\n"} }, nil},
+		{func(h *HTTPConfig) { h.RequireSignature = false }, nil},
+		{func(h *HTTPConfig) { h.RequireSignature, h.SHA256 = false, digest }, nil},
+		{func(h *HTTPConfig) { h.Version = "2026.11.22" }, errHTTPTrust},
+		{func(h *HTTPConfig) { h.TrustedKeys = []string{""} }, errHTTPKeys},
+		{func(h *HTTPConfig) { h.TrustedKeys = []string{key, key[:40]} }, errHTTPKeys},
+	} {
+		section := defaultHTTPConfig()
+		section.ClientConfig.Endpoint = "https://prices.example/pricebook.json"
+		test.change(&section)
+		if test.want == nil {
+			require.NoError(t, section.validate())
+			remote, err := section.remote()
+			require.NoError(t, err)
+			assert.Len(t, remote.Keys, len(section.TrustedKeys))
+			assert.Equal(t, strings.ToLower(section.SHA256), remote.SHA256)
+			continue
+		}
+		require.ErrorIs(t, section.validate(), test.want)
+	}
+}
+
 var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
 // TestExamplesOfTheReadme: what can be copied is accepted.
