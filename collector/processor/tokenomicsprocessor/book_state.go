@@ -73,6 +73,9 @@ func (p *tokenomicsProcessor) reloaded(report booksource.Report) {
 	case report.Result == booksource.ResultSwapped:
 		p.logger.Info("price book reloaded", source, zap.String("book", p.books.Book().ID()))
 		return
+	case report.Err == nil && report.Kind == booksource.KindBook:
+		p.logger.Info("price book read, that of the address stays in use", source, zap.String("book", p.books.Book().ID()))
+		return
 	case report.Err == nil:
 		p.logger.Debug("price book unchanged", source)
 		return
