@@ -695,7 +695,7 @@ func TestWhy(t *testing.T) {
 		{asked(refused), syscall.ECONNRESET.Error()},
 		{asked(errors.New("proxy says token=hunter2 is wrong")), "proxy says ... is wrong"},
 		{io.ErrUnexpectedEOF, "it is cut off"},
-		{errors.New("flate: corrupt input"), "flate: corrupt input"},
+		{errors.New("gzip: invalid checksum"), "gzip: invalid checksum"},
 	} {
 		if got := why(test.err, address); got != test.want {
 			t.Errorf("%v is told as %q", test.err, got)
