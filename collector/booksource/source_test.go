@@ -165,6 +165,28 @@ func TestFileThatVanishesIsReportedOnce(t *testing.T) {
 	}
 }
 
+// TestVolumeOfKubernetes: there the file is a link through a link, of which the inner one is replaced.
+func TestVolumeOfKubernetes(t *testing.T) {
+	volume := t.TempDir()
+	publish := func(version string, rate int64) {
+		t.Helper()
+		must(t, os.Mkdir(filepath.Join(volume, version), 0o700))
+		place(t, filepath.Join(volume, version, "book.json"), bookText(version, rate))
+		must(t, os.Symlink(version, filepath.Join(volume, "..data_new")))
+		must(t, os.Rename(filepath.Join(volume, "..data_new"), filepath.Join(volume, "..data")))
+	}
+	publish("1", 7)
+	path := filepath.Join(volume, "book.json")
+	must(t, os.Symlink("..data/book.json", path))
+	source, seen := newSource(t, Settings{Path: path})
+	publish("2", 8)
+	must(t, os.RemoveAll(filepath.Join(volume, "1")))
+	source.Reload()
+	if rate(source.Book()) != 8 || len(seen.all) != 1 || seen.all[0].Result != ResultSwapped {
+		t.Errorf("%s, %+v", source.Book().ID(), seen.all)
+	}
+}
+
 func TestOverlayFile(t *testing.T) {
 	directory := t.TempDir()
 	book, overlay := filepath.Join(directory, "book.json"), filepath.Join(directory, "own.json")

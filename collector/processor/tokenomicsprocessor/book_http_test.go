@@ -27,6 +27,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/booksource"
@@ -44,7 +45,10 @@ type bookServer struct {
 func newBookServer(t *testing.T) *bookServer {
 	t.Helper()
 	s := &bookServer{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
-	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Errorf("asked by %s, of which real publishers make HTTP/2", r.Proto)
+		}
 		token := r.Header.Get("Authorization")
 		s.token.Store(&token)
 		text, body := *s.text.Load(), *s.text.Load()
@@ -56,6 +60,8 @@ func newBookServer(t *testing.T) *bookServer {
 		}
 		_, _ = io.WriteString(w, body)
 	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }
@@ -211,7 +217,7 @@ func TestHealthMendsWithTheLastTrouble(t *testing.T) {
 		assert.Equal(t, step.isNew, state.note(booksource.Report{Kind: step.kind, Err: step.err}))
 		assert.Equal(t, step.want, host.last(), step)
 	}
-	assert.Len(t, host.events, 4, "a host is told of changes")
+	assert.Len(t, host.events, 3, "a host is told of changes")
 }
 
 // TestNoNetworkStartsAndAWrongConfigDoesNot: who cannot reach the publisher prices with the book that is there; what can
@@ -240,6 +246,38 @@ func TestNoNetworkStartsAndAWrongConfigDoesNot(t *testing.T) {
 		require.ErrorContains(t, err, `"book::http"`, name)
 		require.NoError(t, pricer.shutdown(t.Context()))
 	}
+}
+
+// TestNoBatchWaitsForABook: however long a newer book takes, from its reading to the last word about it, spans are priced
+// meanwhile, by the book before until the swap and by the new one at once afterwards.
+func TestNoBatchWaitsForABook(t *testing.T) {
+	file := newBookFile(t)
+	cfg := vectorConfig()
+	cfg.Book.Files = []FileConfig{{Path: file.path, ReloadInterval: time.Hour}}
+	told, release := make(chan struct{}), make(chan struct{})
+	set := nopSettings()
+	set.Logger = zap.NewNop().WithOptions(zap.WrapCore(func(zapcore.Core) zapcore.Core {
+		core, _ := observer.New(zap.InfoLevel)
+		return zapcore.RegisterHooks(core, func(entry zapcore.Entry) error {
+			if entry.Message == "price book reloaded" {
+				close(told)
+				<-release
+			}
+			return nil
+		})
+	}))
+	pricer, err := newProcessor(set, cfg)
+	require.NoError(t, err)
+	file.write(t, file.version(23, 2_600_000))
+	reloaded := make(chan struct{})
+	go func() { pricer.books.Reload(); close(reloaded) }()
+	<-told
+	out, err := pricer.processTraces(t.Context(), oneSpan(chat("gpt-4o", 1000, 0)))
+	require.NoError(t, err)
+	assert.Equal(t, 0.0026, attributesOf(out)["tokenomics.cost.total"])
+	close(release)
+	<-reloaded
+	require.NoError(t, pricer.shutdown(t.Context()))
 }
 
 type hostWithoutExtensions struct{}

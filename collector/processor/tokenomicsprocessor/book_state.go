@@ -36,6 +36,9 @@ func (b *bookState) note(report booksource.Report) (isNew bool) {
 			b.failed = map[booksource.Kind]string{}
 		}
 		b.failed[report.Kind] = report.Err.Error()
+		if !isNew {
+			return false
+		}
 		event = componentstatus.NewRecoverableErrorEvent(report.Err)
 	} else {
 		_, mended := b.failed[report.Kind]
@@ -69,6 +72,9 @@ func (p *tokenomicsProcessor) reloaded(report booksource.Report) {
 	switch {
 	case report.Result == booksource.ResultSwapped:
 		p.logger.Info("price book reloaded", source, zap.String("book", p.books.Book().ID()))
+		return
+	case report.Err == nil && report.Kind == booksource.KindBook:
+		p.logger.Info("price book read, that of the address stays in use", source, zap.String("book", p.books.Book().ID()))
 		return
 	case report.Err == nil:
 		p.logger.Debug("price book unchanged", source)

@@ -1,7 +1,9 @@
 package tokenomicsprocessor
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -145,4 +147,57 @@ func TestRulesNameThemselves(t *testing.T) {
 	for _, rule := range []error{errOnExisting, errReprice, errMaxAge, errDialects} {
 		require.ErrorIs(t, err, rule)
 	}
+}
+
+// TestTrust: who may be believed is said, or that anybody may be.
+func TestTrust(t *testing.T) {
+	key, digest := "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", strings.Repeat("AB", 32)
+	for _, test := range []struct {
+		change func(*HTTPConfig)
+		want   error
+	}{
+		{func(h *HTTPConfig) { h.TrustedKeys = []string{key} }, nil},
+		{func(h *HTTPConfig) { h.SHA256 = digest }, nil},
+		{func(h *HTTPConfig) { h.SHA256, h.TrustedKeys = digest, []string{key, " " + key + "\n"} }, nil},
+		{func(h *HTTPConfig) { h.RequireSignature = false }, nil},
+		{func(h *HTTPConfig) { h.RequireSignature, h.SHA256 = false, digest }, nil},
+		{func(h *HTTPConfig) { h.Version = "2026.11.22" }, errHTTPTrust},
+		{func(h *HTTPConfig) { h.TrustedKeys = []string{""} }, errHTTPKeys},
+		{func(h *HTTPConfig) { h.TrustedKeys = []string{key, key[:40]} }, errHTTPKeys},
+	} {
+		section := defaultHTTPConfig()
+		section.ClientConfig.Endpoint = "https://prices.example/pricebook.json"
+		test.change(&section)
+		if test.want == nil {
+			require.NoError(t, section.validate())
+			remote, err := section.remote()
+			require.NoError(t, err)
+			assert.Len(t, remote.Keys, len(section.TrustedKeys))
+			assert.Equal(t, strings.ToLower(section.SHA256), remote.SHA256)
+			continue
+		}
+		require.ErrorIs(t, section.validate(), test.want)
+	}
+}
+
+var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// TestExamplesOfTheReadme: what can be copied is accepted.
+func TestExamplesOfTheReadme(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	found := 0
+	for _, block := range example.FindAllSubmatch(text, -1) {
+		path := filepath.Join(t.TempDir(), "example.yaml")
+		require.NoError(t, os.WriteFile(path, block[1], 0o600))
+		content, err := confmaptest.LoadConf(path)
+		require.NoError(t, err, string(block[1]))
+		section, err := content.Sub("processors::tokenomics")
+		require.NoError(t, err, string(block[1]))
+		cfg := createDefaultConfig().(*Config)
+		require.NoError(t, section.Unmarshal(cfg), string(block[1]))
+		require.NoError(t, cfg.Validate(), string(block[1]))
+		found++
+	}
+	assert.GreaterOrEqual(t, found, 7)
 }
