@@ -70,7 +70,7 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
+.PHONY: help demo demo-collector collector collector-wide test test-python test-clients test-examples conformance test-frameworks test-go test-all \
 	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
@@ -81,6 +81,9 @@ demo-collector: collector ## The same demo, priced by the real collector, equal 
 
 collector: $(STAMPS)/go ## Build the collector distribution (about three minutes from empty caches).
 	@collector/distribution/build.sh '$(GO)'
+
+collector-wide: $(STAMPS)/go ## The same with more components of others around ours (about seven minutes from empty caches).
+	@collector/distribution/build.sh '$(GO)' wide
 
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
@@ -182,4 +185,4 @@ update-constraints: ## Resolve the development pins anew.
 	@{ echo "# Development pins, without download addresses. Renew: make update-constraints"; .venvs/resolve/bin/python -m pip freeze --exclude-editable | sed 's/ @ .*//'; } > constraints.txt
 
 clean: ## Remove what the targets made.
-	rm -rf $(VENV) .venvs $(STAMPS) collector/distribution/build collector/tools/bin dist
+	rm -rf $(VENV) .venvs $(STAMPS) collector/distribution/build collector/distribution/build-* collector/tools/bin dist
