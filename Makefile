@@ -70,7 +70,7 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector collector-wide test test-python test-clients test-examples conformance test-frameworks test-go test-all \
+.PHONY: help demo demo-collector collector collector-wide collector-newest test test-python test-clients test-examples conformance test-frameworks test-go test-all \
 	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
@@ -84,6 +84,9 @@ collector: $(STAMPS)/go ## Build the collector distribution (about three minutes
 
 collector-wide: $(STAMPS)/go ## The same with more components of others around ours (about seven minutes from empty caches).
 	@collector/distribution/build.sh '$(GO)' wide
+
+collector-newest: $(STAMPS)/go ## The same on the newest core, with what is to be had there.
+	@collector/distribution/build.sh '$(GO)' newest
 
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
@@ -185,4 +188,4 @@ update-constraints: ## Resolve the development pins anew.
 	@{ echo "# Development pins, without download addresses. Renew: make update-constraints"; .venvs/resolve/bin/python -m pip freeze --exclude-editable | sed 's/ @ .*//'; } > constraints.txt
 
 clean: ## Remove what the targets made.
-	rm -rf $(VENV) .venvs $(STAMPS) collector/distribution/build collector/distribution/build-* collector/tools/bin dist
+	rm -rf $(VENV) .venvs $(STAMPS) collector/distribution/build collector/distribution/build-* collector/tools/bin collector/tools/newest/bin dist
