@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds a distribution. Usage: build.sh [path of the go command] [demo|wide|newest]
+# Builds a distribution. Usage: build.sh [path of the go command] [demo|wide|newest|full]
 #   demo    builder-config.yaml         build/otelcol-tokenomics
 #   wide    builder-config.wide.yaml    build-wide/otelcol-tokenomics
 #   newest  builder-config.newest.yaml  build-newest/otelcol-tokenomics
+#   full    builder-config.full.yaml    build-full/otelcol-tokenomics (untested)
 # Nothing is built where no source is newer than the binary.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -18,7 +19,8 @@ case "$set_of" in
   demo) manifest=builder-config.yaml folder=build tools=../tools ;;
   wide) manifest=builder-config.wide.yaml folder=build-wide tools=../tools ;;
   newest) manifest=builder-config.newest.yaml folder=build-newest tools=../tools/newest ;;
-  *) echo "build.sh: no such distribution: $set_of (demo, wide, newest)" >&2; exit 2 ;;
+  full) manifest=builder-config.full.yaml folder=build-full tools=../tools/newest ;;
+  *) echo "build.sh: no such distribution: $set_of (demo, wide, newest, full)" >&2; exit 2 ;;
 esac
 binary="$folder/otelcol-tokenomics"
 

@@ -1,7 +1,7 @@
 """Writes the wheels of ``otel-tokenomics-collector``: the wide distribution, one static binary for each platform.
 
-Usage: ``build_wheels.py GO OUT [PLATFORM ...]`` with platforms as Go names them (``linux/amd64``); all that there are, if none is
-named, ``host`` for the one that it runs on. The sources must be there: ``make collector-wide``.
+Usage: ``build_wheels.py GO OUT [PLATFORM ...]`` with platforms as Go names them (``linux/amd64``), ``host`` for the one
+that it runs on; all that there are, if none is named. The sources must be there: ``make collector-wide``.
 
 The binary lies in the wheel's scripts, so that installing puts it on the path as it is: no Python starts before it. The
 same sources and toolchain give the same bytes (members dated by SOURCE_DATE_EPOCH, or 1980).

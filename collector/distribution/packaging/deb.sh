@@ -3,7 +3,7 @@
 # Usage: deb.sh GO PYTHON OUT. `make collector-wide` first. The same binary gives the same bytes (SOURCE_DATE_EPOCH, or 1980).
 set -euo pipefail
 out="$(mkdir -p "$3" && cd "$3" && pwd)"
-go="$(command -v "$1")" python="$(command -v "$2")"
+go="$(realpath -s "$(command -v "$1")")" python="$(realpath -s "$(command -v "$2")")"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 (cd ../tools/nfpm && GOTOOLCHAIN=local GOFLAGS=-buildvcs=false "$go" build -o bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)

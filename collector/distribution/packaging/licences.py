@@ -1,8 +1,8 @@
 """The licences of all that is linked into a binary, as one text to ship beside it.
 
-Usage: ``licences.py GO BINARY >THIRD_PARTY_LICENSES``. Which modules are in, the binary says itself (``go version -m``);
-their licence and notice files are in the module cache, from which it was built. Ends with an error where a module brings no
-licence, or one that is not known here: that is for a person to read.
+Usage: ``licences.py GO BINARY >THIRD_PARTY_LICENSES``. Which modules are in, the binary says itself (``go version
+-m``); their licence and notice files are in the module cache, from which it was built. Ends with an error where a
+module brings no licence, or one that is not known here: that is for a person to read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 OURS = "github.com/otel-tokenomics/otel-tokenomics/"
-FILE = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|PATENTS|UNLICENSE)([.-].*)?$", re.IGNORECASE)
+FILE = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|PATENTS|UNLICENSE)([.-](?!go$).*)?$", re.IGNORECASE)
 #: SPDX identifier -> what its text says, in one line. The first one that fits.
 KINDS = {
     "Apache-2.0": re.compile(r"Apache License,? Version 2\.0", re.IGNORECASE),
