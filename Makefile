@@ -70,8 +70,9 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all fuzz coverage \
-	audit-prices agreement lint fix bench bench-collector new-client generate check-generated update-sources update-constraints clean
+.PHONY: help demo demo-collector collector collector-wide collector-newest wheels deb test test-python test-clients test-examples conformance \
+	test-frameworks test-go test-distributions test-all fuzz coverage audit-prices agreement lint fix bench bench-collector new-client generate \
+	check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -82,10 +83,23 @@ demo-collector: collector ## The same demo, priced by the real collector, equal 
 collector: $(STAMPS)/go ## Build the collector distribution (about three minutes from empty caches).
 	@collector/distribution/build.sh '$(GO)'
 
+collector-wide: $(STAMPS)/go ## The same with more components of others around ours (about seven minutes from empty caches).
+	@collector/distribution/build.sh '$(GO)' wide
+
+collector-newest: $(STAMPS)/go ## The same on the newest core, with what is to be had there.
+	@collector/distribution/build.sh '$(GO)' newest
+
+PACKAGING := collector/distribution/packaging
+wheels: collector-wide ## Wheels of the wide collector for Linux, macOS and Windows: dist/wheels (five compilations).
+	@$(BIN)/python $(PACKAGING)/build_wheels.py '$(GO)' dist/wheels
+
+deb: collector-wide ## Debian package of the wide collector, with a systemd unit: dist/deb.
+	@$(PACKAGING)/deb.sh '$(GO)' $(BIN)/python dist/deb
+
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m 'not matrix or alone'
+	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m '(not matrix or alone) and not distributions'
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance -m 'not matrix or core'; done
@@ -124,7 +138,12 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
 	@rm -f $(STAMPS)/agreement-*.jsonl
 
-test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
+# In the newest distribution's module, whose replace line is our module and whose core is the newest.
+test-distributions: collector collector-wide collector-newest wheels deb ## What else the collector ships as, run; Go tests on the newest core.
+	@cd collector/distribution/build-newest && $(GO) test -count=1 github.com/otel-tokenomics/otel-tokenomics/collector/...
+	@$(BIN)/python -m pytest -q tests/e2e -m distributions
+
+test-all: test test-distributions test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@$(MAKE) fuzz
 
@@ -194,4 +213,4 @@ update-constraints: ## Resolve the development pins anew.
 	@{ echo "# Development pins, without download addresses. Renew: make update-constraints"; .venvs/resolve/bin/python -m pip freeze --exclude-editable | sed 's/ @ .*//'; } > constraints.txt
 
 clean: ## Remove what the targets made.
-	rm -rf $(VENV) .venvs $(STAMPS) collector/distribution/build collector/tools/bin dist
+	rm -rf $(VENV) .venvs $(STAMPS) collector/distribution/build collector/distribution/build-* collector/tools/bin collector/tools/newest/bin collector/tools/nfpm/bin dist

@@ -1,0 +1,249 @@
+"""Runs a built collector on shipped configurations as they are, but for ports and waits."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DISTRIBUTION: Final = ROOT / "collector" / "distribution"
+FRAGMENTS: Final = DISTRIBUTION / "fragments"
+START_SECONDS: Final = 20.0
+STEP_SECONDS: Final = 0.05
+
+Json = dict[str, Any]
+
+#: Prices of our own, in USD per million tokens, so that what is expected can be reckoned by hand.
+PRICES: Final = [{"provider": "openai", "model": "made-to-measure", "input": "100", "output": "200"}]
+
+
+def binary(name: str = "demo") -> str:
+    """Return the built distribution of this name; nobody shall take a skipped test for a passed one."""
+    folder, target = {
+        "demo": ("build", "collector"),
+        "wide": ("build-wide", "collector-wide"),
+        "newest": ("build-newest", "collector-newest"),
+    }[name]
+    path = DISTRIBUTION / folder / "otelcol-tokenomics"
+    assert path.is_file(), f"{path.relative_to(ROOT)} is not built: run `make {target}`"
+    return str(path)
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Backend:
+    """An OTLP/HTTP receiver that keeps what it is sent, by signal."""
+
+    def __init__(self) -> None:
+        """Listen on a free port of loopback."""
+        self.received: defaultdict[str, list[Json]] = defaultdict(list)
+        received = self.received
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                received[self.path].append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+                """Say nothing: pytest shows what matters."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def spans(self) -> list[Json]:
+        """Return the spans that came, each with its attributes as a plain dict."""
+        return [
+            {**span, "attributes": plain(span.get("attributes", []))}
+            for body in list(self.received["/v1/traces"])
+            for resource in body["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        ]
+
+    def cost(self) -> float:
+        """Return the sum of the newest points of tokenomics.span.cost that came as OTLP metrics."""
+        newest: dict[str, float] = {}
+        for body in list(self.received["/v1/metrics"]):
+            for resource in body["resourceMetrics"]:
+                for metric in (m for scope in resource["scopeMetrics"] for m in scope["metrics"]):
+                    if metric["name"] == "tokenomics.span.cost":
+                        for point in metric["sum"]["dataPoints"]:
+                            newest[json.dumps(point["attributes"], sort_keys=True)] = point["asDouble"]
+        return sum(newest.values())
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(START_SECONDS)
+
+
+def plain(pairs: list[Json]) -> Json:
+    """Return attributes as a dict, whole numbers as such."""
+    found: Json = {}
+    for pair in pairs:
+        ((kind, value),) = pair["value"].items()
+        found[pair["key"]] = int(value) if kind == "intValue" else value
+    return found
+
+
+class Running:
+    """A collector that runs: where it listens, and what it said."""
+
+    def __init__(self, process: subprocess.Popen[bytes], grpc: int, http: int, scrape: int, log: Path) -> None:
+        """Know the process and its ports."""
+        self.process, self.grpc, self.http, self.scrape, self.log = process, grpc, http, scrape, log
+
+    def send(self, spans: Sequence[Json]) -> None:
+        """Send spans as one OTLP request."""
+        scope = {"scope": {"name": "opentelemetry.instrumentation.genai.openai"}, "spans": list(spans)}
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
+        body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]})
+        status, answer = request(self.http, "POST", "/v1/traces", body)
+        assert (status, json.loads(answer)) == (200, {"partialSuccess": {}})
+
+    def scraped_cost(self) -> float:
+        """Return the sum of the cost series that Prometheus would scrape."""
+        _, text = request(self.scrape, "GET", "/metrics")
+        lines = [line for line in text.splitlines() if line.startswith("tokenomics_span_cost_total{")]
+        return sum(float(line.rpartition("} ")[2].split()[0]) for line in lines)
+
+
+def request(port: int, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+    """Make one HTTP request on loopback."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"in vain: {what}"
+        time.sleep(STEP_SECONDS)
+
+
+def ports_and_waits(configs: Sequence[Path], grpc: int, http: int, scrape: int) -> Json:
+    """Return what is laid over configurations: ports that are free, prices that are ours, short waits, JSON out."""
+    merged: Json = {}
+    for config in configs:
+        for section, entries in yaml.safe_load(config.read_text()).items():
+            merged.setdefault(section, {}).update(entries)
+    over: Json = defaultdict(dict)
+    listens = {"grpc": grpc, "http": http}
+    protocols = merged["receivers"]["otlp"]["protocols"]
+    over["receivers"] = {"otlp": {"protocols": {p: {"endpoint": f"127.0.0.1:{listens[p]}"} for p in protocols}}}
+    for name in merged["processors"]:
+        kind = name.partition("/")[0]
+        if kind == "tokenomics":
+            over["processors"][name] = {"max_age": "0", "book": {"overrides": PRICES}}
+        elif kind == "tokenomics_rollup":
+            over["processors"][name] = {"wait_after_root": "300ms"}
+    for name in merged.get("connectors", {}):
+        if name.partition("/")[0] == "tokenomics":
+            over["connectors"][name] = {"flush_interval": "1s"}
+    if "otlp_http" in merged["exporters"]:
+        over["exporters"]["otlp_http"] = {"encoding": "json", "compression": "none"}
+    if "prometheus" in merged["exporters"]:
+        over["exporters"]["prometheus"] = {"endpoint": f"127.0.0.1:{scrape}"}
+    reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": free_port()}}}}
+    over["service"] = {"telemetry": {"metrics": {"readers": [reader]}}}
+    return dict(over)
+
+
+@contextmanager
+def running(
+    program: str, folder: Path, configs: Sequence[Path], more: Json | None = None, **environment: str
+) -> Generator[Running]:
+    """Run a collector; at its end it must stop on request and have warned of nothing."""
+    folder.mkdir(exist_ok=True)
+    grpc, http, scrape = free_port(), free_port(), free_port()
+    over, log = folder / "over.json", folder / "collector.log"
+    over.write_text(json.dumps(ports_and_waits(configs, grpc, http, scrape)))
+    files = [*configs, over]
+    if more is not None:
+        (folder / "more.json").write_text(json.dumps(more))
+        files.append(folder / "more.json")
+    arguments = [f"--config={path}" for path in files]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [program, *arguments],
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            until(
+                lambda: process.poll() is not None or "Everything is ready" in log.read_text(), "the collector starts"
+            )
+            assert process.poll() is None, log.read_text()
+            yield Running(process, grpc, http, scrape, log)
+        finally:
+            process.terminate()
+            ended = process.wait(START_SECONDS)
+    said = log.read_text()
+    assert ended == 0, said
+    assert "is deprecated" not in said
+    assert [line for line in said.splitlines() if "\twarn\t" in line or "\terror\t" in line] == []
+
+
+def call(trace: int, number: int, given: int, made: int, model: str = "made-to-measure", parent: int = 0) -> Json:
+    """Return a model call of another instrumentation: tokens and no price."""
+    now = time.time_ns()
+    attributes = {
+        "gen_ai.operation.name": {"stringValue": "chat"},
+        "gen_ai.provider.name": {"stringValue": "openai"},
+        "gen_ai.request.model": {"stringValue": model},
+        "gen_ai.usage.input_tokens": {"intValue": str(given)},
+        "gen_ai.usage.output_tokens": {"intValue": str(made)},
+    }
+    span = {
+        "traceId": trace_id(trace),
+        "spanId": f"{number:016x}",
+        "name": f"chat {model}",
+        "kind": 3,
+        "startTimeUnixNano": str(now),
+        "endTimeUnixNano": str(now + 1_000_000),
+        "attributes": [{"key": key, "value": value} for key, value in attributes.items()],
+    }
+    return span | ({"parentSpanId": f"{parent:016x}"} if parent else {})
+
+
+def root(trace: int) -> Json:
+    """Return the root of a trace: an application's span, which is no model call."""
+    span = call(trace, 1, 0, 0)
+    return {**span, "name": "POST /tickets", "kind": 2, "attributes": []}
+
+
+def trace_id(number: int) -> str:
+    """Return a trace id that looks drawn (samplers read its bits), the same in each run."""
+    return f"{(number * 0x9E3779B97F4A7C15F39CC0605CEDC835) % (1 << 128) or 1:032x}"
