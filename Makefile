@@ -70,7 +70,7 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector collector-wide test test-python test-clients test-examples conformance test-frameworks test-go test-all \
+.PHONY: help demo demo-collector collector collector-wide load load-traffic test test-python test-clients test-examples conformance test-frameworks test-go test-load test-all \
 	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
@@ -85,10 +85,16 @@ collector: $(STAMPS)/go ## Build the collector distribution (about three minutes
 collector-wide: $(STAMPS)/go ## The same with more components of others around ours (about seven minutes from empty caches).
 	@collector/distribution/build.sh '$(GO)' wide
 
+load-traffic: $(STAMPS)/go
+	@cd collector && $(GO) build -o distribution/build/loadtest ./internal/loadtest
+
+load: $(STAMPS)/python collector collector-wide load-traffic ## Load the real collector: what goes in comes out, under every trouble; tables of it (docs/sizing.md; ten minutes).
+	@$(BIN)/python tests/load/run.py --json $(STAMPS)/load.json
+
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m 'not matrix or alone'
+	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m '(not matrix or alone) and not load'
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance -m 'not matrix or core'; done
@@ -127,7 +133,10 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
 	@rm -f $(STAMPS)/agreement-*.jsonl
 
-test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
+test-load: $(STAMPS)/python collector collector-wide load-traffic ## The load test in its short form.
+	@$(BIN)/python -m pytest -q tests/load
+
+test-all: test test-load test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \

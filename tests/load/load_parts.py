@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _DISTRIBUTION: Final = ROOT / "collector" / "distribution"
@@ -110,7 +110,7 @@ class Sink(Running):
     """A backend that counts spans, costs and the connector's metrics; use it as a with-block."""
 
     def __init__(self, trace: int = 0, rates: Mapping[str, tuple[int, int] | None] = RATES) -> None:
-        command = [need(TRAFFIC, "load-traffic"), "sink", "-rates", rates_flag(rates), "-trace", str(trace)]
+        command = [need(TRAFFIC, "load"), "sink", "-rates", rates_flag(rates), "-trace", str(trace)]
         super().__init__(subprocess.Popen(command, stdout=subprocess.PIPE))
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], START_S)
@@ -120,8 +120,8 @@ class Sink(Running):
         self._control: str = said["control"]
 
     def _ask(self, method: str, path: str) -> bytes:
-        request = urllib.request.Request(self._control + path, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=START_S) as answer:  # noqa: S310
+        request = urllib.request.Request(self._control + path, method=method)
+        with urllib.request.urlopen(request, timeout=START_S) as answer:
             return answer.read()
 
     def count(self) -> Json:
@@ -210,7 +210,7 @@ class Sender(Running):
 
     def __init__(self, endpoint: str, spans: int, **flags: object) -> None:
         more = [f"-{name}={value}" for name, value in {"rates": rates_flag(RATES), **flags}.items()]
-        command = [need(TRAFFIC, "load-traffic"), "send", "-endpoint", endpoint, "-spans", str(spans), *more]
+        command = [need(TRAFFIC, "load"), "send", "-endpoint", endpoint, "-spans", str(spans), *more]
         super().__init__(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
 
     def report(self, seconds: float = 90.0) -> Json:
@@ -257,7 +257,11 @@ def pipeline(
         "service": {
             "telemetry": {"metrics": {"level": "none"}},
             "pipelines": {
-                "traces": {"receivers": ["otlp"], "processors": [*processors], "exporters": ["otlp_http", "tokenomics"]},
+                "traces": {
+                    "receivers": ["otlp"],
+                    "processors": [*processors],
+                    "exporters": ["otlp_http", "tokenomics"],
+                },
                 "metrics": {"receivers": ["tokenomics"], "exporters": ["otlp_http/metrics"]},
             },
         },
@@ -272,7 +276,7 @@ def pipeline(
 def _lay_over(below: Json, above: Json) -> None:
     for key, value in above.items():
         if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _lay_over(below[key], value)
+            _lay_over(below[key], cast("Json", value))
         else:
             below[key] = value
 

@@ -6,14 +6,19 @@ AssertionError where a span or a cent is lost, told wrongly or counted twice.
 
 from __future__ import annotations
 
+import os
 import signal
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
-from load_parts import RATES, Collector, Json, Sender, Sink, free_port, overrides, persistent, pipeline
+from load_parts import ROOT, START_S, STEP_S, Collector, Json, Sender, Sink, free_port, persistent, pipeline
+
+from otel_tokenomics.demo.provider import LocalProvider
 
 #: Spans of a trace.
 TRACE: Final = 20
@@ -81,7 +86,9 @@ def steady(folder: Path, *, short: bool) -> list[Json]:
                 for setup in SETUPS:
                     rows.setdefault((setup, models, rate), []).append(measure(folder, setup, models, rate, spans))
     numbers = ("spans_per_s", "cpu_us_per_span", "spans_per_core_s", "idle_mib", "peak_mib")
-    return [{**row[0], **{name: statistics.median(one[name] for one in row) for name in numbers}} for row in rows.values()]
+    return [
+        {**row[0], **{name: statistics.median(one[name] for one in row) for name in numbers}} for row in rows.values()
+    ]
 
 
 def memory_limit(folder: Path, *, short: bool) -> list[Json]:
@@ -120,7 +127,7 @@ def memory_limit(folder: Path, *, short: bool) -> list[Json]:
 def difference(after: Json, before: Json) -> Json:
     """Return what came between two counts."""
     return {
-        key: difference(value, before[key]) if isinstance(value, dict) else value - before[key]
+        key: difference(cast("Json", value), before[key]) if isinstance(value, dict) else value - before[key]
         for key, value in after.items()
     }
 
@@ -201,17 +208,40 @@ def dead_backend(folder: Path, *, short: bool) -> list[Json]:
         report = together(first, second)
         found = sink.wait(2 * spans, report["accepted"]["calls"])
     balance(report, found)
-    return [row("gone, stopped, started, back", report, found, queue_mib=round(kept / 2**20, 1))]
+    kept_all = row("queue on disk; gone, stopped, started, back", report, found, queue_mib=round(kept / 2**20, 1))
+    return [kept_all, _given_up(folder)]
+
+
+def _given_up(folder: Path) -> Json:
+    """Show what the exporter does whose patience ends first: five minutes, if nothing else is said."""
+    more = {"exporters": {"otlp_http": {"retry_on_failure": {"max_elapsed_time": "1s", "max_interval": "300ms"}}}}
+    spans, port = 5_000, free_port()
+    with (
+        Sink() as sink,
+        Collector(folder, pipeline(port, sink.endpoint, more=more), port, name="impatient") as collector,
+    ):
+        sink.go_away()
+        report = Sender(collector.endpoint, spans, seed=3).report()
+        everything_went(report, spans)
+        deadline = time.monotonic() + START_S
+        while collector.said("Dropping data") == 0 and time.monotonic() < deadline:
+            time.sleep(STEP_S)
+        time.sleep(1)
+        sink.come_back()
+        found = sink.wait(spans, report["accepted"]["calls"], seconds=4)
+    lost = spans - found["distinct"]["spans"]
+    assert lost > 0, "it should have given up"
+    assert found["metric_pico"] == report["accepted"]["pico"], "the counters know of what the backend will never see"
+    return row("max_elapsed_time shorter than that", report, found, lost=lost)
 
 
 def together(first: Json, second: Json) -> Json:
     """Return the sum of two reports."""
-    return {
-        key: {name: value.get(name, 0) + second[key].get(name, 0) for name in {*value, *second[key]}}
-        if isinstance(value, dict)
-        else value + second[key]
-        for key, value in first.items()
-    }
+    total: Json = {}
+    for key in {*first, *second}:
+        one, other = first.get(key, 0), second.get(key, 0)
+        total[key] = together(cast("Json", one), other) if isinstance(one, dict) else one + other
+    return total
 
 
 def killed(folder: Path, *, short: bool) -> list[Json]:
@@ -226,9 +256,10 @@ def killed(folder: Path, *, short: bool) -> list[Json]:
         place = folder / str(len(rows))
         place.mkdir()
         port = free_port()
-        with Sink(TRACE) as sink, Collector(
-            place, pipeline(port, sink.endpoint, processors, more=persistent(place)), port
-        ) as collector:
+        with (
+            Sink(TRACE) as sink,
+            Collector(place, pipeline(port, sink.endpoint, processors, more=persistent(place)), port) as collector,
+        ):
             sink.behave(delay_ms=20)
             sender = Sender(collector.endpoint, spans, models=25, parts=4, rate=spans / 6, workers=8)
             time.sleep(3)
@@ -265,14 +296,6 @@ def traces_of(found: Json) -> Json:
 
 def real_sdk(folder: Path, *, short: bool) -> list[Json]:
     """A service on the real client: what the provider billed = spans = the connector's counters."""
-    import os
-    import subprocess
-    import sys
-
-    from load_parts import ROOT
-
-    from otel_tokenomics.demo.provider import LocalProvider
-
     model, price = "gpt-5.4-mini", (750_000, 4_500_000)
     calls = 400 if short else 3000
     port = free_port()
@@ -295,9 +318,7 @@ def real_sdk(folder: Path, *, short: bool) -> list[Json]:
             found = sink.wait(2 * calls, calls)
         found = sink.count()
         billed = provider.ledger.billed
-    pico = sum(
-        line.usage["prompt_tokens"] * price[0] + line.usage["completion_tokens"] * price[1] for line in billed
-    )
+    pico = sum(line.usage["prompt_tokens"] * price[0] + line.usage["completion_tokens"] * price[1] for line in billed)
     assert len(billed) == calls
     assert found["distinct"] == {"spans": 2 * calls, "calls": calls, "unpriced": 0, "pico": pico}, (pico, found)
     assert (found["pico_stated"], found["metric_pico"], found["metric_requests"]) == (pico, pico, calls), found

@@ -27,7 +27,10 @@ def router(port: int, sink: str, instances: Sequence[int], folder: Path) -> Json
         # Both are off unless they are asked for: what an instance did not take would be dropped.
         "sending_queue": {"enabled": True, "storage": "file_storage", "block_on_overflow": True},
         "retry_on_failure": {
-            "enabled": True, "initial_interval": "200ms", "max_interval": "1s", "max_elapsed_time": "0",
+            "enabled": True,
+            "initial_interval": "200ms",
+            "max_interval": "1s",
+            "max_elapsed_time": "0",
         },
         "protocol": {
             "otlp": {
@@ -67,9 +70,7 @@ def _run(folder: Path, name: str, spans: int, seconds: int) -> Json:
         second = [_instance(stack, folder, sink, number) for number in range(INSTANCES)]
         ports = [one.port for one in second]
         port = free_port()
-        tier1 = stack.enter_context(
-            Collector(folder, router(port, sink.endpoint, ports, folder), port, WIDE, "router")
-        )
+        tier1 = stack.enter_context(Collector(folder, router(port, sink.endpoint, ports, folder), port, WIDE, "router"))
 
         def route(to: Sequence[int]) -> None:
             tier1.write(router(port, sink.endpoint, to, folder))

@@ -2,7 +2,7 @@
 
     python tests/load/run.py [--short] [--json FILE] [SCENARIO ...]
 
-Needs the binaries of `make load`. Fails where a span or a cent is lost, told wrongly or counted twice.
+Needs the binaries that `make load` builds. Fails where a span or a cent is lost, told wrongly or counted twice.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
 
 from load_parts import Json
 from load_scenarios import SCENARIOS, Scenario
