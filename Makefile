@@ -70,9 +70,8 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector collector-wide collector-newest wheels deb test test-python test-clients test-examples conformance \
-	test-frameworks test-go test-distributions test-all fuzz coverage audit-prices agreement lint fix bench bench-collector new-client generate \
-	check-generated update-sources update-constraints clean
+# Every target that help lists makes no file of its name.
+.PHONY: $(shell awk -F: '/^[a-z-]+:.*\#\# /{print $$1}' $(MAKEFILE_LIST)) load-traffic
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
 	@$(BIN)/otel-tokenomics demo
@@ -96,10 +95,16 @@ wheels: collector-wide ## Wheels of the wide collector for Linux, macOS and Wind
 deb: collector-wide ## Debian package of the wide collector, with a systemd unit: dist/deb.
 	@$(PACKAGING)/deb.sh '$(GO)' $(BIN)/python dist/deb
 
+load-traffic: $(STAMPS)/go
+	@cd collector && $(GO) build -o distribution/build/loadtest ./internal/loadtest
+
+load: $(STAMPS)/python collector collector-wide load-traffic ## Load the real collector: what goes in comes out, under every trouble; tables of it (docs/sizing.md; ten minutes).
+	@$(BIN)/python tests/load/run.py --json $(STAMPS)/load.json
+
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m '(not matrix or alone) and not distributions'
+	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m '(not matrix or alone) and not distributions and not load'
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance -m 'not matrix or core'; done
@@ -143,7 +148,10 @@ test-distributions: collector collector-wide collector-newest wheels deb ## What
 	@cd collector/distribution/build-newest && $(GO) test -count=1 github.com/otel-tokenomics/otel-tokenomics/collector/...
 	@$(BIN)/python -m pytest -q tests/e2e -m distributions
 
-test-all: test test-distributions test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
+test-load: $(STAMPS)/python collector collector-wide load-traffic ## The load test in its short form.
+	@$(BIN)/python -m pytest -q tests/load
+
+test-all: test test-distributions test-load test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@$(MAKE) fuzz
 

@@ -123,9 +123,9 @@ def roll_up_config(port: int, rollup: Json = ROLLUP) -> Json:
 
 def test_the_numbers_are_those_of_the_live_roll_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one process whose calls settled before their ancestors ended, sent in pieces, the last span first."""
-    spans = agent_trace(monkeypatch)
     port = _free_port()
     with _running(tmp_path, roll_up_config(port), "config.rollup.yaml", PORT=str(port)) as (_, sink):
+        spans = agent_trace(monkeypatch)  # a trace that was under way before would not be held for whole
         for start in range(0, len(spans), 3):
             _post(port, as_otlp(spans[::-1][start : start + 3]))
         found = arrived(sink, len(spans))
@@ -140,9 +140,10 @@ def test_the_numbers_are_those_of_the_live_roll_up(tmp_path: Path, monkeypatch: 
 
 def test_the_same_where_the_collector_prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK writes usage alone; the collector prices, and rolls up what it priced."""
-    priced, bare = agent_trace(monkeypatch), agent_trace(monkeypatch, price=False)
+    priced = agent_trace(monkeypatch)
     port = _free_port()
     with _running(tmp_path, roll_up_config(port), "config.rollup.yaml", PORT=str(port)) as (_, sink):
+        bare = agent_trace(monkeypatch, price=False)
         _post(port, as_otlp(bare))
         found = arrived(sink, len(bare))
     for seen, sdk in zip(bare, priced, strict=True):

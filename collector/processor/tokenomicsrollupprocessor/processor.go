@@ -33,6 +33,9 @@ type rollupProcessor struct {
 	// now and sleep are the clock; tests bring their own.
 	now   func() time.Time
 	sleep func(context.Context, time.Duration)
+	// began is when it was started.
+	began   time.Time
+	maxWait time.Duration
 
 	mu    sync.Mutex
 	shelf *shelf
@@ -57,7 +60,7 @@ func newProcessor(set processor.Settings, cfg *Config, next consumer.Traces) (*r
 	}
 	return &rollupProcessor{
 		logger: set.Logger, builder: builder, next: next, settlers: newSettlers(cfg),
-		grouped: cfg.Grouped, maxSpans: cfg.MaxSpans, maxSpansPerTrace: cfg.MaxSpansPerTrace,
+		grouped: cfg.Grouped, maxSpans: cfg.MaxSpans, maxSpansPerTrace: cfg.MaxSpansPerTrace, maxWait: cfg.MaxWait,
 		now: time.Now, sleep: sleep,
 		shelf: newShelf(waits{int64(cfg.WaitAfterRoot), int64(cfg.IdleWait), int64(cfg.MaxWait)}),
 	}, nil
@@ -73,6 +76,7 @@ func (p *rollupProcessor) Start(context.Context, component.Host) error {
 	if err := p.register(); err != nil {
 		return err
 	}
+	p.began = p.now()
 	if p.grouped {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -49,6 +50,8 @@ type settler struct {
 
 	byRule   [2]int64
 	complete bool
+	// early is set where spans of the trace may be elsewhere, whatever the group itself looks like.
+	early bool
 }
 
 func newSettlers(cfg *Config) *sync.Pool {
@@ -108,16 +111,28 @@ func (s *settler) read(node *rollup.Node, span ptrace.Span, scope string, resour
 }
 
 // settle takes repeated charges off, adds up, and writes.
-func (s *settler) settle(why cause) {
+func (s *settler) settle(why cause, began time.Time, longest time.Duration) {
 	s.takeBack()
 	s.totals.Add(s.nodes, s.bare)
-	s.complete = s.totals.Whole && !why.early()
-	if !s.counts && !why.early() {
+	s.early = why.early() || s.underWay(began, longest)
+	s.complete = s.totals.Whole && !s.early
+	if !s.counts && !s.early {
 		return
 	}
 	for place := range s.spans {
-		s.write(place, why)
+		s.write(place)
 	}
+}
+
+// underWay says whether the trace was under way when the processor began, or on its way here: what came of it before
+// went through another instance, or through this one before a restart. What ended longer ago than a trace is held is a
+// replay of something old, and all here.
+func (s *settler) underWay(began time.Time, longest time.Duration) bool {
+	if s.totals.Root < 0 || began.IsZero() {
+		return false
+	}
+	root := s.spans[s.totals.Root]
+	return root.StartTimestamp().AsTime().Before(began) && root.EndTimestamp().AsTime().Add(longest).After(began)
 }
 
 // takeBack takes off what another span of the trace holds.
@@ -162,7 +177,7 @@ func (s *settler) standing() map[rollup.Link]rollup.Above {
 
 // write puts on one span what it and all below it come to. What the SDK wrote is overwritten where the group is
 // complete; else the larger figure stays, for both are lower bounds then.
-func (s *settler) write(place int, why cause) {
+func (s *settler) write(place int) {
 	subtree, target := &s.totals.Subtrees[place], s.spans[place].Attributes()
 	if s.inclusive[place] && s.complete {
 		target.RemoveIf(func(key string, _ pcommon.Value) bool { return isInclusive(key) })
@@ -175,7 +190,10 @@ func (s *settler) write(place int, why cause) {
 		if subtree.Priced {
 			putMoney(target, attributes.TokenomicsSubtreeCostTotal, subtree.Total)
 		}
-		target.PutBool(attributes.TokenomicsSubtreePartial, subtree.Partial || why.early())
+		target.PutBool(attributes.TokenomicsSubtreePartial, subtree.Partial || s.early)
+	} else if subtree.Partial && (s.nodes[place].HasOwn || s.nodes[place].Call) {
+		// Its ancestors are in another group, which may hold itself for complete: of the two somebody must know.
+		target.PutBool(attributes.TokenomicsSubtreePartial, true)
 	}
 	if root {
 		s.writeTrace(target)
@@ -236,7 +254,7 @@ func (p *rollupProcessor) safely(why cause, read func(*settler)) {
 		}
 	}()
 	read(work)
-	work.settle(why)
+	work.settle(why, p.began, p.maxWait)
 	p.counts.settled(work, why)
 	if cap(work.nodes) <= maxKept {
 		work.reset()

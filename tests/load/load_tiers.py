@@ -1,0 +1,122 @@
+"""Two tiers on loopback: one router that prices, three instances that roll up; one leaves and one joins under load."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from load_parts import WIDE, Collector, Json, Sender, Sink, free_port, pipeline
+from load_scenarios import TRACE, everything_went, row, traces_of
+
+INSTANCES: Final = 3
+
+
+def router(port: int, sink: str, instances: Sequence[int], folder: Path) -> Json:
+    """Return tier 1: prices, counts, and routes by trace id. What an instance does not take goes by the new ring."""
+    config = pipeline(port, sink)
+    del config["exporters"]["otlp_http"]
+    config["extensions"] = {"file_storage": {"directory": str(folder / "router"), "create_directory": True}}
+    config["service"]["extensions"] = ["file_storage"]
+    config["exporters"]["load_balancing"] = {
+        "routing_key": "traceID",
+        # One queue, before the routing, on disk: it outlives a reload, and what is tried again takes the new ring.
+        # Both are off unless they are asked for: what an instance did not take would be dropped.
+        "sending_queue": {"enabled": True, "storage": "file_storage", "block_on_overflow": True},
+        "retry_on_failure": {
+            "enabled": True,
+            "initial_interval": "200ms",
+            "max_interval": "1s",
+            "max_elapsed_time": "0",
+        },
+        "protocol": {
+            "otlp": {
+                "tls": {"insecure": True},
+                "timeout": "2s",
+                "sending_queue": {"enabled": False},
+                "retry_on_failure": {"enabled": False},
+            }
+        },
+        "resolver": {"static": {"hostnames": [f"127.0.0.1:{instance}" for instance in instances]}},
+    }
+    config["service"]["pipelines"]["traces"]["exporters"] = ["load_balancing", "tokenomics"]
+    return config
+
+
+def instance(port: int, sink: str) -> Json:
+    """Return tier 2: rolls up what it is sent."""
+    config = pipeline(port, sink, ("memory_limiter", "tokenomics_rollup"), count=False)
+    config["receivers"]["otlp"]["protocols"] = {"grpc": {"endpoint": f"127.0.0.1:{port}"}}
+    return config
+
+
+def two_tiers(folder: Path, *, short: bool) -> list[Json]:
+    """An instance leaves and one joins: in order (the ring first), by surprise (the instance first), and strictly.
+
+    Strictly is in order, and the instances that stay are reloaded too: then no trace that was under way claims to be
+    whole. Else some do whose other part says that it lacks its parent.
+    """
+    names = ("in order", "by surprise", "strictly")
+    return [_run(folder / name, name, 15_000 if short else 60_000, 8 if short else 16) for name in names]
+
+
+def _run(folder: Path, name: str, spans: int, seconds: int) -> Json:
+    folder.mkdir()
+    with ExitStack() as stack:
+        sink = stack.enter_context(Sink(TRACE))
+        second = [_instance(stack, folder, sink, number) for number in range(INSTANCES)]
+        ports = [one.port for one in second]
+        port = free_port()
+        tier1 = stack.enter_context(Collector(folder, router(port, sink.endpoint, ports, folder), port, WIDE, "router"))
+
+        def route(to: Sequence[int]) -> None:
+            tier1.write(router(port, sink.endpoint, to, folder))
+            tier1.process.send_signal(signal.SIGHUP)
+            if name == "strictly":
+                time.sleep(0.5)
+                for one in second[1:]:
+                    one.process.send_signal(signal.SIGHUP)
+
+        # One span of each trace at a time: each trace takes one to two seconds.
+        sender = Sender(
+            tier1.endpoint, spans, models=25, traces=10, parts=TRACE, rate=spans / seconds, workers=8, timeout="5s"
+        )
+        time.sleep(seconds / 4)
+        if name == "by surprise":
+            assert second[0].end() == 0
+            time.sleep(1)
+            route(ports[1:])
+        else:
+            route(ports[1:])
+            time.sleep(1)
+            assert second[0].end() == 0
+        time.sleep(seconds / 4)
+        joined = _instance(stack, folder, sink, INSTANCES)
+        route([*ports[1:], joined.port])
+        report = sender.report()
+        found = sink.wait(spans, report["accepted"]["calls"])
+        time.sleep(1.5)
+        cpu = {"router": tier1.cpu_s, "instances": sum(one.cpu_s for one in [*second[1:], joined])}
+        assert tier1.end() == 0, tier1.log.read_text()
+        found = sink.count()
+    everything_went(report, spans)
+    assert found["distinct"] == report["accepted"], f"accepted {report}, arrived {found}"
+    assert found["wrong_price"] == 0, found
+    # A total that is too low and claims to be complete stands beside a span of its trace that says what it lacks.
+    assert found["traces"]["wrong"] == 0, found
+    assert found["traces"]["bare"] == 0, found
+    if name == "strictly":
+        assert found["traces"]["contradicted"] == 0, found
+    assert found["traces"]["right"] > 0, found
+    assert (found["metric_pico"], found["metric_requests"]) == (
+        report["accepted"]["pico"], report["accepted"]["calls"],
+    ), found  # fmt: skip
+    return row(name, report, found, **traces_of(found), cpu_s={who: round(used, 1) for who, used in cpu.items()})
+
+
+def _instance(stack: ExitStack, folder: Path, sink: Sink, number: int) -> Collector:
+    port = free_port()
+    return stack.enter_context(Collector(folder, instance(port, sink.endpoint), port, WIDE, f"instance-{number}"))
