@@ -124,9 +124,9 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
 	@rm -f $(STAMPS)/agreement-*.jsonl
 
-test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
+test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, coverage, fuzzing.
 	@cd collector && $(GO) test -race ./...
-	@$(MAKE) fuzz
+	@$(MAKE) coverage fuzz
 
 FUZZTIME ?= 20s
 fuzz: $(STAMPS)/go ## Fuzz the collector: FUZZTIME=20s or 1000000x for each target, ONLY=<part of a name>, RECORD=1 adds to the page.

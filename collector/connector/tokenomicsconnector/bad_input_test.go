@@ -24,7 +24,7 @@ func decided(traces ptrace.Traces) ptrace.Traces {
 	for _, resource := range traces.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
 			for index, span := range scope.Spans().All() {
-				if span.Attributes().Len() > 1000 {
+				if count := span.Attributes().Len(); count > 1000 || count == 0 {
 					continue
 				}
 				for key, value := range map[string]string{
