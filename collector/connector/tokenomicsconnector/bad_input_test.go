@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -100,7 +102,7 @@ func TestAMillionSpansOfOneTrace(t *testing.T) {
 	defer s.end()
 	const batches, size = 20, 50_000
 	for number := range batches {
-		require.NoError(t, s.ConsumeTraces(t.Context(), decided(hostile.OneTrace(number*size, size, 1000))))
+		require.NoError(t, s.ConsumeTraces(t.Context(), decided(hostile.OneTrace(number*size, size, 100))))
 	}
 	seen := int64(0)
 	for _, count := range s.counters.items[signalTraces] {
@@ -144,12 +146,15 @@ func TestNothingOfASpanIsSaid(t *testing.T) {
 	s.state.groups = groups
 	assert.Equal(t, 1, logs.FilterMessageSnippet("internal failure").Len())
 	var said []string
+	host := &statusHost{componenttest.NewNopHost(), make(chan componentstatus.Status, 9)}
+	s.host = host
 	for _, refusal := range []error{errors.New("backend is down"), consumererror.NewPermanent(errors.New("bad request"))} {
 		s.sink.err = refusal
 		s.time = s.time.Add(15 * time.Second)
 		said = append(said, s.flush(t.Context()).Error())
-		s.tick <- s.time
 	}
+	s.tick <- s.time
+	require.Equal(t, componentstatus.StatusRecoverableError, <-host.events)
 	s.sink.err = nil
 	s.end()
 	require.NotZero(t, logs.Len(), "a refusal is said")
