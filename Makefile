@@ -151,9 +151,9 @@ test-distributions: collector collector-wide collector-newest wheels deb ## What
 test-load: $(STAMPS)/python collector collector-wide load-traffic ## The load test in its short form.
 	@$(BIN)/python -m pytest -q tests/load
 
-test-all: test test-distributions test-load test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
+test-all: test test-distributions test-load test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, coverage, fuzzing.
 	@cd collector && $(GO) test -race ./...
-	@$(MAKE) fuzz
+	@$(MAKE) coverage fuzz
 
 FUZZTIME ?= 20s
 fuzz: $(STAMPS)/go ## Fuzz the collector: FUZZTIME=20s or 1000000x for each target, ONLY=<part of a name>, RECORD=1 adds to the page.

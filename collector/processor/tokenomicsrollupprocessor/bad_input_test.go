@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,13 +134,13 @@ func TestNothingOfASpanIsSaid(t *testing.T) {
 	assert.NotEmpty(t, said, "nobody was refused")
 	assert.Positive(t, logs.FilterMessageSnippet("held and tried again").Len())
 	whole := holder.settlers.New
-	holder.settlers.New = func() any { return (*settler)(nil) }
+	holder.settlers = &sync.Pool{New: func() any { return (*settler)(nil) }}
 	next.say(nil)
 	clock.add(time.Minute)
 	holder.tick()
 	send()
 	assert.Positive(t, logs.FilterMessageSnippet("internal failure").Len())
-	holder.settlers.New = whole
+	holder.settlers = &sync.Pool{New: whole}
 	next.say(down)
 	traces := hostile.OneTrace(0, 10, 1)
 	mark(traces)
