@@ -54,7 +54,7 @@ func (c *tokenomicsConnector) ConsumeTraces(_ context.Context, traces ptrace.Tra
 			ours := false
 			for _, span := range scope.Spans().All() {
 				found := span.Attributes()
-				if ours = ours || decided(found); !ours {
+				if ours = ours || isDecided(found); !ours {
 					items[outcomeSkipped]++
 					continue
 				}
@@ -87,7 +87,7 @@ func (c *tokenomicsConnector) ConsumeLogs(_ context.Context, logs plog.Logs) err
 			ours := false
 			for _, record := range scope.LogRecords().All() {
 				found := record.Attributes()
-				if ours = ours || decided(found); !ours {
+				if ours = ours || isDecided(found); !ours {
 					items[outcomeSkipped]++
 					continue
 				}
@@ -101,8 +101,8 @@ func (c *tokenomicsConnector) ConsumeLogs(_ context.Context, logs plog.Logs) err
 	return nil
 }
 
-// decided says whether a step of ours decided about an item.
-func decided(found pcommon.Map) bool {
+// isDecided says whether a step of ours decided about an item.
+func isDecided(found pcommon.Map) bool {
 	_, ours := found.Get(attributes.TokenomicsCostStatus)
 	return ours
 }
@@ -176,7 +176,7 @@ func (c *tokenomicsConnector) safely(found pcommon.Map, seen *recent) (result ou
 func (c *tokenomicsConnector) count(found pcommon.Map, seen *recent) outcome {
 	w := &c.work
 	if found.Len() > maxAttributes {
-		if decided(found) {
+		if isDecided(found) {
 			return outcomeMalformed
 		}
 		return outcomeSkipped
