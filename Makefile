@@ -65,6 +65,19 @@ $(STAMPS)/examples: tests/examples/requirements.txt constraints.txt pyproject.to
 	@.venvs/examples/bin/python -m pip install -q -c constraints.txt -r $< -e '.[cli]'
 	@mkdir -p $(STAMPS) && touch $@
 
+# Real backends, and what drives them. Each backend has a script that installs it into a folder of its own.
+$(STAMPS)/backends-python: tests/backends/requirements.txt constraints.txt pyproject.toml
+	@echo "==> Python environment of the backends' tests"
+	@test -d .venvs/backends || $(PYTHON) -m venv .venvs/backends
+	@.venvs/backends/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/backends/bin/python -m pip install -q -c constraints.txt -r $< -e '.[cli]'
+	@mkdir -p $(STAMPS) && touch $@
+
+BACKENDS := $(basename $(notdir $(wildcard tests/backends/install/*.sh)))
+$(STAMPS)/backends/%/installed: tests/backends/install/%.sh tests/backends/installing.sh | $(STAMPS)/go
+	@echo "==> backend: $*"
+	@$< $(CURDIR)/$(STAMPS)/backends/$* '$(GO)' && touch $@
+
 $(STAMPS)/go: $(STAMPS)/python
 	@if ! command -v go >/dev/null; then echo "==> Go toolchain ($(GO_PACKAGE))"; $(BIN)/python -m pip install -q '$(GO_PACKAGE)'; fi
 	@$(GO) version && touch $@
@@ -104,7 +117,7 @@ load: $(STAMPS)/python collector collector-wide load-traffic ## Load the real co
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m '(not matrix or alone) and not distributions and not load'
+	@$(BIN)/python -m pytest -q tests --ignore=tests/backends --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m '(not matrix or alone) and not distributions and not load'
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance -m 'not matrix or core'; done
@@ -117,6 +130,15 @@ test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS
 	@mkdir -p $(VERDICTS); for name in agents crews openlit claude claude-oldest; do echo "==> frameworks: $$name"; rm -f $(VERDICTS)/frameworks-$$name.jsonl; \
 		case $$name in openlit) only=openlit;; claude-oldest) only='alone and silent';; *) only=;; esac; \
 		.venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks -k "$$only" --verdicts $(VERDICTS)/frameworks-$$name.jsonl || failed=1; done; exit $${failed:-0}
+
+backends: $(BACKENDS:%=$(STAMPS)/backends/%/installed) ## Install the real backends (about ten minutes from empty caches); says what is missing where it cannot.
+
+# Without some backend the others are still tried.
+test-backends: $(STAMPS)/backends-python collector ## One agent trace through the collector into each real backend: cost, tags, totals.
+	@$(MAKE) -k backends || failed=1; .venvs/backends/bin/python -m pytest -q -rs tests/backends || failed=1; exit $${failed:-0}
+
+pictures: $(STAMPS)/backends-python collector backends ## The same, and take the pictures of docs/backends anew.
+	@BACKENDS_PICTURES=docs/backends .venvs/backends/bin/python -m pytest -q -rs tests/backends
 
 # Two at a time, for they wait as much as they work.
 CELLS := beside newest previous oldest openlit
@@ -151,7 +173,7 @@ test-distributions: collector collector-wide collector-newest wheels deb ## What
 test-load: $(STAMPS)/python collector collector-wide load-traffic ## The load test in its short form.
 	@$(BIN)/python -m pytest -q tests/load
 
-test-all: test test-distributions test-load test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, coverage, fuzzing.
+test-all: test test-distributions test-load test-frameworks test-backends conformance audit-prices agreement ## Everything, the long ones too: race detector, coverage, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@$(MAKE) coverage fuzz
 
