@@ -65,12 +65,25 @@ $(STAMPS)/examples: tests/examples/requirements.txt constraints.txt pyproject.to
 	@.venvs/examples/bin/python -m pip install -q -c constraints.txt -r $< -e '.[cli]'
 	@mkdir -p $(STAMPS) && touch $@
 
+# Real backends, and what drives them. Each backend has a script that installs it into a folder of its own.
+$(STAMPS)/backends-python: tests/backends/requirements.txt constraints.txt pyproject.toml
+	@echo "==> Python environment of the backends' tests"
+	@test -d .venvs/backends || $(PYTHON) -m venv .venvs/backends
+	@.venvs/backends/bin/python -m pip install -q 'pip>=25.1'
+	@.venvs/backends/bin/python -m pip install -q -c constraints.txt -r $< -e '.[cli]'
+	@mkdir -p $(STAMPS) && touch $@
+
+BACKENDS := $(basename $(notdir $(wildcard tests/backends/install/*.sh)))
+$(STAMPS)/backends/%/installed: tests/backends/install/%.sh tests/backends/installing.sh | $(STAMPS)/go
+	@echo "==> backend: $*"
+	@$< $(CURDIR)/$(STAMPS)/backends/$* '$(GO)' && touch $@
+
 $(STAMPS)/go: $(STAMPS)/python
 	@if ! command -v go >/dev/null; then echo "==> Go toolchain ($(GO_PACKAGE))"; $(BIN)/python -m pip install -q '$(GO_PACKAGE)'; fi
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
+.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks backends test-backends pictures test-go test-all \
 	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
@@ -85,7 +98,7 @@ collector: $(STAMPS)/go ## Build the collector distribution (about three minutes
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 
 test-python: collector ## Python tests, the built collector included.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m 'not matrix or alone'
+	@$(BIN)/python -m pytest -q tests --ignore=tests/backends --ignore=tests/beside --ignore=tests/examples --ignore=tests/frameworks -m 'not matrix or alone'
 
 test-clients: $(STAMPS)/clients-previous $(STAMPS)/clients-oldest $(STAMPS)/clients-beside ## The clients' older majors, and other instrumentations beside us.
 	@for name in previous oldest; do echo "==> clients: $$name"; .venvs/$$name/bin/python -m pytest -q tests/clients tests/conformance -m 'not matrix or core'; done
@@ -98,6 +111,15 @@ test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS
 	@mkdir -p $(VERDICTS); for name in agents crews openlit claude claude-oldest; do echo "==> frameworks: $$name"; rm -f $(VERDICTS)/frameworks-$$name.jsonl; \
 		case $$name in openlit) only=openlit;; claude-oldest) only='alone and silent';; *) only=;; esac; \
 		.venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks -k "$$only" --verdicts $(VERDICTS)/frameworks-$$name.jsonl || failed=1; done; exit $${failed:-0}
+
+backends: $(BACKENDS:%=$(STAMPS)/backends/%/installed) ## Install the real backends (about ten minutes from empty caches); says what is missing where it cannot.
+
+# Without some backend the others are still tried.
+test-backends: $(STAMPS)/backends-python collector ## One agent trace through the collector into each real backend: cost, tags, totals.
+	@$(MAKE) -k backends || failed=1; .venvs/backends/bin/python -m pytest -q -rs tests/backends || failed=1; exit $${failed:-0}
+
+pictures: $(STAMPS)/backends-python collector backends ## The same, and take the pictures of docs/backends anew.
+	@BACKENDS_PICTURES=docs/backends .venvs/backends/bin/python -m pytest -q -rs tests/backends
 
 # Two at a time, for they wait as much as they work.
 CELLS := beside newest previous oldest openlit
@@ -124,7 +146,7 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
 	@rm -f $(STAMPS)/agreement-*.jsonl
 
-test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
+test-all: test test-frameworks test-backends conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \
