@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import duckdb
 import pytest
-from distribution import check, collector
+from distribution import PAGES, check, collector
+from pictures import page, picture
 from recorded import Sent, fresh
 from servers import free_port, installed, request, server, wait_for
 
@@ -26,9 +31,8 @@ class Viewer(NamedTuple):
         return answer["result"]
 
 
-@pytest.fixture(scope="module")
-def viewer(tmp_path_factory: pytest.TempPathFactory) -> Generator[Viewer]:
-    folder = tmp_path_factory.mktemp("viewer")
+@contextmanager
+def viewing(folder: Path) -> Generator[Viewer]:
     http, grpc, browser, database = free_port(), free_port(), free_port(), folder / "traces.duckdb"
     command = [
         installed("otel-desktop-viewer", "otel-desktop-viewer"), "--host", "127.0.0.1", "--open-browser=false",
@@ -41,6 +45,12 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Generator[Viewer]:
             for one in sent:
                 through.send(one)
         yield Viewer(f"http://127.0.0.1:{browser}", database, sent)
+
+
+@pytest.fixture(scope="module")
+def viewer(tmp_path_factory: pytest.TempPathFactory) -> Generator[Viewer]:
+    with viewing(tmp_path_factory.mktemp("viewer")) as running:
+        yield running
 
 
 def _spans(viewer: Viewer, sent: Sent) -> dict[str, dict[str, Any]]:
@@ -56,3 +66,46 @@ def _spans(viewer: Viewer, sent: Sent) -> dict[str, dict[str, Any]]:
 def test_every_span_bears_its_cost_tags_and_totals(viewer: Viewer) -> None:
     for sent in viewer.sent:
         check(sent, wait_for(lambda sent=sent: _spans(viewer, sent), "the trace"))
+
+
+def test_traces_are_found_by_tag(viewer: Viewer) -> None:
+    def by_team(team: str) -> set[str]:
+        field = {"name": "tokenomics.tag.team", "searchScope": "attribute", "attributeScope": "span", "type": "string"}
+        condition = {"field": field, "fieldOperator": "=", "value": team}
+        answer = viewer.call(
+            "searchTraces", "0", "9223372036854775807", {"id": "q", "type": "condition", "query": condition}
+        )
+        return set(re.findall(r'"traceID": "(\w{32})"', json.dumps(answer)))
+
+    assert by_team("growth") == {sent.trace for sent in viewer.sent}
+    assert by_team("nobody") == set()
+
+
+def test_its_page_shows_what_a_call_cost(viewer: Viewer) -> None:
+    sent = viewer.sent[0]
+    (sonnet,) = [call for call in sent.calls if call.model == "claude-haiku-4-5"]
+    with page(1300, 780) as shown:
+        shown.goto(f"{viewer.address}/traces/{sent.trace}")
+        shown.get_by_text("anthropic.messages.create").first.click()
+        shown.get_by_text("tokenomics.cost.total").first.scroll_into_view_if_needed()
+        assert shown.get_by_text(str(float(sonnet.cost or 0))).first.is_visible()
+        picture(shown, "otel-desktop-viewer")
+
+
+def test_the_query_of_its_page_sums_the_file_that_it_leaves(tmp_path: Path) -> None:
+    with viewing(tmp_path) as viewer:
+        for sent in viewer.sent:
+            wait_for(lambda sent=sent: len(_spans(viewer, sent)) == sent.spans, "the trace")
+    query = re.search(r"^```sql\n(.*?)^```", (PAGES / "otel-desktop-viewer.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert query
+    connection = duckdb.connect(str(viewer.database), read_only=True)
+    try:
+        rows = connection.execute(query[1]).fetchall()
+    finally:
+        connection.close()
+    one, two = viewer.sent
+    assert [team for team, *_ in rows] == ["search", "growth", "support"]
+    for team, usd, calls, unpriced in rows:
+        assert abs(usd - float(one.by("team")[team] + two.by("team")[team])) < 1e-9
+        of_team = [call for call in one.calls + two.calls if call.tags["team"] == team]
+        assert (calls, unpriced) == (len(of_team), sum(call.cost is None for call in of_team))
