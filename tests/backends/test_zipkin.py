@@ -9,7 +9,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Generator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
