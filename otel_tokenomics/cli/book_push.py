@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, NoReturn, cast
+from typing import Any, Final, NamedTuple, NoReturn
 
 from otel_tokenomics.cli.price import load_book
 from otel_tokenomics.cli.terminal import plain_line
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     phoenix = _Phoenix(arguments.url)
     models = _models(load_book(arguments), arguments.models)
     known = {
-        node["name"]: node for node in (edge["node"] for edge in phoenix.ask(_KNOWN)["generativeModels"]["edges"])
+        node["name"]: node for node in (edge["node"] for edge in phoenix.ask(_KNOWN, "generativeModels")["edges"])
         if node["kind"] == "CUSTOM"
     }  # fmt: skip
     said: list[dict[str, Any]] = []
@@ -100,9 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
         before = known.get(model.name)
         done = "new" if before is None else "same" if _same(before, model.told) else "changed"
         if not arguments.dry_run and before is None:
-            phoenix.ask(_CREATE, input=model.told)
+            phoenix.ask(_CREATE, "createModel", input=model.told)
         elif not arguments.dry_run and before is not None and done == "changed":
-            phoenix.ask(_UPDATE, input={"id": before["id"], **model.told})
+            phoenix.ask(_UPDATE, "updateModel", input={"id": before["id"], **model.told})
         said.append({"model": model.name, "done": done, "told": model.told, "left_out": model.left_out})
         if not arguments.json:
             print(plain_line(_line(model, done)))
@@ -224,13 +224,13 @@ class _Phoenix:
             self._headers["Authorization"] = f"Bearer {token}"
         self._opener = urllib.request.build_opener(_NoRedirect)
 
-    def ask(self, query: str, **variables: Any) -> Any:
-        """Return the data of an answer; raise TokenomicsError with what Phoenix said, or why it said nothing."""
+    def ask(self, query: str, field: str, **variables: Any) -> Any:
+        """Return a field of what was asked for; raise TokenomicsError with what Phoenix said, or why nothing."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         try:
             request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310  # http or https, see above
             with self._opener.open(request, timeout=_TIMEOUT_S) as response:
-                answer = json.loads(response.read(_LARGEST_ANSWER))
+                answer: Any = json.loads(response.read(_LARGEST_ANSWER))
         except urllib.error.HTTPError as error:
             with error:
                 known = {401: ": set PHOENIX_API_KEY", 403: ": PHOENIX_API_KEY is of nobody who may"}
@@ -239,12 +239,12 @@ class _Phoenix:
             self._fail(f"does not answer: {getattr(error.reason, 'strerror', None) or error.reason}")
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._fail(f"gives no answer of Phoenix: {type(error).__name__}")
-        said: dict[str, Any] = cast("Any", answer) if isinstance(answer, dict) else {}
-        if said.get("errors"):
-            self._fail(f"refused: {said['errors'][0]['message']}")
-        if not said.get("data"):
+        try:
+            if errors := answer.get("errors"):
+                self._fail(f"refused: {errors[0]['message']}")
+            return answer["data"][field]
+        except (AttributeError, LookupError, TypeError):
             self._fail("gives no answer of Phoenix")
-        return said["data"]
 
     def _fail(self, why: str) -> NoReturn:
         raise TokenomicsError(plain_line(f"push: {self._url} {why}"))

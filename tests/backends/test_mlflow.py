@@ -51,13 +51,13 @@ class MLflow(NamedTuple):
         return {trace["trace_id"].removeprefix("tr-") for trace in found.get("traces", [])}
 
 
-def tagged(sent: Sent, **tags: str) -> Sent:
-    """Return a trace with tags of the trace on its root span, as a service sets them."""
+def tagged(sent: Sent, team: str) -> Sent:
+    """Return a trace of one team's service: said on its root span, and on its resource."""
     body = copy.deepcopy(sent.body)
     (root,) = [span for span in spans_of(body) if span["spanId"] == sent.root]
-    root["attributes"] += [
-        {"key": f"mlflow.traceTag.{key}", "value": {"stringValue": value}} for key, value in tags.items()
-    ]
+    root["attributes"].append({"key": "mlflow.traceTag.team", "value": {"stringValue": team}})
+    for resource in body["resourceSpans"]:
+        resource["resource"]["attributes"].append({"key": "tokenomics.tag.team", "value": {"stringValue": team}})
     return sent._replace(body=body)
 
 
@@ -146,6 +146,8 @@ def test_the_cost_of_a_trace_is_our_total(mlflow: MLflow) -> None:
 def test_traces_are_found_by_tag(mlflow: MLflow) -> None:
     plain, tagged_one = (sent.trace for sent in mlflow.sent)
     assert mlflow.search("tags.team = 'growth'") == {tagged_one}
+    assert mlflow.search("tags.`tokenomics.tag.team` = 'growth'") == {tagged_one}
+    assert mlflow.search("tags.team = 'nobody'") == set()
     # Resource attributes are tags of the trace.
     assert mlflow.search("tags.`service.name` = 'support-assistant'") == {plain, tagged_one, mlflow.bare.trace}
     assert mlflow.info(plain)["trace_metadata"]["mlflow.trace.session"] == "ticket-4711"

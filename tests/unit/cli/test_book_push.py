@@ -170,6 +170,8 @@ def test_what_cannot_be_pushed_is_named(arguments: list[str], said: str, capsys:
         ),
         (200, "<html>", "gives no answer of Phoenix"),
         (200, "[]", "gives no answer of Phoenix"),
+        (200, '{"errors": {"0": 1}}', "gives no answer of Phoenix"),
+        (200, '{"data": {"another": 1}}', "gives no answer of Phoenix"),
         (401, "", "answered 401: set PHOENIX_API_KEY"),
         (503, "", "answered 503"),
         (302, "", "answered 302"),
