@@ -77,6 +77,8 @@ BACKENDS := $(basename $(notdir $(wildcard tests/backends/install/*.sh)))
 $(STAMPS)/backends/%/installed: tests/backends/install/%.sh tests/backends/installing.sh | $(STAMPS)/go
 	@echo "==> backend: $*"
 	@$< $(CURDIR)/$(STAMPS)/backends/$* '$(GO)' && touch $@
+$(foreach name,$(patsubst requirements-%.txt,%,$(notdir $(wildcard tests/backends/requirements-*.txt))),\
+	$(eval $(STAMPS)/backends/$(name)/installed: tests/backends/requirements-$(name).txt))
 
 $(STAMPS)/go: $(STAMPS)/python
 	@if ! command -v go >/dev/null; then echo "==> Go toolchain ($(GO_PACKAGE))"; $(BIN)/python -m pip install -q '$(GO_PACKAGE)'; fi
@@ -131,7 +133,7 @@ test-frameworks: $(STAMPS)/frameworks-agents $(STAMPS)/frameworks-crews $(STAMPS
 		case $$name in openlit) only=openlit;; claude-oldest) only='alone and silent';; *) only=;; esac; \
 		.venvs/frameworks-$$name/bin/python -m pytest -q tests/frameworks -k "$$only" --verdicts $(VERDICTS)/frameworks-$$name.jsonl || failed=1; done; exit $${failed:-0}
 
-backends: $(BACKENDS:%=$(STAMPS)/backends/%/installed) ## Install the real backends (about ten minutes from empty caches); says what is missing where it cannot.
+backends: $(BACKENDS:%=$(STAMPS)/backends/%/installed) ## Install the real backends (about fifteen minutes from empty caches, 3 GB); says what is missing where it cannot.
 
 # Without some backend the others are still tried.
 test-backends: $(STAMPS)/backends-python collector ## One agent trace through the collector into each real backend: cost, tags, totals.

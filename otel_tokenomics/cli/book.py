@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "update": "fetch the newer book that the settings name, check it, keep it for every process of this user",
     "keys": "make a key pair to sign books of your own with",
     "sign": "sign a book, so that others can tell whose it is",
+    "push": "push prices to a backend that prices by itself (phoenix), so that it shows what the spans say",
     "diff": "compare two books: what changed, and what that does to the cost of the spans of a file",
     "capacity": "say what paid hours (GPUs, provisioned throughput) and fixed costs came to, and how much was idle",
     "unpriced": "list the share of calls in OTLP files that have no price, by reason, with the fix to paste",

@@ -32,3 +32,10 @@ go_program() {
     -o "$folder/$(basename "$folder")" "$2")
   rm -rf "$folder/source"
 }
+
+# A Python environment of a backend's own, resolved apart from ours. Argument: the name in requirements-<name>.txt.
+python_packages() {
+  "$(command -v python3.11 || command -v python3)" -m venv "$folder"
+  "$folder/bin/python" -m pip install -q 'pip>=25.1'
+  "$folder/bin/python" -m pip install -q -r "$(dirname "$0")/../requirements-$1.txt"
+}
