@@ -361,8 +361,9 @@ def test_the_examples_of_the_processor_are_valid_as_printed(tmp_path: Path) -> N
     assert len(examples) >= 5
     for number, example in enumerate(examples):
         config = tmp_path / f"example{number}.yaml"
-        # The one path of a price book that a reader has and this machine has not.
-        config.write_text(example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE)))
+        # The files that a reader has and this machine has not.
+        example = example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE))
+        config.write_text(example.replace("/etc/tokenomics-prices/own.yaml", str(BOOK_FILE.with_name("own_prices.yaml"))))
         # The demo's config brings what an example leaves out: receiver, exporter, pipeline.
         done = subprocess.run(
             [
