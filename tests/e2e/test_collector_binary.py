@@ -358,12 +358,14 @@ def test_the_shipped_configs_are_valid_without_a_warning(config: str) -> None:
 def test_the_examples_of_the_processor_are_valid_as_printed(tmp_path: Path) -> None:
     text = (ROOT / "collector" / "processor" / "tokenomicsprocessor" / "README.md").read_text()
     examples = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    assert len(examples) >= 5
+    assert len(examples) >= 7
+    own = tmp_path / "own.yaml"
+    own.write_text("discounts:\n- {p: openai, ratio: [85, 100]}\n")
     for number, example in enumerate(examples):
         config = tmp_path / f"example{number}.yaml"
-        # The files that a reader has and this machine has not.
-        example = example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE))
-        config.write_text(example.replace("/etc/tokenomics-prices/own.yaml", str(BOOK_FILE.with_name("own_prices.yaml"))))
+        # The paths of files that a reader has and this machine has not.
+        there = example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE))
+        config.write_text(there.replace("/etc/tokenomics-prices/own.yaml", str(own)))
         # The demo's config brings what an example leaves out: receiver, exporter, pipeline.
         done = subprocess.run(
             [
@@ -371,7 +373,7 @@ def test_the_examples_of_the_processor_are_valid_as_printed(tmp_path: Path) -> N
                 "validate",
                 *(f"--config={path}" for path in (DISTRIBUTION / "config.demo.yaml", config)),
             ],
-            env=_environment(_free_port(), "http://127.0.0.1:9", TOKENOMICS_SALT="secret"),
+            env=_environment(_free_port(), "http://127.0.0.1:9", TOKENOMICS_SALT="secret", PRICES_TOKEN="x"),
             capture_output=True,
             text=True,
             check=False,
@@ -419,7 +421,7 @@ def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
     [
         ({"on_exist": "verify"}, "on_exist"),
         ({"on_existing": "sometimes"}, '"on_existing" must be verify, keep or overwrite, got "sometimes"'),
-        ({"dialects": ["semconv443"]}, '"dialects" holds an unknown dialect, got "semconv443"'),
+        ({"dialects": ["semconv443"]}, '"dialects" must be scalar, openinference, mlflow, langfuse, logfire, sentry or openrouter, got "semconv443"'),
         ({"endpoints": ["127.0.0.1:99999999=openai"]}, '"endpoints" holds an entry that is no rule'),
         ({"book": {"files": [{"path": ""}]}}, '"book::files::path" must be set'),
         ({"book": {"overrides": [{"provider": "openai", "model": "m", "inputs": "1"}]}}, "inputs"),

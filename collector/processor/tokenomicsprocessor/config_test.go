@@ -1,9 +1,7 @@
 package tokenomicsprocessor
 
 import (
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -178,26 +176,4 @@ func TestTrust(t *testing.T) {
 		}
 		require.ErrorIs(t, section.validate(), test.want)
 	}
-}
-
-var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")
-
-// TestExamplesOfTheReadme: what can be copied is accepted.
-func TestExamplesOfTheReadme(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	found := 0
-	for _, block := range example.FindAllSubmatch(text, -1) {
-		path := filepath.Join(t.TempDir(), "example.yaml")
-		require.NoError(t, os.WriteFile(path, block[1], 0o600))
-		content, err := confmaptest.LoadConf(path)
-		require.NoError(t, err, string(block[1]))
-		section, err := content.Sub("processors::tokenomics")
-		require.NoError(t, err, string(block[1]))
-		cfg := createDefaultConfig().(*Config)
-		require.NoError(t, section.Unmarshal(cfg), string(block[1]))
-		require.NoError(t, cfg.Validate(), string(block[1]))
-		found++
-	}
-	assert.GreaterOrEqual(t, found, 7)
 }
