@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -291,6 +292,8 @@ def test_wheel(tag: str) -> None:
             assert rows[name][0] == f"sha256={digest}", name
         info = record.removesuffix("RECORD")
         metadata = wheel.read(info + "METADATA").decode()
+        extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["collector"]
+        assert f"Name: {extra[0]}" in metadata.splitlines()
         for name in re.findall(r"^License-File: (.+)$", metadata, re.MULTILINE):
             assert wheel.getinfo(f"{info}licenses/{name}").file_size > 0
         assert f"Tag: py3-none-{tag}" in wheel.read(info + "WHEEL").decode().splitlines()
