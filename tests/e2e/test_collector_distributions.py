@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from collector_run import (
     DISTRIBUTION,
     FRAGMENTS,
+    ROOT,
     START_SECONDS,
     Backend,
     Json,
@@ -75,6 +77,8 @@ def test_what_the_manifest_names_is_in_the_binary_under_a_name_that_is_no_alias(
         modules = {entry["module"].split()[0] for entry in components[section]}
         assert modules == {entry["gomod"].split()[0] for entry in manifest[section]}, section
         assert not [name for name in built if name in ("otlp", "otlphttp") and section == "exporters"]
+        page = (ROOT / "docs" / "collector.md").read_text()
+        assert [name for name in built if not re.search(rf"\b{name}\b", page)] == []
     assert {"tokenomics", "tokenomics_rollup"} <= {entry["name"] for entry in components["processors"]}
 
 

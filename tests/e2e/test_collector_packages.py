@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -133,10 +134,11 @@ def test_the_image_is_pinned_unprivileged_and_of_files_that_exist() -> None:
             assert "latest" not in image
         if name == "COPY" and not words[0].startswith("--from"):
             for source in words[:-1]:
-                assert (ROOT / source).exists(), source
+                assert list(ROOT.glob(source)), source
     assert last_stage()[0] == ("FROM", ["scratch"])
     assert one("USER") == ["10001:10001"]
     ignored = (DISTRIBUTION / "Dockerfile.dockerignore").read_text().splitlines()
+    assert "collector/distribution/config.demo.yaml" in ignored
     sources = [w for name, words in DOCKERFILE if name == "COPY" and "--from" not in words[0] for w in words[:-1]]
     assert {source.split("/")[0] for source in sources} == {line[1:] for line in ignored if line.startswith("!")}
 
@@ -162,8 +164,10 @@ def files_of_the_image(folder: Path) -> None:
             continue
         from_build = words[0].startswith("--from")
         *sources, target = words[1:] if from_build else words
-        for source in sources:
-            path = made.get(source, Path(source)) if from_build else ROOT / source
+        found = [made.get(source, Path(source)) for source in sources]
+        if not from_build:
+            found = [path for source in sources for path in ROOT.glob(source) if path.name != "config.demo.yaml"]
+        for path in found:
             to = folder / target.lstrip("/") / (path.name if target.endswith("/") else "")
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, to)
@@ -179,7 +183,7 @@ def test_what_is_in_the_image_runs_there_with_nothing_else(tmp_path: Path) -> No
     tmp_path.chmod(0o755)  # the root of an image is everybody's
     environment = dict(pair.split("=", 1) for pair in one("ENV"))
     configs = [f"/{path.relative_to(tmp_path)}" for path in tmp_path.rglob("config*.yaml")]
-    assert len(configs) == 6
+    assert len(configs) == len(list(DISTRIBUTION.glob("config*.yaml"))) - 1
     (tmp_path / "proc").mkdir()  # a container has it; here in a mount namespace that ends with the command
     script = 'mount --rbind /proc "$0/proc" && exec chroot "--userspec=$1" "$0" /otelcol-tokenomics validate "$2"'
     for config in configs:
@@ -291,6 +295,8 @@ def test_wheel(tag: str) -> None:
             assert rows[name][0] == f"sha256={digest}", name
         info = record.removesuffix("RECORD")
         metadata = wheel.read(info + "METADATA").decode()
+        extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["collector"]
+        assert f"Name: {extra[0]}" in metadata.splitlines()
         for name in re.findall(r"^License-File: (.+)$", metadata, re.MULTILINE):
             assert wheel.getinfo(f"{info}licenses/{name}").file_size > 0
         assert f"Tag: py3-none-{tag}" in wheel.read(info + "WHEEL").decode().splitlines()
@@ -376,6 +382,8 @@ def test_debian_package(debian: Path) -> None:
         assert done.returncode == 0, config
     shared = {path.name for path in (debian / "usr/share/otelcol-tokenomics").glob("*.yaml")}
     assert shared == {p.name for p in DISTRIBUTION.glob("config.*.yaml")} - {"config.demo.yaml"}
+    fragments = {path.name for path in (debian / "usr/share/otelcol-tokenomics/fragments").iterdir()}
+    assert fragments == {path.name for path in DISTRIBUTION.glob("fragments/*.yaml")}
     texts = (debian / "usr/share/doc/otelcol-tokenomics/THIRD_PARTY_LICENSES").read_text()
     assert "go.opentelemetry.io/collector/otelcol v" in texts
 
