@@ -139,6 +139,7 @@ backends: $(BACKENDS:%=$(STAMPS)/backends/%/installed) ## Install the real backe
 test-backends: $(STAMPS)/backends-python collector ## One agent trace through the collector into each real backend: cost, tags, totals.
 	@$(MAKE) -k backends || failed=1; .venvs/backends/bin/python -m pytest -q -rs tests/backends || failed=1; exit $${failed:-0}
 
+
 pictures: $(STAMPS)/backends-python collector backends ## The same, and take the pictures of docs/backends anew.
 	@BACKENDS_PICTURES=docs/backends .venvs/backends/bin/python -m pytest -q -rs tests/backends
 

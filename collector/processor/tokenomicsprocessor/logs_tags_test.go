@@ -23,6 +23,7 @@ func TestRecordsBearTags(t *testing.T) {
 	logs.ResourceLogs().At(0).Resource().Attributes().PutStr("department", "growth")
 	other := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
 	other.Attributes().PutStr("prompt", "hello")
+	require.NoError(t, other.Body().FromRaw(map[string]any{"prompt": "hello", "kind": "turn"}))
 	out, err := p.processLogs(t.Context(), logs)
 	require.NoError(t, err)
 
@@ -34,6 +35,7 @@ func TestRecordsBearTags(t *testing.T) {
 	assert.Regexp(t, "^hmac:[0-9a-f]{16}$", priced["user.email"])
 	assert.Equal(t, 0.0033, priced["tokenomics.cost.total"])
 	assert.Empty(t, other.Attributes().AsRaw(), "a record that is no event loses what is sensitive, and gets no tag")
+	assert.Equal(t, map[string]any{"kind": "turn"}, other.Body().AsRaw())
 	missing := map[string]int64{}
 	for place, count := range p.counters.total.missing[:p.tags.policies] {
 		missing[p.tags.targets[place].name] = count

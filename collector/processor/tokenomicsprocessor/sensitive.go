@@ -158,7 +158,7 @@ func (s *sensitive) traces(traces ptrace.Traces) {
 	}
 }
 
-// logs does the same for log records; what stands in a body stays.
+// logs does the same for log records, and looks into a body that is a map.
 func (s *sensitive) logs(logs plog.Logs) {
 	hasher := s.hasher()
 	for _, resource := range logs.ResourceLogs().All() {
@@ -167,6 +167,9 @@ func (s *sensitive) logs(logs plog.Logs) {
 			hasher.strip(scope.Scope().Attributes())
 			for _, record := range scope.LogRecords().All() {
 				hasher.strip(record.Attributes())
+				if body := record.Body(); body.Type() == pcommon.ValueTypeMap {
+					hasher.strip(body.Map())
+				}
 			}
 		}
 	}
