@@ -194,5 +194,5 @@ def test_its_page_shows_what_the_calls_cost(mlflow: MLflow) -> None:
         shown.goto(f"{mlflow.address}/#/experiments/0/traces?selectedEvaluationId=tr-{sent.trace}")
         shown.get_by_label("Full screen").click()
         shown.get_by_text(f"${claude.cost:f}").first.wait_for()
-        assert shown.get_by_text(str(sent.total), exact=True).first.is_visible()
+        shown.get_by_text(str(sent.total), exact=True).first.wait_for()
         picture(shown, "mlflow")

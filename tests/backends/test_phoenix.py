@@ -241,7 +241,7 @@ def test_its_page_shows_what_the_trace_cost(phoenix: Phoenix) -> None:
         shown.goto(f"{phoenix.address}/projects/{project}/traces/{sent.trace}")
         shown.get_by_text("house-summary-1").first.wait_for()
         # To the cent, as everywhere in its page.
-        assert shown.get_by_text("Total Cost", exact=True).first.is_visible()
-        assert shown.get_by_text(f"${sent.total:.2f}").first.is_visible()
-        assert shown.get_by_text(str(sent.total), exact=True).first.is_visible()
+        shown.get_by_text("Total Cost", exact=True).first.wait_for()
+        shown.get_by_text(f"${sent.total:.2f}").first.wait_for()
+        shown.get_by_text(str(sent.total), exact=True).first.wait_for()
         picture(shown, "phoenix")
