@@ -200,10 +200,9 @@ def page(text: str, whole: list[dict[str, Any]], go: str) -> str:
     cpu = re.search(r"^cpu: (.*)$", text, re.MULTILINE)
     version = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()
     pdata = re.search(r"collector/pdata (v\S+)", (COLLECTOR / "go.mod").read_text())
-    runs = max(
-        len(re.findall(rf"^{re.escape(name)}\s", text, re.MULTILINE))
-        for name in set(re.findall(r"^Benchmark\S+", text, re.MULTILINE))
-    )
+    names = set(re.findall(r"^(Benchmark\S+\s)", text, re.MULTILINE))
+    # A name may stand in several packages, each of which begins with its own line.
+    runs = max(text.partition("pkg: ")[2].partition("pkg: ")[0].count(f"\n{name}") for name in names)
     machine = f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores"
     lines = [
         "# Speed of the collector components",

@@ -119,7 +119,7 @@ func (w *writer) value(kind reflect.Type, value reflect.Value, path []int) *sche
 	case kind.Kind() == reflect.Pointer:
 		return w.value(kind.Elem(), reflect.Value{}, nil)
 	case reflect.PointerTo(kind).Implements(unmarshalerType):
-		return &schema{} // it reads itself
+		return w.optional(kind)
 	case reflect.PointerTo(kind).Implements(textType):
 		return &schema{Type: "string"}
 	}
@@ -150,6 +150,8 @@ func (w *writer) value(kind reflect.Type, value reflect.Value, path []int) *sche
 		return one
 	case reflect.Bool:
 		return &schema{Type: "boolean", Default: defaultOf(value)}
+	case reflect.Uint, reflect.Uint64, reflect.Uint32, reflect.Uint16:
+		return &schema{Type: "integer", Default: defaultOf(value)}
 	case reflect.Int, reflect.Int64, reflect.Int32:
 		one := &schema{Type: "integer", Default: defaultOf(value)}
 		if value.IsValid() {
@@ -161,6 +163,16 @@ func (w *writer) value(kind reflect.Type, value reflect.Value, path []int) *sche
 	default:
 		return &schema{}
 	}
+}
+
+// optional describes what reads itself: the collector's Optional[T] takes what T takes, or nothing. Of any other type
+// nothing is said.
+func (w *writer) optional(kind reflect.Type) *schema {
+	get, there := reflect.PointerTo(kind).MethodByName("Get")
+	if !there || get.Type.NumIn() != 1 || get.Type.NumOut() != 1 || get.Type.Out(0).Kind() != reflect.Pointer {
+		return &schema{}
+	}
+	return w.value(get.Type.Out(0).Elem(), reflect.Value{}, nil)
 }
 
 func defaultOf(value reflect.Value) any {

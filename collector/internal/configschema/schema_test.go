@@ -40,6 +40,8 @@ type (
 		Maybe  *inner        `mapstructure:"maybe"`
 		Itself itself        `mapstructure:"itself"`
 		Level  level         `mapstructure:"level"`
+		Most   uint16        `mapstructure:"most"`
+		Either option[inner] `mapstructure:"either"`
 		hidden int
 		Inner  inner `mapstructure:",squash"`
 		Not    int   `mapstructure:"-"`
@@ -47,10 +49,14 @@ type (
 	inner  struct{ Rates map[string]int64 }
 	itself struct{ any string }
 	level  struct{ at int }
+
+	option[T any] struct{ value *T }
 )
 
-func (*itself) Unmarshal(*confmap.Conf) error { return nil }
-func (*level) UnmarshalText([]byte) error     { return nil }
+func (*itself) Unmarshal(*confmap.Conf) error    { return nil }
+func (*option[T]) Unmarshal(*confmap.Conf) error { return nil }
+func (o *option[T]) Get() *T                     { return o.value }
+func (*level) UnmarshalText([]byte) error        { return nil }
 
 func (o *outer) Validate() error {
 	switch {
@@ -82,13 +88,15 @@ func TestEveryKind(t *testing.T) {
 		"wait":   {"type": []any{"string", "integer"}, "pattern": durationPattern, "default": "1m0s"},
 		"free":   {"type": "string"},
 		"words":  {"type": []any{"array", "null"}, "items": map[string]any{"type": "string"}},
+		"most":   {"type": "integer", "default": 0},
 		"itself": {}, "level": {"type": "string"},
 		"rates": {"type": []any{"object", "null"}, "additionalProperties": map[string]any{"type": "integer"}},
 	} {
 		assert.Equal(t, want, properties[name], name)
 	}
-	assert.Len(t, properties, 10)
+	assert.Len(t, properties, 12)
 	assert.Contains(t, properties["maybe"], "properties")
+	assert.Equal(t, properties["maybe"], properties["either"])
 }
 
 // TestAMessageThatIsWrong: words that a refusal names and refuses all the same would make a schema that lies.

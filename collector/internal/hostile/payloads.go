@@ -11,6 +11,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 )
 
 // Payload is one of them.
@@ -23,7 +25,8 @@ const (
 	manyAttributes = 100_000
 	megabyte       = 1 << 20
 	deepest        = 2_000
-	wordOfTokens   = "gen_ai.usage.input_tokens"
+	wordOfTokens   = attributes.GenAiUsageInputTokens
+	tagTeam        = attributes.TokenomicsTagPrefix + "team"
 )
 
 // Payloads returns all of them, anew.
@@ -102,7 +105,7 @@ func manyKeys() ptrace.Traces {
 func longNames() ptrace.Traces {
 	b := newBuilder()
 	long := strings.Repeat("m", megabyte)
-	for _, key := range []string{"gen_ai.request.model", "gen_ai.response.model", "gen_ai.provider.name", "server.address", "gen_ai.response.id", "tokenomics.tag.team", "tokenomics.cost.status", long} {
+	for _, key := range []string{"gen_ai.request.model", "gen_ai.response.model", "gen_ai.provider.name", "server.address", "gen_ai.response.id", tagTeam, "tokenomics.cost.status", long} {
 		b.call().Attributes().PutStr(key, long)
 	}
 	span := b.call()
@@ -132,21 +135,25 @@ func noCounts() ptrace.Traces {
 	return b.traces
 }
 
+// lastLetter returns a key that differs in its last letter.
+func lastLetter(key string) string { return key[:len(key)-1] + "?" }
+
 // duplicates cannot be built by a map: the key is changed in the bytes.
 func duplicates() ptrace.Traces {
 	b := newBuilder()
 	for range 3 {
 		attrs := b.call().Attributes()
-		attrs.PutInt("gen_ai.usage.input_tokenz", 9000)
-		attrs.PutStr("tokenomics.tag.team", "search")
-		attrs.PutStr("tokenomics.tag.teaz", "basket")
+		attrs.PutInt(lastLetter(wordOfTokens), 9000)
+		attrs.PutStr(tagTeam, "search")
+		attrs.PutStr(lastLetter(tagTeam), "basket")
 	}
 	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(b.traces)
 	if err != nil {
 		panic(err)
 	}
-	data = bytes.ReplaceAll(data, []byte("input_tokenz"), []byte("input_tokens"))
-	data = bytes.ReplaceAll(data, []byte("tag.teaz"), []byte("tag.team"))
+	for _, key := range []string{wordOfTokens, tagTeam} {
+		data = bytes.ReplaceAll(data, []byte(lastLetter(key)), []byte(key))
+	}
 	traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
 	if err != nil {
 		panic(err)
@@ -201,20 +208,20 @@ func zeroIDs() ptrace.Traces {
 func invalidText() ptrace.Traces {
 	b := newBuilder()
 	const broken = "\xff\xfe\x00\xc0\x80"
-	for _, key := range []string{"gen_ai.request.model", "gen_ai.provider.name", "gen_ai.operation.name", "tokenomics.tag.team", wordOfTokens, "server.address", broken} {
+	for _, key := range []string{"gen_ai.request.model", "gen_ai.provider.name", "gen_ai.operation.name", tagTeam, wordOfTokens, "server.address", broken} {
 		b.call().Attributes().PutStr(key, "gpt-4o"+broken)
 	}
 	span := b.call()
 	span.SetName(broken)
 	span.TraceState().FromRaw(broken)
-	b.traces.ResourceSpans().At(0).Resource().Attributes().PutStr("tokenomics.tag.customer", broken)
+	b.traces.ResourceSpans().At(0).Resource().Attributes().PutStr(attributes.TokenomicsTagPrefix+"customer", broken)
 	b.traces.ResourceSpans().At(0).ScopeSpans().At(0).Scope().SetVersion(broken)
 	return b.traces
 }
 
 func nested() ptrace.Traces {
 	b := newBuilder()
-	for _, key := range []string{"gen_ai.input.messages", "gen_ai.request.model", wordOfTokens, "tokenomics.tag.team"} {
+	for _, key := range []string{"input.value", "gen_ai.request.model", wordOfTokens, tagTeam} {
 		value := b.call().Attributes().PutEmpty(key)
 		for level := range deepest {
 			if level%2 == 0 {
@@ -255,7 +262,7 @@ func wrongTypes() ptrace.Traces {
 	b := newBuilder()
 	for _, key := range []string{
 		"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model", wordOfTokens, "server.address",
-		"tokenomics.cost.status", "tokenomics.cost.source", "tokenomics.price.book", "tokenomics.cost.flags", "tokenomics.tag.team",
+		"tokenomics.cost.status", "tokenomics.cost.source", "tokenomics.price.book", "tokenomics.cost.flags", tagTeam,
 	} {
 		for _, put := range []func(pcommon.Value){
 			func(v pcommon.Value) {}, func(v pcommon.Value) { v.SetBool(true) }, func(v pcommon.Value) { v.SetInt(-7) },
