@@ -27,6 +27,7 @@ NAME = re.compile(
 def registered() -> set[str]:
     names = {entry["name"] for entry in REGISTRY["attributes"]} | {entry["name"] for entry in REGISTRY["metrics"]}
     names |= {name for spellings in REGISTRY["read_as"].values() for name in spellings}
+    names |= set(REGISTRY["events"])
     names |= {key for keys in REGISTRY["dialects"].values() for key in keys}
     return names
 

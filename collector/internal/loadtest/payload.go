@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
 )
 
 // shape is what a group of traces looks like. A group is sent in parts, the roots in the last one.
@@ -134,7 +136,7 @@ func fill(span ptrace.Span, s *shape, price *rates, place, within int) worth {
 	found.PutStr("gen_ai.response.model", model)
 	found.PutInt("gen_ai.usage.input_tokens", input)
 	found.PutInt("gen_ai.usage.output_tokens", output)
-	found.PutStr("tokenomics.tag.team", fmt.Sprintf("team-%d", count%5))
+	found.PutStr(attributes.TokenomicsTagPrefix+"team", fmt.Sprintf("team-%d", count%5))
 	total.Calls = 1
 	if pico, known := price.cost(model, input, output); known {
 		total.Pico = pico
