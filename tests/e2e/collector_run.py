@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -84,6 +84,16 @@ class Backend:
             for span in scope["spans"]
         ]
 
+    def records(self) -> list[Json]:
+        """Return the attributes of the log records that came."""
+        return [
+            plain(record.get("attributes", []))
+            for body in list(self.received["/v1/logs"])
+            for resource in body["resourceLogs"]
+            for scope in resource["scopeLogs"]
+            for record in scope["logRecords"]
+        ]
+
     def cost(self) -> float:
         """Return the sum of the newest points of tokenomics.span.cost that came as OTLP metrics."""
         newest: dict[str, float] = {}
@@ -111,6 +121,12 @@ def plain(pairs: list[Json]) -> Json:
     return found
 
 
+def pairs(attributes: Json) -> Iterator[Json]:
+    """Yield attributes as OTLP/JSON has them: text, or whole numbers."""
+    for key, value in attributes.items():
+        yield {"key": key, "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}}
+
+
 class Running:
     """A collector that runs: where it listens, and what it said."""
 
@@ -122,8 +138,16 @@ class Running:
         """Send spans as one OTLP request."""
         scope = {"scope": {"name": "opentelemetry.instrumentation.genai.openai"}, "spans": list(spans)}
         resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
-        body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]})
-        status, answer = request(self.http, "POST", "/v1/traces", body)
+        body = {"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}
+        self._post("traces", body)
+
+    def send_event(self, scope: str, attributes: Json) -> None:
+        """Send one log record of now."""
+        record = {"timeUnixNano": str(time.time_ns()), "attributes": [*pairs(attributes)]}
+        self._post("logs", {"resourceLogs": [{"scopeLogs": [{"scope": {"name": scope}, "logRecords": [record]}]}]})
+
+    def _post(self, signal: str, body: Json) -> None:
+        status, answer = request(self.http, "POST", f"/v1/{signal}", json.dumps(body))
         assert (status, json.loads(answer)) == (200, {"partialSuccess": {}})
 
     def scraped_cost(self) -> float:

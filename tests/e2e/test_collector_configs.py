@@ -204,6 +204,43 @@ def test_fragment_tail_sampling(tmp_path: Path) -> None:
     assert_sampled_by_cost(run(tmp_path, *files, seen=seen).spans())
 
 
+#: What Claude Code tells of one call: 1000 x 3 + 100 x 15 USD per million (the provider's list price).
+EVENT: Final[Json] = {
+    "event.name": "api_request", "model": "claude-sonnet-4-5-20250929", "input_tokens": 1000, "output_tokens": 100,
+}  # fmt: skip
+EVENT_COST: Final = 0.0045
+
+
+@pytest.mark.parametrize(
+    ("configs", "on", "scraped"),
+    [
+        ([DISTRIBUTION / "config.yaml"], True, True),
+        ([DISTRIBUTION / "config.rollup.yaml"], True, False),
+        ([DISTRIBUTION / "config.tail-sampling.yaml"], True, True),
+        ([DISTRIBUTION / "config.metrics.yaml"], False, True),
+        ([FRAGMENTS / "existing.yaml", FRAGMENTS / "coding-agents.yaml"], True, False),
+        ([FRAGMENTS / "existing.yaml", FRAGMENTS / "single.yaml", FRAGMENTS / "coding-agents.yaml"], True, False),
+    ],
+    ids=lambda value: "+".join(path.stem for path in value) if isinstance(value, list) else None,
+)
+def test_coding_agents(tmp_path: Path, configs: list[Path], on: bool, scraped: bool) -> None:
+    """Log events are priced, go on, and are counted, wherever the configuration does so with spans."""
+    backend = Backend()
+    try:
+        with running(binary(), tmp_path, configs, FORWARD_ENDPOINT=backend.endpoint) as collector:
+            collector.send_event("com.anthropic.claude_code.events", EVENT)
+            if on:
+                until(backend.records, "the record goes on")
+                (record,) = backend.records()
+                assert record["tokenomics.cost.total"] == near(EVENT_COST)
+            if scraped:
+                until(lambda: collector.scraped_cost() == near(EVENT_COST), "the metrics know of it")
+            elif configs[0].name == "existing.yaml":
+                until(lambda: backend.cost() == near(EVENT_COST), "the metrics know of it")
+    finally:
+        backend.close()
+
+
 CONFIGS: Final = [
     *([path] for path in sorted(DISTRIBUTION.glob("config*.yaml")) if path.name not in WIDE_ONLY),
     *([FRAGMENTS / "existing.yaml", path] for path in sorted(FRAGMENTS.glob("*.yaml")) if path.name not in WIDE_ONLY),
