@@ -14,6 +14,9 @@ type Node struct {
 	HasOwn bool
 	// Call: the span is a model call that counts. Unpriced: nobody knows what it costs.
 	Call, Unpriced bool
+	// Computed is what the usage of a container would cost, where HasComputed is set.
+	Computed    int64
+	HasComputed bool
 	// Container: the span repeats the usage of calls below it, which may not be there.
 	Container bool
 	// Input and Output are the tokens of the span; those of a container count only where it stands for a call.
@@ -83,7 +86,7 @@ func (s *sum) add(pico int64) {
 }
 
 // Add computes the totals of one group: the spans of one trace, in any order. countContainers counts a container with
-// usage below and above which nothing else counts as one unpriced call, and marks its node as such.
+// usage below and above which nothing else counts as one call, which costs what is computed for it, and marks its node so.
 func (t *Totals) Add(nodes []Node, countContainers bool) {
 	t.reset(len(nodes))
 	parents, first, order := t.link(nodes)
@@ -232,13 +235,14 @@ func (t *Totals) bareContainers(nodes []Node, parents, order []int32) bool {
 	for index := len(order) - 1; index >= 0; index-- {
 		place := order[index]
 		node := &nodes[place]
-		if parent := parents[place]; parent != none && covered[parent] {
+		if parent := parents[place]; node.Call || parent != none && covered[parent] {
 			covered[place] = true
 			continue
 		}
 		bare := node.Container && node.Input+node.Output > 0 && t.sums[place].calls == 0 && !t.sums[place].priced
 		if bare {
-			node.Call, node.Unpriced = true, true
+			node.Call, node.Unpriced = true, !node.HasComputed
+			node.Own, node.HasOwn = node.Computed, node.HasComputed
 			covered[place], found = true, true
 		}
 	}

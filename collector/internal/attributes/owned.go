@@ -2,6 +2,9 @@ package attributes
 
 import "strings"
 
+// SourceCollector is who stated an amount that a component of ours worked out.
+const SourceCollector = "collector"
+
 // Owned is what one span bears by itself once it was priced: what totals are made of.
 type Owned struct {
 	// Pico is the cost on the span, in pico-USD, where HasTotal is set.
@@ -11,6 +14,9 @@ type Owned struct {
 	Call, Unpriced bool
 	// Container: the span may repeat the usage of calls below it.
 	Container bool
+	// Computed is what a container's usage would cost, in pico-USD, where HasComputed is set.
+	Computed    int64
+	HasComputed bool
 	// InputTokens and OutputTokens are those of a call of its own, or what a container says.
 	InputTokens, OutputTokens int64
 }
@@ -26,8 +32,14 @@ func (s *Span) Owned(options *Options) Owned {
 	}
 	status, reason := s.text(slotCostStatus), s.text(slotCostReason)
 	role := s.role().role
-	call := role == RoleCall || (s.own || s.has(slotCallEnd)) && found.HasTotal
-	found.Container = role == RoleContainer || role == RoleAdjunct
+	container := role == RoleContainer || role == RoleAdjunct
+	// A collector's figure on a container says that it stands for calls which nobody else saw.
+	stands := container && s.text(slotCostSource) == SourceCollector
+	call := role == RoleCall || (s.own || s.has(slotCallEnd) || stands) && found.HasTotal
+	found.Container = container && !stands
+	if found.Container && s.has(slotCostComputed) {
+		found.Computed, found.HasComputed = s.values[slotCostComputed].money()
+	}
 	if status == "not_applicable" {
 		call = call && reason != ReasonShadowed && reason != ReasonContainer && reason != ReasonServerSide
 	} else {

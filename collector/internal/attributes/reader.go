@@ -33,6 +33,8 @@ type Options struct {
 	Convention Convention
 	// PriceServerSpans prices spans of kind SERVER and CONSUMER too.
 	PriceServerSpans bool
+	// PriceContainers reads what the usage of a container would be billed by; the verdict stays.
+	PriceContainers bool
 	// Reprice replaces our figures of an earlier step; a provider's total always stays.
 	Reprice bool
 	// Agents says which signal of each coding agent is charged.
@@ -88,12 +90,9 @@ func (s *Span) Read(options *Options, r *Reading) {
 	switch kind.role {
 	case RoleOther:
 		return
-	case RoleContainer:
-		r.Verdict, r.Reason = VerdictNotApplicable, ReasonContainer
-		return
-	case RoleAdjunct:
-		if s.counted() {
-			r.Verdict, r.Reason = VerdictNotApplicable, ReasonContainer
+	case RoleContainer, RoleAdjunct:
+		if kind.role == RoleContainer || s.counted() {
+			s.container(options, r)
 		}
 		return
 	case RoleCall:
@@ -113,6 +112,18 @@ func (s *Span) Read(options *Options, r *Reading) {
 	s.imply(r)
 	s.stated(r)
 	s.ending(r)
+}
+
+// container fills r for a span that repeats the usage of calls below it, which may not be there.
+func (s *Span) container(options *Options, r *Reading) {
+	r.Verdict, r.Reason = VerdictNotApplicable, ReasonContainer
+	if !options.PriceContainers || !s.counted() {
+		return
+	}
+	s.identity(r)
+	s.readFacts(r)
+	s.usage(options, r)
+	s.imply(r)
 }
 
 // settled says whether an earlier step of ours left nothing to do: our mark, a charge of its own, or a verdict that

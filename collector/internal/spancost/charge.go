@@ -5,6 +5,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otel-tokenomics/otel-tokenomics/collector/internal/attributes"
+	"github.com/otel-tokenomics/otel-tokenomics/collector/pricing"
 	"github.com/otel-tokenomics/otel-tokenomics/collector/rollup"
 )
 
@@ -23,6 +24,22 @@ func Withdraw(target pcommon.Map, pico int64, total bool, reason string) {
 	})
 	target.PutStr(attributes.TokenomicsCostStatus, StatusNotApplicable)
 	target.PutStr(attributes.TokenomicsCostReason, reason)
+}
+
+// Charge makes what a container's usage would cost its own cost: it stands for calls that nobody saw. What it is made of
+// and why stands there already.
+func Charge(target pcommon.Map, pico int64) {
+	target.RemoveIf(func(key string, _ pcommon.Value) bool {
+		return key == attributes.TokenomicsCostComputed || key == attributes.TokenomicsCostReason
+	})
+	status := pricing.StatusPriced
+	if pico == 0 {
+		status = pricing.StatusFree
+	}
+	target.PutDouble(attributes.TokenomicsCostTotal, pricing.ToDouble(pico))
+	target.PutStr(attributes.TokenomicsCostCurrency, "USD")
+	target.PutStr(attributes.TokenomicsCostSource, attributes.SourceCollector)
+	target.PutStr(attributes.TokenomicsCostStatus, status)
 }
 
 // maxText is more than any name or response id has.

@@ -76,6 +76,9 @@ type Config struct {
 	Agents map[string]string `mapstructure:"agents"`
 	// PriceServerSpans prices spans of kind SERVER and CONSUMER too.
 	PriceServerSpans bool `mapstructure:"price_server_spans"`
+	// PriceContainers leaves on agents, chains and tools that repeat usage what it would cost, for the roll-up's
+	// count_bare_containers.
+	PriceContainers bool `mapstructure:"price_containers"`
 	// Reprice says whether our own figures of an earlier step are replaced.
 	Reprice string `mapstructure:"reprice"`
 	// CostParts writes the parts of the cost, the savings and the total in millionths.
@@ -228,7 +231,9 @@ func endpointRules(rule error, entries []string, needProvider bool) error {
 }
 
 func (c *Config) options() attributes.Options {
-	options := attributes.Options{PriceServerSpans: c.PriceServerSpans, Reprice: c.Reprice == repriceAlways}
+	options := attributes.Options{
+		PriceServerSpans: c.PriceServerSpans, PriceContainers: c.PriceContainers, Reprice: c.Reprice == repriceAlways,
+	}
 	// Validate refused what cannot be read.
 	options.Agents, _ = attributes.ParseAgents(c.Agents)
 	switch c.UsageConvention {

@@ -50,7 +50,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Aliases:     map[string]string{"prod-chat": "openai/gpt-x"},
 		Endpoints:   []string{"gw.acme.example/*/openai=openai", "127.0.0.1:8001=anthropic"},
 		UnknownHost: "unpriced", BilledElsewhere: []string{"gateway.example"}, UsageConvention: "exclusive",
-		OnExisting: "keep", PriceServerSpans: true, Reprice: "always", CostParts: true,
+		OnExisting: "keep", PriceServerSpans: true, PriceContainers: true, Reprice: "always", CostParts: true,
 		Dialects: []string{"scalar", "mlflow"}, MaxAge: 24 * time.Hour,
 		Tags: TagsConfig{
 			Map: map[string][]string{

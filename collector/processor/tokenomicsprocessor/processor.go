@@ -292,6 +292,9 @@ func (p *tokenomicsProcessor) charge(work *batch, found pcommon.Map) outcome {
 	case attributes.VerdictNotApplicable:
 		p.tellChoice(reading.Agent)
 		p.writer.notApplicable(found, &work.span, reading, reading.Reason)
+		if p.options.PriceContainers && reading.Reason == attributes.ReasonContainer {
+			p.container(work, found)
+		}
 		return outcomeNotApplicable
 	case attributes.VerdictPrice:
 	}
@@ -303,6 +306,18 @@ func (p *tokenomicsProcessor) charge(work *batch, found pcommon.Map) outcome {
 	p.tag(work, found)
 	p.writer.cost(found, &work.span, reading, &work.result, work.book.ID())
 	return work.tally.settled(reading, &work.result)
+}
+
+// container leaves on a span that repeats calls what its usage would cost: for the roll-up, which sees whether there are
+// any. A price that is a lower bound, or none, is left out.
+func (p *tokenomicsProcessor) container(work *batch, found pcommon.Map) {
+	if work.reading.Query.Usage.Has == 0 || p.endpoints.apply(work.book, &work.reading) {
+		return
+	}
+	p.price(work)
+	if status := work.result.Status; status == pricing.StatusPriced || status == pricing.StatusFree {
+		p.writer.computed(found, &work.reading, &work.result, work.book.ID())
+	}
 }
 
 // tag gives a charge its business tags.
@@ -388,14 +403,11 @@ func (p *tokenomicsProcessor) price(work *batch) {
 	if p.keep && reading.Estimate.Has && !q.HasStated {
 		adopt(result, reading.Estimate.Pico)
 	} else if result.Source == pricing.SourceComputed {
-		result.Source = sourceCollector
+		result.Source = attributes.SourceCollector
 	}
 }
 
-const (
-	sourceCollector       = "collector"
-	reasonBilledElsewhere = "billed_elsewhere"
-)
+const reasonBilledElsewhere = "billed_elsewhere"
 
 // adopt makes another library's estimate the total and sets ours beside it: on_existing keep.
 func adopt(result *pricing.Result, pico int64) {

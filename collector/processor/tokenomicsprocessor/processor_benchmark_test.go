@@ -191,7 +191,7 @@ func BenchmarkWriteFloor(b *testing.B) {
 		b.Run(fmt.Sprintf("attributes=%d", count), func(b *testing.B) {
 			writes := writer{dialects: spancost.NewDialects([]string{spancost.Scalar})}
 			result := pricing.Result{
-				Status: pricing.StatusPriced, Source: sourceCollector, Basis: pricing.BasisList, SKU: "openai/gpt-4o",
+				Status: pricing.StatusPriced, Source: attributes.SourceCollector, Basis: pricing.BasisList, SKU: "openai/gpt-4o",
 				Model: "gpt-4o", Match: pricing.MatchExact, Total: 7_000_000_000, HasTotal: true,
 			}
 			var span attributes.Span

@@ -73,6 +73,19 @@ func (w *writer) cost(
 	}
 	target.PutStr(attributes.TokenomicsCostStatus, result.Status)
 	putText(target, attributes.TokenomicsCostReason, result.Reason)
+	w.provenance(target, reading, result, book)
+}
+
+// computed writes what a span would cost if it were a call.
+func (w *writer) computed(target pcommon.Map, reading *attributes.Reading, result *pricing.Result, book string) {
+	target.EnsureCapacity(target.Len() + mostWritten)
+	target.PutDouble(attributes.TokenomicsCostComputed, pricing.ToDouble(result.Total))
+	target.PutStr(attributes.TokenomicsCostBasis, result.Basis)
+	w.provenance(target, reading, result, book)
+}
+
+// provenance writes why an amount is what it is.
+func (w *writer) provenance(target pcommon.Map, reading *attributes.Reading, result *pricing.Result, book string) {
 	if result.Flags != 0 {
 		flags := target.PutEmptySlice(attributes.TokenomicsCostFlags)
 		for _, flag := range result.Flags.Strings() {
@@ -95,7 +108,7 @@ func (w *writer) adjacent(target pcommon.Map, cost *pricing.AdjacentCost, book s
 		status = pricing.StatusFree
 	}
 	target.EnsureCapacity(target.Len() + mostWritten)
-	w.amounts(target, &pricing.Result{Total: cost.Pico, Source: sourceCollector, Basis: pricing.BasisContracted})
+	w.amounts(target, &pricing.Result{Total: cost.Pico, Source: attributes.SourceCollector, Basis: pricing.BasisContracted})
 	target.PutStr(attributes.TokenomicsCostStatus, status)
 	target.PutStr(attributes.TokenomicsPriceBook, book)
 	target.PutStr(attributes.TokenomicsChargeKind, cost.Name)

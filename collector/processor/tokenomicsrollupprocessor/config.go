@@ -33,7 +33,8 @@ type Config struct {
 	Grouped bool `mapstructure:"grouped"`
 	// DedupeNested takes charges off that another span of the trace holds.
 	DedupeNested bool `mapstructure:"dedupe_nested"`
-	// CountBareContainers counts the usage of a container without any call below it as one unpriced call.
+	// CountBareContainers counts the usage of a container without any call below it in a whole trace as one call. It costs
+	// what the processor tokenomics left there with price_containers, else it is unpriced.
 	CountBareContainers bool `mapstructure:"count_bare_containers"`
 
 	// prevent unkeyed literal initialization

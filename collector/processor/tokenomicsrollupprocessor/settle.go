@@ -95,7 +95,8 @@ func (s *settler) read(node *rollup.Node, span ptrace.Span, scope string, resour
 	owned := s.span.Owned(&s.options)
 	node.Own, node.HasOwn = owned.Pico, owned.HasTotal
 	node.Call, node.Unpriced = owned.Call, owned.Unpriced
-	if owned.HasTotal {
+	node.Computed, node.HasComputed = owned.Computed, owned.HasComputed
+	if owned.HasTotal || owned.HasComputed {
 		node.Model = spancost.Text(span, attributes.TokenomicsPriceModel)
 	}
 	node.Container, node.Input, node.Output = owned.Container, owned.InputTokens, owned.OutputTokens
@@ -113,14 +114,28 @@ func (s *settler) read(node *rollup.Node, span ptrace.Span, scope string, resour
 // settle takes repeated charges off, adds up, and writes.
 func (s *settler) settle(why cause, began time.Time, longest time.Duration) {
 	s.takeBack()
-	s.totals.Add(s.nodes, s.bare)
+	s.totals.Add(s.nodes, false)
 	s.early = why.early() || s.underWay(began, longest)
 	s.complete = s.totals.Whole && !s.early
+	if s.bare && s.complete {
+		// Of a part of a trace nobody knows whether a container's calls are in another one.
+		s.totals.Add(s.nodes, true)
+		s.charge()
+	}
 	if !s.counts && !s.early {
 		return
 	}
 	for place := range s.spans {
 		s.write(place)
+	}
+}
+
+// charge puts the cost of containers that stand for calls on them.
+func (s *settler) charge() {
+	for place := range s.nodes {
+		if node := &s.nodes[place]; node.Container && node.HasOwn {
+			spancost.Charge(s.spans[place].Attributes(), node.Own)
+		}
 	}
 }
 
