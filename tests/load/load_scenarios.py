@@ -313,7 +313,7 @@ def real_sdk(folder: Path, *, short: bool) -> list[Json]:
                 "OTEL_SERVICE_NAME": "load",
                 "OTEL_TOKENOMICS_PRICE": "false",
             }
-            command = [sys.executable, str(Path(__file__).with_name("service.py")), model, str(calls)]
+            command = [sys.executable, str(Path(__file__).with_name("load_service.py")), model, str(calls)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
             assert done.returncode == 0, done.stderr[-2000:]
             found = sink.wait(2 * calls, calls)
