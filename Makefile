@@ -114,7 +114,7 @@ load-traffic: $(STAMPS)/go
 	@cd collector && $(GO) build -o distribution/build/loadtest ./internal/loadtest
 
 load: $(STAMPS)/python collector collector-wide load-traffic ## Load the real collector: what goes in comes out, under every trouble; tables of it (docs/sizing.md; ten minutes).
-	@$(BIN)/python tests/load/run.py --json $(STAMPS)/load.json
+	@$(BIN)/python tests/load/load_run.py --json $(STAMPS)/load.json
 
 test: test-python test-clients test-examples test-go ## All tests of both languages.
 

@@ -58,6 +58,7 @@ def measure(folder: Path, setup: str, models: int, rate: int, spans: int) -> Jso
         Sink(TRACE) as sink,
         Collector(folder, pipeline(port, sink.endpoint, processors, count=count, more=more), port) as collector,
     ):
+        time.sleep(1)  # the work of the start goes on for a moment
         idle, before = collector.memory_mib(), collector.cpu_s
         report = Sender(collector.endpoint, spans, models=models, rate=rate).report()
         found = sink.wait(spans, report["accepted"]["calls"] if count else None)
@@ -78,7 +79,7 @@ def measure(folder: Path, setup: str, models: int, rate: int, spans: int) -> Jso
 
 def steady(folder: Path, *, short: bool) -> list[Json]:
     """Load at several rates, with and without ours, 5 % and 100 % model spans; medians of interleaved rounds."""
-    rates = ((0, 10_000),) if short else ((1_000, 6_000), (5_000, 30_000), (0, 100_000))
+    rates = ((0, 10_000),) if short else ((5_000, 40_000), (0, 150_000))
     rows: dict[tuple[str, int, int], list[Json]] = {}
     for _ in range(1 if short else 3):
         for rate, spans in rates:
@@ -312,7 +313,7 @@ def real_sdk(folder: Path, *, short: bool) -> list[Json]:
                 "OTEL_SERVICE_NAME": "load",
                 "OTEL_TOKENOMICS_PRICE": "false",
             }
-            command = [sys.executable, str(Path(__file__).with_name("service.py")), model, str(calls)]
+            command = [sys.executable, str(Path(__file__).with_name("load_service.py")), model, str(calls)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
             assert done.returncode == 0, done.stderr[-2000:]
             found = sink.wait(2 * calls, calls)
@@ -331,7 +332,7 @@ def real_sdk(folder: Path, *, short: bool) -> list[Json]:
 
 
 def held_memory(folder: Path, *, short: bool) -> list[Json]:
-    """What a held span costs in memory: the roll-up holds traces without a root's release, twice as many each time."""
+    """What a held span costs in memory: the roll-up holds traces without a root's release, some more each time."""
     rows: list[Json] = []
     waits = {"wait_after_root": "4m", "idle_wait": "4m", "max_spans": 2_000_000}
     for models, trace in ((5, TRACE), (100, TRACE), (5, 200)):

@@ -1,6 +1,6 @@
 """Run the load test: every scenario, or those that are named; a table of each, and all of it as JSON.
 
-    python tests/load/run.py [--short] [--json FILE] [SCENARIO ...]
+    python tests/load/load_run.py [--short] [--json FILE] [SCENARIO ...]
 
 Needs the binaries that `make load` builds. Fails where a span or a cent is lost, told wrongly or counted twice.
 """
