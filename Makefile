@@ -85,7 +85,7 @@ $(STAMPS)/go: $(STAMPS)/python
 	@$(GO) version && touch $@
 
 # --- what people run --------------------------------------------------------------------------
-.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks backends test-backends pictures test-go test-all \
+.PHONY: help demo demo-collector collector test test-python test-clients test-examples conformance test-frameworks test-go test-all \
 	audit-prices agreement lint fix bench new-client generate check-generated update-sources update-constraints clean
 
 demo: $(STAMPS)/python ## Show a priced agent trace on real clients: no account, no Go.
@@ -120,6 +120,9 @@ backends: $(BACKENDS:%=$(STAMPS)/backends/%/installed) ## Install the real backe
 test-backends: $(STAMPS)/backends-python collector ## One agent trace through the collector into each real backend: cost, tags, totals.
 	@$(MAKE) -k backends || failed=1; .venvs/backends/bin/python -m pytest -q -rs tests/backends || failed=1; exit $${failed:-0}
 
+.PHONY: backends test-backends pictures
+test-all: test-backends
+
 pictures: $(STAMPS)/backends-python collector backends ## The same, and take the pictures of docs/backends anew.
 	@BACKENDS_PICTURES=docs/backends .venvs/backends/bin/python -m pytest -q -rs tests/backends
 
@@ -148,7 +151,7 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
 	@rm -f $(STAMPS)/agreement-*.jsonl
 
-test-all: test test-frameworks test-backends conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
+test-all: test test-frameworks conformance audit-prices agreement ## Everything, the long ones too: race detector, fuzzing.
 	@cd collector && $(GO) test -race ./...
 	@cd collector && for target in $$(grep -rhoE 'func Fuzz[A-Za-z]+' --include='*_test.go' . | awk '{print $$2}' | sort -u); do \
 		package=$$(grep -rlE "func $$target\(" --include='*_test.go' . | head -1 | xargs dirname); \

@@ -29,7 +29,7 @@ go_program() {
   cp -r "$source" "$folder/source"
   chmod -R u+w "$folder/source"
   (cd "$folder/source" && CGO_ENABLED="$3" GOFLAGS=-buildvcs=false "$go" build -trimpath -ldflags '-s -w' \
-    -o "$folder/$(basename "$folder")" "$2")
+    -o "$folder/$(basename "$folder")" "$2" 2> >(grep -v '^go: downloading' >&2))
   rm -rf "$folder/source"
 }
 

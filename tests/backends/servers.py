@@ -82,6 +82,8 @@ def server(
 
         wait_for(listens, f"{command[0]} to listen", start_s)
         yield process
+        elsewhere = [address for address in _listened_on(process.pid) if not address.startswith("127.")]
+        assert not elsewhere or _alone(), f"{command[0]} listens on {elsewhere}: own_network() is for such"
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -89,6 +91,30 @@ def server(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP_S)
+
+
+def _alone() -> bool:
+    return [name for _, name in socket.if_nameindex()] == ["lo"]
+
+
+def _listened_on(group: int) -> set[str]:
+    """Return the addresses, IPv4 in IPv6 as IPv4, on which the processes of a group accept connections."""
+    inodes: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int(process.joinpath("stat").read_text().rpartition(")")[2].split()[2]) == group:
+                links = [str(descriptor.readlink()) for descriptor in process.joinpath("fd").iterdir()]
+                inodes |= {link.removeprefix("socket:[").rstrip("]") for link in links}
+    found: set[str] = set()
+    for kind, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in Path(f"/proc/thread-self/net/{kind}").read_text().splitlines()[1:]:
+            _, local, _, state, *more = line.split()
+            if state == "0A" and more[5] in inodes:
+                # Each 32 bits are written as a number of this machine's.
+                words = [int(local[at : at + 8], 16) for at in range(0, local.index(":"), 8)]
+                address = socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words))
+                found.add(address.removeprefix("::ffff:"))
+    return found
 
 
 def wait_for(found: Callable[[], T], what: str, seconds: float = 30) -> T:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pytest
 from record import TRACE, record
 from recorded import attributes_of, fresh, spans_of
-from servers import own_network
+from servers import free_port, own_network, server
 
 
 def test_it_is_what_the_application_sends_today() -> None:
@@ -56,3 +59,24 @@ def test_a_network_of_its_own_holds_loopback_alone() -> None:
         assert len(socket.if_nameindex()) >= 1
         with socket.create_connection(("127.0.0.1", port)):
             pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"])
+def test_a_server_that_listens_beyond_loopback_is_found_out(host: str, tmp_path: Path) -> None:
+    port = free_port()
+    family = "AF_INET6" if ":" in host else "AF_INET"
+    both = "s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0); " if ":" in host else ""
+    made = f"s = socket.socket(socket.{family}); {both}s.bind(({host!r}, {port})); s.listen()"
+    program = f"import socket, time; {made}; time.sleep(60)"
+
+    def run() -> None:
+        with server([sys.executable, "-c", program], port, tmp_path / "log"):
+            pass
+
+    if host.endswith("127.0.0.1"):
+        run()
+    else:
+        with pytest.raises(AssertionError, match="own_network"):
+            run()
+        with own_network():
+            run()
