@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,7 +138,7 @@ func rounds(b *testing.B, work ptrace.Traces, step func(ptrace.Traces)) {
 	strip := func() {
 		for _, span := range spans.All() {
 			span.Attributes().RemoveIf(func(key string, _ pcommon.Value) bool {
-				return attributes.Own(key) || key == "gen_ai.usage.cost"
+				return attributes.Own(key) || key == "gen_ai.usage.cost" || strings.HasPrefix(key, attributes.TokenomicsTagPrefix)
 			})
 		}
 	}
