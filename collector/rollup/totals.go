@@ -17,6 +17,8 @@ type Node struct {
 	// Computed is what the usage of a container would cost, where HasComputed is set.
 	Computed    int64
 	HasComputed bool
+	// Bare: the container stands for calls which nobody else saw.
+	Bare bool
 	// Container: the span repeats the usage of calls below it, which may not be there.
 	Container bool
 	// Input and Output are the tokens of the span; those of a container count only where it stands for a call.
@@ -241,7 +243,7 @@ func (t *Totals) bareContainers(nodes []Node, parents, order []int32) bool {
 		}
 		bare := node.Container && node.Input+node.Output > 0 && t.sums[place].calls == 0 && !t.sums[place].priced
 		if bare {
-			node.Call, node.Unpriced = true, !node.HasComputed
+			node.Bare, node.Call, node.Unpriced = true, true, !node.HasComputed
 			node.Own, node.HasOwn = node.Computed, node.HasComputed
 			covered[place], found = true, true
 		}

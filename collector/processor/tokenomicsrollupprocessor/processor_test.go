@@ -142,6 +142,36 @@ func TestALateRootKeepsWhatTheSDKSaw(t *testing.T) {
 	}, bears(sink.AllTraces())[[2]int{1, 1}])
 }
 
+// TestTheSDKSawMoreCalls: a trace from which a filter, or another instance, took calls has no missing parent; the SDK's
+// count of them tells. Calls that were taken back as repeated are not missing.
+func TestTheSDKSawMoreCalls(t *testing.T) {
+	root := func(calls int) piece {
+		return piece{trace: 1, id: 1, attrs: map[string]any{
+			"tokenomics.subtree.cost.total": 0.75, "tokenomics.trace.cost.total": 0.75, "tokenomics.trace.llm_calls": calls,
+		}}
+	}
+	repeated := map[string]any{"gen_ai.response.id": "r1"}
+	for _, one := range []struct {
+		name     string
+		pieces   []piece
+		complete bool
+		total    float64
+	}{
+		{"all are here", []piece{root(1), {trace: 1, id: 2, parent: 1, cost: 0.5}}, true, 0.5},
+		{"one is elsewhere", []piece{root(2), {trace: 1, id: 2, parent: 1, cost: 0.5}}, false, 0.75},
+		{"one was taken back", []piece{
+			root(2), {trace: 1, id: 2, parent: 1, cost: 0.5, attrs: repeated}, {trace: 1, id: 3, parent: 2, cost: 0.5, attrs: repeated},
+		}, true, 0.5},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			got := bears(through(t, createDefaultConfig().(*Config), batchOf(one.pieces...)))[[2]int{1, 1}]
+			assert.Equal(t, one.complete, got["tokenomics.trace.complete"])
+			assert.Equal(t, !one.complete, got["tokenomics.subtree.partial"])
+			assert.Equal(t, one.total, got["tokenomics.trace.cost.total"])
+		})
+	}
+}
+
 // TestTracesDoNotMix: many traces in one batch, of which each gets its own totals.
 func TestTracesDoNotMix(t *testing.T) {
 	var pieces []piece
@@ -266,7 +296,7 @@ func TestClockGoesBackwards(t *testing.T) {
 func TestWhatAnEarlierStepSawIsReplaced(t *testing.T) {
 	earlier := map[string]any{
 		"tokenomics.subtree.cost.total": 9.5, "tokenomics.subtree.partial": true, "tokenomics.trace.cost.total": 9.5,
-		"tokenomics.trace.llm_calls": 7, "tokenomics.trace.top_model": "gpt-5.4", "app": "x",
+		"tokenomics.trace.llm_calls": 1, "tokenomics.trace.top_model": "gpt-5.4", "app": "x",
 	}
 	out := through(t, createDefaultConfig().(*Config), batchOf(
 		piece{trace: 1, id: 1, attrs: earlier}, piece{trace: 1, id: 2, parent: 1, attrs: earlier},

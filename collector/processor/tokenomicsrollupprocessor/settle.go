@@ -114,13 +114,15 @@ func (s *settler) read(node *rollup.Node, span ptrace.Span, scope string, resour
 // settle takes repeated charges off, adds up, and writes.
 func (s *settler) settle(why cause, began time.Time, longest time.Duration) {
 	s.takeBack()
-	s.totals.Add(s.nodes, false)
-	s.early = why.early() || s.underWay(began, longest)
+	s.totals.Add(s.nodes, s.bare)
+	s.early = why.early() || s.underWay(began, longest) || s.fewer()
 	s.complete = s.totals.Whole && !s.early
 	if s.bare && s.complete {
-		// Of a part of a trace nobody knows whether a container's calls are in another one.
-		s.totals.Add(s.nodes, true)
 		s.charge()
+	} else if s.bare {
+		// Of a part of a trace nobody knows whether a container's calls are in another one.
+		s.forgetBare()
+		s.totals.Add(s.nodes, false)
 	}
 	if !s.counts && !s.early {
 		return
@@ -133,10 +135,29 @@ func (s *settler) settle(why cause, began time.Time, longest time.Duration) {
 // charge puts the cost of containers that stand for calls on them.
 func (s *settler) charge() {
 	for place := range s.nodes {
-		if node := &s.nodes[place]; node.Container && node.HasOwn {
+		if node := &s.nodes[place]; node.Bare && node.HasOwn {
 			spancost.Charge(s.spans[place].Attributes(), node.Own)
 		}
 	}
+}
+
+// forgetBare makes containers again of those that stood for calls.
+func (s *settler) forgetBare() {
+	for place := range s.nodes {
+		if node := &s.nodes[place]; node.Bare {
+			node.Bare, node.Call, node.Unpriced, node.Own, node.HasOwn = false, false, false, 0, false
+		}
+	}
+}
+
+// fewer says whether the SDK counted more calls below the root than are here: no parent is missing where it is the calls
+// that a filter took, or that went to another instance.
+func (s *settler) fewer() bool {
+	if s.totals.Root < 0 {
+		return false
+	}
+	counted, _ := s.spans[s.totals.Root].Attributes().Get(attributes.TokenomicsTraceLlmCalls)
+	return counted.Int() > s.totals.Trace.Calls+s.byRule[0]+s.byRule[1]
 }
 
 // underWay says whether the trace was under way when the processor began, or on its way here: what came of it before
