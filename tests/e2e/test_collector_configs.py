@@ -15,6 +15,7 @@ import yaml
 from collector_run import (
     DISTRIBUTION,
     FRAGMENTS,
+    ROOT,
     START_SECONDS,
     Backend,
     Json,
@@ -279,6 +280,28 @@ def test_every_fragment_prices_behind_the_memory_limiter_and_before_a_sampler() 
                 assert ours[0] == 1, path.name
             assert all(at > max(ours) for at, name in enumerate(chain) if name in samplers), path.name
         assert found, path.name
+
+
+SHIPPED: Final = [
+    *(path for path in sorted(DISTRIBUTION.glob("config*.yaml")) if path.name != "config.demo.yaml"),
+    *sorted((ROOT / "examples" / "kubernetes").glob("values.?*.yaml")),
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_what_is_shipped_waits_for_its_backend_and_counts_once(path: Path) -> None:
+    """As docs/sizing.md promises: no queue gives up, no span that a sender sends again is counted again."""
+    config = yaml.safe_load(path.read_text())
+    config = config.get("alternateConfig", config)
+    senders = [settings for name, settings in config["exporters"].items() if name != "prometheus"]
+    assert senders
+    for settings in senders:
+        # load_balancing has two places for a queue, of which one is used.
+        places = [settings, *settings.get("protocol", {}).values()]
+        retries = [place["retry_on_failure"] for place in places if "retry_on_failure" in place]
+        assert [retry for retry in retries if retry["enabled"]] == [{"enabled": True, "max_elapsed_time": "0s"}]
+    for name, settings in config.get("connectors", {}).items():
+        assert name != "tokenomics" or settings["dedupe"] == {"window": "5m"}
 
 
 def test_the_manifests_state_the_version_of_the_project() -> None:
