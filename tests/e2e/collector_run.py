@@ -1,4 +1,4 @@
-"""Runs a built collector on shipped configurations as they are, but for ports and waits."""
+"""Runs a built collector: to its end, until a block ends, or as shipped, ports and waits laid over."""
 
 from __future__ import annotations
 
@@ -31,14 +31,19 @@ PRICES: Final = [{"provider": "openai", "model": "made-to-measure", "input": "10
 
 
 def binary(name: str = "demo") -> str:
-    """Return the built distribution of this name; nobody shall take a skipped test for a passed one."""
+    """Return the built distribution of this name; nobody shall take a skipped test for a passed one.
+
+    ``OTELCOL_TOKENOMICS`` is the path of another one in the place of ``demo``.
+    """
     folder, target = {
         "demo": ("build", "collector"),
         "wide": ("build-wide", "collector-wide"),
         "newest": ("build-newest", "collector-newest"),
     }[name]
     path = DISTRIBUTION / folder / "otelcol-tokenomics"
-    assert path.is_file(), f"{path.relative_to(ROOT)} is not built: run `make {target}`"
+    if name == "demo":
+        path = Path(os.environ.get("OTELCOL_TOKENOMICS", path))
+    assert path.is_file(), f"{path} is not built: run `make {target}`"
     return str(path)
 
 
@@ -176,6 +181,44 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(STEP_SECONDS)
 
 
+def command(*arguments: str | Path, program: str = "demo", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a distribution that ends by itself: to validate, or on a configuration that it refuses.
+
+    What ``config.demo.yaml`` asks of the environment is there: a free port, and nobody behind it.
+    """
+    demo = {"OTLP_HTTP_ENDPOINT": f"127.0.0.1:{free_port()}", "FORWARD_ENDPOINT": "http://127.0.0.1:9"}
+    return subprocess.run(
+        [binary(program), *map(str, arguments)],
+        env={**demo, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
+    )
+
+
+@contextmanager
+def started(program: str, configs: Sequence[Path], log: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
+    """Run a collector until the block ends, which is entered when it is ready; it must stop on request."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [program, *(f"--config={path}" for path in configs)],
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            until(
+                lambda: process.poll() is not None or b"Everything is ready" in log.read_bytes(), "the collector starts"
+            )
+            assert process.poll() is None, log.read_text()
+            yield process
+        finally:
+            process.terminate()
+            ended = process.wait(3 * START_SECONDS)
+    assert ended == 0, log.read_text(errors="replace")
+
+
 def ports_and_waits(configs: Sequence[Path], grpc: int, http: int, scrape: int) -> Json:
     """Return what is laid over configurations: ports that are free, prices that are ours, short waits, JSON out."""
     merged: Json = {}
@@ -217,25 +260,9 @@ def running(
     if more is not None:
         (folder / "more.json").write_text(json.dumps(more))
         files.append(folder / "more.json")
-    arguments = [f"--config={path}" for path in files]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [program, *arguments],
-            env={"PATH": os.environ["PATH"], **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            until(
-                lambda: process.poll() is not None or "Everything is ready" in log.read_text(), "the collector starts"
-            )
-            assert process.poll() is None, log.read_text()
-            yield Running(process, grpc, http, scrape, log)
-        finally:
-            process.terminate()
-            ended = process.wait(START_SECONDS)
+    with started(program, files, log, **environment) as process:
+        yield Running(process, grpc, http, scrape, log)
     said = log.read_text()
-    assert ended == 0, said
     assert "is deprecated" not in said
     assert [line for line in said.splitlines() if "\twarn\t" in line or "\terror\t" in line] == []
 

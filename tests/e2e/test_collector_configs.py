@@ -5,7 +5,6 @@ The prices are laid over them (``collector_run.PRICES``), so that every expected
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +15,12 @@ from collector_run import (
     DISTRIBUTION,
     FRAGMENTS,
     ROOT,
-    START_SECONDS,
     Backend,
     Json,
     Running,
     binary,
     call,
+    command,
     root,
     running,
     trace_id,
@@ -250,14 +249,7 @@ CONFIGS: Final = [
 
 @pytest.mark.parametrize("files", CONFIGS, ids=lambda files: files[-1].name)
 def test_valid_as_shipped(files: list[Path]) -> None:
-    done = subprocess.run(
-        [binary(), "validate", *(f"--config={path}" for path in files)],
-        env={"OTLP_HTTP_ENDPOINT": "127.0.0.1:4318", "FORWARD_ENDPOINT": "http://127.0.0.1:9"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("validate", *(f"--config={path}" for path in files))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
