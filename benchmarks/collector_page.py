@@ -218,7 +218,7 @@ def page(text: str, whole: list[dict[str, Any]], go: str) -> str:
         *targets(found, whole),
         "",
         "A priced span gets ten attributes, each a look for its key and one allocation of pdata's: `WriteFloor` below",
-        "is what these ten cost with nothing else, on the same spans. `Floor` is one look for one missing key.",
+        "is what these ten cost with nothing else, on the same spans. `Floor` is one look for one missing key, in the connector at each key.",
         *whole_collector(whole),
         PEERS.rstrip(),
         "",
