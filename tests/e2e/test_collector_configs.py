@@ -291,7 +291,7 @@ def test_what_is_shipped_waits_for_its_backend_and_counts_once(path: Path) -> No
         # load_balancing has two places for a queue, of which one is used.
         places = [settings, *settings.get("protocol", {}).values()]
         retries = [place["retry_on_failure"] for place in places if "retry_on_failure" in place]
-        assert [retry for retry in retries if retry["enabled"]] == [{"enabled": True, "max_elapsed_time": "0s"}]
+        assert [retry["max_elapsed_time"] for retry in retries if retry["enabled"]] == ["0s"]
     for name, settings in config.get("connectors", {}).items():
         assert name != "tokenomics" or settings["dedupe"] == {"window": "5m"}
 
