@@ -7,7 +7,6 @@ nobody shall take a skipped test for a passed one.
 from __future__ import annotations
 
 import copy
-import http.client
 import json
 import re
 import struct
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pytest
-from collector_run import DISTRIBUTION, ROOT, START_SECONDS, STEP_SECONDS, binary, command, free_port, started
+from collector_run import DISTRIBUTION, ROOT, START_SECONDS, STEP_SECONDS, binary, command, free_port, request, started
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -103,13 +102,7 @@ def _running(
 
 
 def _post(port: int, body: Json) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
-    try:
-        connection.request("POST", "/v1/traces", json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        assert (response.status, response.read()[:200]) == (200, b'{"partialSuccess":{}}')
-    finally:
-        connection.close()
+    assert request(port, "POST", "/v1/traces", json.dumps(body)) == (200, '{"partialSuccess":{}}')
 
 
 def _vector(name: str) -> Json:
@@ -343,10 +336,7 @@ def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
     with _running(tmp_path, extra, "config.yaml") as (_, sink):
         _post(port, vector["in"])
         assert _attributes(sink.wait()) == _attributes(vector["out"])
-        connection = http.client.HTTPConnection("127.0.0.1", own, timeout=START_SECONDS)
-        connection.request("GET", "/metrics")
-        metrics = connection.getresponse().read().decode()
-        connection.close()
+        _, metrics = request(own, "GET", "/metrics")
     # Telemetry of its own says the same: one span, 7 thousandths of a dollar, from this book.
     assert re.search(r'^otelcol_processor_tokenomics_spans\w*\{.*outcome="priced".*\} 1$', metrics, re.MULTILINE)
     assert re.search(r'^otelcol_processor_tokenomics_cost\w*\{.*source="collector".*\} 0\.007$', metrics, re.MULTILINE)
