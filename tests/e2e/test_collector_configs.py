@@ -5,6 +5,8 @@ The prices are laid over them (``collector_run.PRICES``), so that every expected
 
 from __future__ import annotations
 
+import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -294,6 +296,21 @@ def test_what_is_shipped_waits_for_its_backend_and_counts_once(path: Path) -> No
         assert [retry["max_elapsed_time"] for retry in retries if retry["enabled"]] == ["0s"]
     for name, settings in config.get("connectors", {}).items():
         assert name != "tokenomics" or settings["dedupe"] == {"window": "5m"}
+
+
+def test_what_the_benchmark_compares_is_valid(tmp_path: Path) -> None:
+    """Also a shipped configuration without ours, whose every pipeline the benchmark must know."""
+    for number, arrangement in enumerate(
+        runpy.run_path(str(ROOT / "benchmarks" / "bench_collector.py"))["arrangements"]()
+    ):
+        configs: list[str] = []
+        for place, config in enumerate(arrangement.configs):
+            path = config if isinstance(config, Path) else tmp_path / f"{number}.{place}.json"
+            if path is not config:
+                path.write_text(json.dumps(config))
+            configs.append(f"--config={path}")
+        done = command("validate", *configs)
+        assert (done.returncode, done.stderr) == (0, ""), arrangement.name
 
 
 def test_the_manifests_state_the_version_of_the_project() -> None:
