@@ -139,7 +139,6 @@ backends: $(BACKENDS:%=$(STAMPS)/backends/%/installed) ## Install the real backe
 test-backends: $(STAMPS)/backends-python collector ## One agent trace through the collector into each real backend: cost, tags, totals.
 	@$(MAKE) -k backends || failed=1; .venvs/backends/bin/python -m pytest -q -rs tests/backends || failed=1; exit $${failed:-0}
 
-
 pictures: $(STAMPS)/backends-python collector backends ## The same, and take the pictures of docs/backends anew.
 	@BACKENDS_PICTURES=docs/backends .venvs/backends/bin/python -m pytest -q -rs tests/backends
 
@@ -147,7 +146,7 @@ pictures: $(STAMPS)/backends-python collector backends ## The same, and take the
 CELLS := beside newest previous oldest openlit
 conformance: $(STAMPS)/python $(filter-out %newest,$(CELLS:%=$(STAMPS)/clients-%)) ## Every cell of the conformance matrix, on every generation of the clients and beside every neighbour; writes its page.
 	@failed=0; $(MAKE) -j2 -k $(CELLS:%=cells-%) || failed=1; \
-		$(BIN)/python .ci/conformance_page.py $(VERDICTS)/*.jsonl >docs/reference/conformance.md; exit $$failed
+		$(BIN)/python .ci/conformance_page.py $(VERDICTS)/*.jsonl >$(STAMPS)/conformance.md && mv $(STAMPS)/conformance.md docs/reference/ || failed=1; exit $$failed
 
 cells-%:
 	@echo "==> cells: $*"; mkdir -p $(VERDICTS); rm -f $(VERDICTS)/$*.jsonl

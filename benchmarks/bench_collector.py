@@ -147,8 +147,8 @@ def shipped(name: str, *, ours: bool) -> list[dict[str, Any] | Path]:
     if "prometheus" in (DISTRIBUTION / name).read_text().partition("exporters:")[2].partition("service:")[0]:
         ports["exporters"] = {"prometheus": {"endpoint": f"127.0.0.1:{free_port()}"}}
     if not ours:
-        traces = {"receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": ["otlp_http"]}
-        ports["service"]["pipelines"] = {"traces": traces}
+        bare = {"receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": ["otlp_http"]}
+        ports["service"]["pipelines"] = {"traces": bare, "logs": bare}
         if "exporters" in ports:
             ports["service"]["pipelines"]["metrics"] = {"receivers": ["otlp"], "exporters": ["prometheus"]}
     return [DISTRIBUTION / name, ports]

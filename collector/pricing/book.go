@@ -94,17 +94,8 @@ func (b *Book) GeneratedAtMillis() int64 { return b.base.generatedAt }
 // Len returns how many models the book has.
 func (b *Book) Len() int { return b.models }
 
-// ProviderByHost returns the key of the provider that lists a host.
-func (b *Book) ProviderByHost(host string) (string, bool) { return keyOf(b.hosts.find(host)) }
-
 // ProviderByName returns the key of the provider that goes by a name (trimmed, any case).
 func (b *Book) ProviderByName(name string) (string, bool) { return keyOf(b.providerByName(name)) }
-
-// ExclusiveInput says whether a provider's own API reports input without the cached part.
-func (b *Book) ExclusiveInput(provider string) bool {
-	owner := b.providers[provider]
-	return owner != nil && owner.exclusive
-}
 
 func (b *Book) providerByName(name string) *provider {
 	return b.byName[lowerASCII(trimASCII(name))]

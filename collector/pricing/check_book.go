@@ -142,7 +142,7 @@ func (c *checker) providers(entries object) map[string]*provider {
 			neutral: defaultNeutral,
 		}
 		if value, ok := entry["accounting"]; ok {
-			result.exclusive = c.word(value, join(path, "accounting"), "inclusive", "exclusive") == "exclusive"
+			c.word(value, join(path, "accounting"), "inclusive", "exclusive")
 		}
 		if value, ok := entry["neutral_tiers"]; ok {
 			result.neutral = c.lowers(value, join(path, "neutral_tiers"))

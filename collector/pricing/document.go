@@ -78,7 +78,6 @@ type provider struct {
 	key, kind   string
 	names       []string
 	hosts       []string
-	exclusive   bool
 	neutral     []string
 	tierAliases map[string]string
 	models      map[string]*model

@@ -36,13 +36,3 @@ var flagWords = func() (table [1 << flagCount][]string) {
 
 // Strings returns the words of the set in their fixed order. The slice is shared: do not change it.
 func (f Flags) Strings() []string { return flagWords[f&(1<<flagCount-1)] }
-
-// FlagByName returns the flag that a word names.
-func FlagByName(name string) (Flags, bool) {
-	for bit, known := range flagNames {
-		if known == name {
-			return 1 << bit, true
-		}
-	}
-	return 0, false
-}

@@ -91,9 +91,3 @@ func (b *Book) CacheStats() CacheStats {
 	defer b.cache.mu.Unlock()
 	return CacheStats{b.cache.hits, b.cache.misses, int64(b.cache.order.Len()), b.cache.evicted}
 }
-
-func (l *lru) len() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.order.Len()
-}

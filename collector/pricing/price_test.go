@@ -91,7 +91,7 @@ func TestCacheIsBoundedAndKeepsMisses(t *testing.T) {
 	for index := range 3 * cacheSize {
 		book.resolve(&Query{Provider: "openai", ResponseModel: fmt.Sprintf("hostile-%d", index)})
 	}
-	if got := book.cache.len(); got != cacheSize {
+	if got := book.CacheStats().Size; got != cacheSize {
 		t.Errorf("%d answers are kept, want %d", got, cacheSize)
 	}
 	first := book.resolve(&Query{Provider: "openai", ResponseModel: "missing"})

@@ -1,4 +1,4 @@
-"""Runs a built collector on shipped configurations as they are, but for ports and waits."""
+"""Runs a built collector: to its end, until a block ends, or as shipped, ports and waits laid over."""
 
 from __future__ import annotations
 
@@ -31,14 +31,19 @@ PRICES: Final = [{"provider": "openai", "model": "made-to-measure", "input": "10
 
 
 def binary(name: str = "demo") -> str:
-    """Return the built distribution of this name; nobody shall take a skipped test for a passed one."""
+    """Return the built distribution of this name; nobody shall take a skipped test for a passed one.
+
+    ``OTELCOL_TOKENOMICS`` is the path of another one in the place of ``demo``.
+    """
     folder, target = {
         "demo": ("build", "collector"),
         "wide": ("build-wide", "collector-wide"),
         "newest": ("build-newest", "collector-newest"),
     }[name]
     path = DISTRIBUTION / folder / "otelcol-tokenomics"
-    assert path.is_file(), f"{path.relative_to(ROOT)} is not built: run `make {target}`"
+    if name == "demo":
+        path = Path(os.environ.get("OTELCOL_TOKENOMICS", path))
+    assert path.is_file(), f"{path} is not built: run `make {target}`"
     return str(path)
 
 
@@ -133,6 +138,13 @@ class Running:
     def __init__(self, process: subprocess.Popen[bytes], grpc: int, http: int, scrape: int, log: Path) -> None:
         """Know the process and its ports."""
         self.process, self.grpc, self.http, self.scrape, self.log = process, grpc, http, scrape, log
+        self.killed = False
+
+    def kill(self) -> None:
+        """Kill it: it cannot say goodbye."""
+        self.killed = True
+        self.process.kill()
+        self.process.wait(START_SECONDS)
 
     def send(self, spans: Sequence[Json]) -> None:
         """Send spans as one OTLP request."""
@@ -176,6 +188,44 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(STEP_SECONDS)
 
 
+def command(*arguments: str | Path, program: str = "demo", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a distribution that ends by itself: to validate, or on a configuration that it refuses.
+
+    What ``config.demo.yaml`` asks of the environment is there: a free port, and nobody behind it.
+    """
+    demo = {"OTLP_HTTP_ENDPOINT": f"127.0.0.1:{free_port()}", "FORWARD_ENDPOINT": "http://127.0.0.1:9"}
+    return subprocess.run(
+        [binary(program), *map(str, arguments)],
+        env={**demo, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
+    )
+
+
+@contextmanager
+def started(program: str, configs: Sequence[Path], log: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
+    """Run a collector until the block ends, which is entered when it is ready; it must stop on request."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [program, *(f"--config={path}" for path in configs)],
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            until(
+                lambda: process.poll() is not None or b"Everything is ready" in log.read_bytes(), "the collector starts"
+            )
+            assert process.poll() is None, log.read_text()
+            yield process
+        finally:
+            process.terminate()
+            ended = process.wait(3 * START_SECONDS)
+    assert ended == 0, log.read_text(errors="replace")
+
+
 def ports_and_waits(configs: Sequence[Path], grpc: int, http: int, scrape: int) -> Json:
     """Return what is laid over configurations: ports that are free, prices that are ours, short waits, JSON out."""
     merged: Json = {}
@@ -208,7 +258,10 @@ def ports_and_waits(configs: Sequence[Path], grpc: int, http: int, scrape: int) 
 def running(
     program: str, folder: Path, configs: Sequence[Path], more: Json | None = None, **environment: str
 ) -> Generator[Running]:
-    """Run a collector; at its end it must stop on request and have warned of nothing."""
+    """Run a collector; at its end it must stop on request and have warned of nothing, unless it was killed.
+
+    What it keeps on disk lies in the folder, and is there again for one that runs in it later.
+    """
     folder.mkdir(exist_ok=True)
     grpc, http, scrape = free_port(), free_port(), free_port()
     over, log = folder / "over.json", folder / "collector.log"
@@ -221,20 +274,23 @@ def running(
     with log.open("w") as output:
         process = subprocess.Popen(
             [program, *arguments],
-            env={"PATH": os.environ["PATH"], **environment},
+            env={"PATH": os.environ["PATH"], "STATE_DIRECTORY": str(folder / "state"), **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+        collector = Running(process, grpc, http, scrape, log)
         try:
             until(
                 lambda: process.poll() is not None or "Everything is ready" in log.read_text(), "the collector starts"
             )
             assert process.poll() is None, log.read_text()
-            yield Running(process, grpc, http, scrape, log)
+            yield collector
         finally:
             process.terminate()
             ended = process.wait(START_SECONDS)
     said = log.read_text()
+    if collector.killed:
+        return
     assert ended == 0, said
     assert "is deprecated" not in said
     assert [line for line in said.splitlines() if "\twarn\t" in line or "\terror\t" in line] == []

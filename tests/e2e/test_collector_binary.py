@@ -7,23 +7,20 @@ nobody shall take a skipped test for a passed one.
 from __future__ import annotations
 
 import copy
-import http.client
 import json
-import os
 import re
-import socket
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pytest
+from collector_run import DISTRIBUTION, ROOT, START_SECONDS, STEP_SECONDS, binary, command, free_port, request, started
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -36,11 +33,6 @@ from otel_tokenomics.telemetry.metrics import Instruments
 from otel_tokenomics.telemetry.recorder import Outcome, Recorder
 from otel_tokenomics.usage import MAX_COUNT, Reading, Usage
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-DISTRIBUTION: Final = ROOT / "collector" / "distribution"
-BINARY: Final = Path(os.environ.get("OTELCOL_TOKENOMICS", DISTRIBUTION / "build" / "otelcol-tokenomics"))
-START_SECONDS: Final = 20.0
-STEP_SECONDS: Final = 0.05
 MAX_BODY: Final = 4 << 20
 BATCH: Final = 500
 CHAT: Final = Operation("chat", "chat")
@@ -89,21 +81,6 @@ class _Sink:
         self._thread.join(START_SECONDS)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _require_binary() -> str:
-    assert BINARY.is_file(), f"{BINARY.name} is not built: run `make collector`"
-    return str(BINARY)
-
-
-def _environment(port: int, forward: str, **more: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "OTLP_HTTP_ENDPOINT": f"127.0.0.1:{port}", "FORWARD_ENDPOINT": forward, **more}
-
-
 @contextmanager
 def _running(
     tmp_path: Path, extra: Json, config: str = "config.demo.yaml", expected: str = "", **environment: str
@@ -112,22 +89,11 @@ def _running(
     override = tmp_path / "extra.json"
     exporters = {"otlp_http": {"encoding": "json", "compression": "none"}, **extra.pop("exporters", {})}
     override.write_text(json.dumps({**extra, "exporters": exporters}))
-    port, sink = _free_port(), _Sink()
-    log = tmp_path / "collector.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [_require_binary(), "--config", str(DISTRIBUTION / config), "--config", str(override)],
-            env={**_environment(port, sink.endpoint), **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _wait_for(int(environment.get("PORT", port)), process, log)
+    port, log = free_port(), tmp_path / "collector.log"
+    with closing(_Sink()) as sink:
+        environment |= {"OTLP_HTTP_ENDPOINT": f"127.0.0.1:{port}", "FORWARD_ENDPOINT": sink.endpoint}
+        with started(binary(), [DISTRIBUTION / config, override], log, **environment):
             yield port, sink
-        finally:
-            process.terminate()
-            assert process.wait(START_SECONDS) == 0, log.read_text()
-            sink.close()
     said = log.read_text()
     assert "is deprecated" not in said
     warnings = [line for line in said.splitlines() if "\twarn\t" in line]
@@ -135,25 +101,8 @@ def _running(
     assert bool(warnings) == bool(expected), said
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(STEP_SECONDS)
-    raise AssertionError(f"the collector did not listen: {log.read_text()}")
-
-
 def _post(port: int, body: Json) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
-    try:
-        connection.request("POST", "/v1/traces", json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        assert (response.status, response.read()[:200]) == (200, b'{"partialSuccess":{}}')
-    finally:
-        connection.close()
+    assert request(port, "POST", "/v1/traces", json.dumps(body)) == (200, '{"partialSuccess":{}}')
 
 
 def _vector(name: str) -> Json:
@@ -344,14 +293,7 @@ def test_a_local_provider_is_named_by_the_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("config", ["config.yaml", "config.demo.yaml"])
 def test_the_shipped_configs_are_valid_without_a_warning(config: str) -> None:
-    done = subprocess.run(
-        [_require_binary(), "validate", "--config", str(DISTRIBUTION / config)],
-        env=_environment(_free_port(), "http://127.0.0.1:9"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("validate", "--config", DISTRIBUTION / config)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -367,25 +309,15 @@ def test_the_examples_of_the_processor_are_valid_as_printed(tmp_path: Path) -> N
         there = example.replace("/etc/otelcol-tokenomics/pricebook.json", str(BOOK_FILE))
         config.write_text(there.replace("/etc/tokenomics-prices/own.yaml", str(own)))
         # The demo's config brings what an example leaves out: receiver, exporter, pipeline.
-        done = subprocess.run(
-            [
-                _require_binary(),
-                "validate",
-                *(f"--config={path}" for path in (DISTRIBUTION / "config.demo.yaml", config)),
-            ],
-            env=_environment(_free_port(), "http://127.0.0.1:9", TOKENOMICS_SALT="secret", PRICES_TOKEN="x"),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=START_SECONDS,
-        )
+        configs = ["--config", DISTRIBUTION / "config.demo.yaml", "--config", config]
+        done = command("validate", *configs, TOKENOMICS_SALT="secret", PRICES_TOKEN="x")
         assert (done.returncode, done.stderr) == (0, ""), example
 
 
 def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
     """As it is shipped, but for the ports, which may be taken where the tests run."""
-    grpc, own = _free_port(), _free_port()
-    port = _free_port()
+    grpc, own = free_port(), free_port()
+    port = free_port()
     extra: Json = {
         "receivers": {
             "otlp": {
@@ -393,7 +325,7 @@ def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
             }
         },
         "processors": {"tokenomics": BOOK},
-        "exporters": {"prometheus": {"endpoint": f"127.0.0.1:{_free_port()}"}},
+        "exporters": {"prometheus": {"endpoint": f"127.0.0.1:{free_port()}"}},
         "service": {
             "telemetry": {
                 "metrics": {"readers": [{"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": own}}}}]}
@@ -401,13 +333,10 @@ def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
         },
     }
     vector = _vector("otel_openai")
-    with _running(tmp_path, extra, "config.yaml", PORT=str(port)) as (_, sink):
+    with _running(tmp_path, extra, "config.yaml") as (_, sink):
         _post(port, vector["in"])
         assert _attributes(sink.wait()) == _attributes(vector["out"])
-        connection = http.client.HTTPConnection("127.0.0.1", own, timeout=START_SECONDS)
-        connection.request("GET", "/metrics")
-        metrics = connection.getresponse().read().decode()
-        connection.close()
+        _, metrics = request(own, "GET", "/metrics")
     # Telemetry of its own says the same: one span, 7 thousandths of a dollar, from this book.
     assert re.search(r'^otelcol_processor_tokenomics_spans\w*\{.*outcome="priced".*\} 1$', metrics, re.MULTILINE)
     assert re.search(r'^otelcol_processor_tokenomics_cost\w*\{.*source="collector".*\} 0\.007$', metrics, re.MULTILINE)
@@ -431,14 +360,7 @@ def test_the_default_config_runs_on_loopback_and_prices(tmp_path: Path) -> None:
 def test_a_bad_config_is_refused_and_quoted(tmp_path: Path, settings: Json, quoted: str) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text(json.dumps({"processors": {"tokenomics": settings}}))
-    done = subprocess.run(
-        [_require_binary(), "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(bad)],
-        env=_environment(_free_port(), "http://127.0.0.1:9"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("--config", DISTRIBUTION / "config.demo.yaml", "--config", bad)
     assert done.returncode == 1
     assert quoted in done.stderr
 
@@ -448,14 +370,7 @@ def test_a_refused_price_book_keeps_the_collector_from_starting(tmp_path: Path) 
     book.write_text('{"schema":"otel-tokenomics/pricebook/1","surprise":1}')
     bad = tmp_path / "bad.json"
     bad.write_text(json.dumps({"processors": {"tokenomics": {"book": {"files": [{"path": str(book)}]}}}}))
-    done = subprocess.run(
-        [_require_binary(), "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(bad)],
-        env=_environment(_free_port(), "http://127.0.0.1:9"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("--config", DISTRIBUTION / "config.demo.yaml", "--config", bad)
     assert done.returncode == 1
     assert str(book) in done.stderr
     assert "surprise" in done.stderr

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -17,20 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from test_collector_binary import (
-    BOOK_FILE,
-    DISTRIBUTION,
-    START_SECONDS,
-    STEP_SECONDS,
-    _attributes,
-    _bits,
-    _free_port,
-    _post,
-    _require_binary,
-    _running,
-    _Sink,
-    _wait_for,
-)
+from collector_run import DISTRIBUTION, START_SECONDS, STEP_SECONDS, binary, free_port
+from test_collector_binary import BOOK_FILE, _attributes, _bits, _post, _running, _Sink
 
 from otel_tokenomics.pricebook_source.signature import new_key, sign
 
@@ -163,11 +152,22 @@ class _Publisher:
         self._thread.join(START_SECONDS)
 
 
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(STEP_SECONDS)
+    raise AssertionError(f"the collector did not listen: {log.read_text()}")
+
+
 class _Collector:
     """The collector with a book over http, and its own telemetry on a port."""
 
     def __init__(self, tmp_path: Path, url: str) -> None:
-        self.sink, self.otlp, self._metrics = _Sink(), _free_port(), _free_port()
+        self.sink, self.otlp, self._metrics = _Sink(), free_port(), free_port()
         self.log = tmp_path / "collector.log"
         reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": self._metrics}}}}
         override = tmp_path / "override.json"
@@ -186,7 +186,7 @@ class _Collector:
         )
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
-                [_require_binary(), "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(override)],
+                [binary(), "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(override)],
                 env={
                     "PATH": os.environ["PATH"],
                     "OTLP_HTTP_ENDPOINT": f"127.0.0.1:{self.otlp}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,19 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from test_collector_binary import (
-    BOOK,
-    DISTRIBUTION,
-    ROOT,
-    START_SECONDS,
-    Json,
-    _attributes,
-    _bits,
-    _environment,
-    _free_port,
-    _require_binary,
-    _running,
-)
+from collector_run import DISTRIBUTION, ROOT, START_SECONDS, command, free_port
+from test_collector_binary import BOOK, Json, _attributes, _bits, _running
 from test_collector_metrics import _request, _scrape
 
 pytestmark = pytest.mark.collector
@@ -91,7 +79,7 @@ def test_events_are_priced_to_the_last_bit_and_only_once(tmp_path: Path) -> None
 
 def test_the_metrics_say_what_the_records_bear(tmp_path: Path) -> None:
     """Everything that the agents of the vectors send on both signals: what is scraped is the sum of what came out."""
-    scrape = _free_port()
+    scrape = free_port()
     bears: list[Mapping[str, Any]] = []
     with _running(tmp_path, _pipelines(scrape)) as (port, sink):
         for name in PLAIN:
@@ -155,13 +143,6 @@ def test_one_signal_of_an_agent_is_charged(tmp_path: Path, choice: str) -> None:
 def test_a_wrong_choice_never_starts(tmp_path: Path, agents: dict[str, str], quoted: str) -> None:
     override = tmp_path / "override.json"
     override.write_text(json.dumps({"processors": {"tokenomics": {"agents": agents}}}))
-    done = subprocess.run(
-        [_require_binary(), "validate", f"--config={DISTRIBUTION / 'config.demo.yaml'}", f"--config={override}"],
-        env=_environment(_free_port(), "http://127.0.0.1:9"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("validate", "--config", DISTRIBUTION / "config.demo.yaml", "--config", override)
     assert done.returncode == 1
     assert quoted in done.stderr

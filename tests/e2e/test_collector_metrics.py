@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -14,21 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from collector_run import DISTRIBUTION, ROOT, START_SECONDS, STEP_SECONDS, binary, command, free_port, started
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from test_collector_binary import (
-    BOOK_FILE,
-    CHAT,
-    DISTRIBUTION,
-    ROOT,
-    START_SECONDS,
-    STEP_SECONDS,
-    _free_port,
-    _require_binary,
-    _wait_for,
-)
+from test_collector_binary import BOOK_FILE, CHAT
 
 from otel_tokenomics.client_api import Request
 from otel_tokenomics.config import Settings
@@ -62,9 +51,9 @@ def _request(port: int, method: str, path: str, body: str | None = None, **heade
 
 
 @contextmanager
-def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[int, int, subprocess.Popen[bytes]]]:
+def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[int, int]]:
     """Run the default configuration on free ports, its backend being nobody; yield the ports of OTLP and the scrape."""
-    otlp, scrape = _free_port(), _free_port()
+    otlp, scrape = free_port(), free_port()
     override = tmp_path / "override.json"
     override.write_text(
         json.dumps(
@@ -73,7 +62,7 @@ def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[in
                     "otlp": {
                         "protocols": {
                             "http": {"endpoint": f"127.0.0.1:{otlp}"},
-                            "grpc": {"endpoint": f"127.0.0.1:{_free_port()}"},
+                            "grpc": {"endpoint": f"127.0.0.1:{free_port()}"},
                         }
                     }
                 },
@@ -91,20 +80,8 @@ def _running(tmp_path: Path, connector: Mapping[str, Any]) -> Generator[tuple[in
         )
     )
     log = tmp_path / "collector.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [_require_binary(), "--config", str(DISTRIBUTION / "config.yaml"), "--config", str(override)],
-            env={"PATH": os.environ["PATH"]},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            for port in (otlp, scrape):
-                _wait_for(port, process, log)
-            yield otlp, scrape, process
-        finally:
-            process.terminate()
-            assert process.wait(START_SECONDS) == 0, log.read_text()
+    with started(binary(), [DISTRIBUTION / "config.yaml", override], log):
+        yield otlp, scrape
     said = log.read_text()
     assert [line for line in said.splitlines() if "\twarn\t" in line or "\terror\t" in line] == []
 
@@ -196,7 +173,7 @@ def test_what_prometheus_scrapes_is_what_the_calls_cost(tmp_path: Path) -> None:
         _chat(4, "gpt-7-turbo", **{team: "ads"}),
         _chat(5, "gpt-4o", **{"gen_ai.operation.name": "invoke_agent", team: "ads"}),
     ]
-    with _running(tmp_path, {}) as (otlp, scrape, _):
+    with _running(tmp_path, {}) as (otlp, scrape):
         _post(otlp, *spans)
         series, text = _scrape(scrape, 12)
         # 1000 x 2500000 + 500 x 10000000 pico-USD a call.
@@ -243,7 +220,7 @@ def test_traces_and_logs_add_to_the_same_series(tmp_path: Path) -> None:
     place = {"attributes": _pairs({"service.name": "shop"})}
     logs = {"resourceLogs": [{"resource": place, "scopeLogs": [{"logRecords": [record, record]}]}]}
     traces = {"resourceSpans": [{"resource": place, "scopeSpans": [{"spans": [span]}]}]}
-    with _running(tmp_path, {}) as (otlp, scrape, _):
+    with _running(tmp_path, {}) as (otlp, scrape):
         for signal, body in (("logs", logs), ("traces", traces)):
             _request(otlp, "POST", f"/v1/{signal}", json.dumps(body), **{"Content-Type": "application/json"})
         seen: set[float] = set()
@@ -319,7 +296,7 @@ def test_sdk_and_connector_count_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     spans, expected = _sdk_calls(monkeypatch)
     assert len(expected) == 20, sorted(expected)
     scope = {"scope": {"name": "otel_tokenomics", "version": "0.1.0"}, "spans": spans}
-    with _running(tmp_path, {}) as (otlp, scrape, _):
+    with _running(tmp_path, {}) as (otlp, scrape):
         body = json.dumps({"resourceSpans": [{"resource": {}, "scopeSpans": [scope]}]})
         _request(otlp, "POST", "/v1/traces", body, **{"Content-Type": "application/json"})
         series, _ = _scrape(scrape, len(expected))
@@ -333,19 +310,8 @@ def test_the_examples_of_the_connector_are_valid_as_printed(tmp_path: Path) -> N
     for number, example in enumerate(examples):
         config = tmp_path / f"example{number}.yaml"
         config.write_text(example)
-        done = _validate(config)
+        done = command("validate", "--config", config)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), example
-
-
-def _validate(*configs: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [_require_binary(), "validate", *(f"--config={path}" for path in configs)],
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
 
 
 @pytest.mark.parametrize(
@@ -359,6 +325,6 @@ def _validate(*configs: Path) -> subprocess.CompletedProcess[str]:
 def test_a_wrong_config_never_starts(tmp_path: Path, settings: dict[str, Any], quoted: str) -> None:
     override = tmp_path / "override.json"
     override.write_text(json.dumps({"connectors": {"tokenomics": settings}}))
-    done = _validate(DISTRIBUTION / "config.yaml", override)
+    done = command("validate", "--config", DISTRIBUTION / "config.yaml", "--config", override)
     assert done.returncode == 1
     assert quoted in done.stderr

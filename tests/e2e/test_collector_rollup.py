@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from collector_run import DISTRIBUTION, ROOT, command, free_port
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from test_collector_binary import (
-    CHAT,
-    DISTRIBUTION,
-    ROOT,
-    START_SECONDS,
-    Json,
-    _attributes,
-    _environment,
-    _free_port,
-    _otlp,
-    _post,
-    _require_binary,
-    _running,
-    _Sink,
-)
+from test_collector_binary import CHAT, Json, _attributes, _otlp, _post, _running, _Sink
 
 from otel_tokenomics.client_api import Request
 from otel_tokenomics.config import Settings
@@ -112,8 +98,8 @@ def arrived(sink: _Sink, count: int) -> dict[str, dict[str, Any]]:
 
 def roll_up_config(port: int, rollup: Json = ROLLUP) -> Json:
     """Return what stands over the shipped config: ports of our own."""
-    http, grpc = {"endpoint": f"127.0.0.1:{port}"}, {"endpoint": f"127.0.0.1:{_free_port()}"}
-    reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": _free_port()}}}}
+    http, grpc = {"endpoint": f"127.0.0.1:{port}"}, {"endpoint": f"127.0.0.1:{free_port()}"}
+    reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": free_port()}}}}
     return {
         "receivers": {"otlp": {"protocols": {"http": http, "grpc": grpc}}},
         "processors": {"tokenomics_rollup": rollup},
@@ -123,8 +109,8 @@ def roll_up_config(port: int, rollup: Json = ROLLUP) -> Json:
 
 def test_the_numbers_are_those_of_the_live_roll_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one process whose calls settled before their ancestors ended, sent in pieces, the last span first."""
-    port = _free_port()
-    with _running(tmp_path, roll_up_config(port), "config.rollup.yaml", PORT=str(port)) as (_, sink):
+    port = free_port()
+    with _running(tmp_path, roll_up_config(port), "config.rollup.yaml") as (_, sink):
         spans = agent_trace(monkeypatch)  # a trace that was under way before would not be held for whole
         for start in range(0, len(spans), 3):
             _post(port, as_otlp(spans[::-1][start : start + 3]))
@@ -141,8 +127,8 @@ def test_the_numbers_are_those_of_the_live_roll_up(tmp_path: Path, monkeypatch: 
 def test_the_same_where_the_collector_prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK writes usage alone; the collector prices, and rolls up what it priced."""
     priced = agent_trace(monkeypatch)
-    port = _free_port()
-    with _running(tmp_path, roll_up_config(port), "config.rollup.yaml", PORT=str(port)) as (_, sink):
+    port = free_port()
+    with _running(tmp_path, roll_up_config(port), "config.rollup.yaml") as (_, sink):
         bare = agent_trace(monkeypatch, price=False)
         _post(port, as_otlp(bare))
         found = arrived(sink, len(bare))
@@ -164,9 +150,9 @@ def inclusive(bears: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_is_held_leaves_before_the_collector_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spans = agent_trace(monkeypatch)
-    port = _free_port()
+    port = free_port()
     config = roll_up_config(port, {"wait_after_root": "4m", "idle_wait": "4m"})
-    with _running(tmp_path, config, "config.rollup.yaml", PORT=str(port)) as (_, sink):
+    with _running(tmp_path, config, "config.rollup.yaml") as (_, sink):
         _post(port, as_otlp(spans))
     found = arrived(sink, len(spans))
     root = found[f"{spans[-1].context.span_id:016x}"]  # type: ignore[union-attr]
@@ -182,7 +168,7 @@ def test_traces_are_sampled_by_what_they_cost(tmp_path: Path, monkeypatch: pytes
     total = by_id(as_otlp(spans[-1:])).popitem()[1]["tokenomics.trace.cost.total"]
     assert total
     policy = {"key": "tokenomics.trace.cost.total_micros", "min_value": 5000}
-    config = roll_up_config(_free_port())
+    config = roll_up_config(free_port())
     config["processors"]["tail_sampling"] = {
         "decision_wait": "1s",
         "policies": [{"name": "dear", "type": "numeric_attribute", "numeric_attribute": policy}],
@@ -195,7 +181,7 @@ def test_traces_are_sampled_by_what_they_cost(tmp_path: Path, monkeypatch: pytes
         }
     }
     port = int(config["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2])
-    with _running(tmp_path, config, "config.rollup.yaml", PORT=str(port)) as (_, sink):
+    with _running(tmp_path, config, "config.rollup.yaml") as (_, sink):
         alone = as_otlp(cheap)
         for scope in alone["resourceSpans"][0]["scopeSpans"]:
             scope["spans"][0].pop("parentSpanId", None)
@@ -214,27 +200,13 @@ def test_the_shipped_config_and_the_examples_are_valid_as_printed(tmp_path: Path
         path.write_text(example)
         configs.append([DISTRIBUTION / "config.demo.yaml", path])
     for config in configs:
-        done = subprocess.run(
-            [_require_binary(), "validate", *(f"--config={path}" for path in config)],
-            env=_environment(_free_port(), "http://127.0.0.1:9"),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=START_SECONDS,
-        )
+        done = command("validate", *(f"--config={path}" for path in config))
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), config
 
 
 def test_a_bad_config_is_refused_and_quoted(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("processors: {tokenomics_rollup: {idle_wait: 0s}}\n")
-    done = subprocess.run(
-        [_require_binary(), f"--config={DISTRIBUTION / 'config.rollup.yaml'}", f"--config={bad}"],
-        env=_environment(_free_port(), "http://127.0.0.1:9"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("--config", DISTRIBUTION / "config.rollup.yaml", "--config", bad)
     assert done.returncode == 1
     assert '"idle_wait" must be positive, got 0s' in done.stderr

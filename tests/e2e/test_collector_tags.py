@@ -5,21 +5,12 @@ from __future__ import annotations
 import hmac
 import http.client
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from test_collector_binary import (
-    BOOK,
-    DISTRIBUTION,
-    START_SECONDS,
-    _environment,
-    _free_port,
-    _post,
-    _require_binary,
-    _running,
-)
+from collector_run import DISTRIBUTION, START_SECONDS, command, free_port
+from test_collector_binary import BOOK, _post, _running
 
 SALT: Final = "salt of the test"
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
@@ -103,7 +94,7 @@ def _scrape(port: int) -> str:
 
 
 def test_rules_policies_and_sensitive_attributes(tmp_path: Path) -> None:
-    telemetry = _free_port()
+    telemetry = free_port()
     settings: Json = {
         "processors": {"tokenomics": {**BOOK, "tags": TAGS, "sensitive": SENSITIVE}},
         "service": {
@@ -203,14 +194,7 @@ def test_rules_policies_and_sensitive_attributes(tmp_path: Path) -> None:
 def test_a_wrong_policy_does_not_start(tmp_path: Path, settings: Json, key: str) -> None:
     override = tmp_path / "extra.json"
     override.write_text(json.dumps({"processors": {"tokenomics": settings}}))
-    done = subprocess.run(
-        [_require_binary(), "validate", "--config", str(DISTRIBUTION / "config.demo.yaml"), "--config", str(override)],
-        env=_environment(_free_port(), "http://127.0.0.1:9"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("validate", "--config", DISTRIBUTION / "config.demo.yaml", "--config", override)
     assert done.returncode != 0
     assert key in done.stderr
     assert SALT not in done.stderr

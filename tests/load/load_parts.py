@@ -67,7 +67,7 @@ def free_port() -> int:
 
 def need(binary: Path, target: str) -> str:
     """Return the path of a program that must have been built."""
-    assert os.access(binary, os.X_OK), f"{binary.relative_to(ROOT)} is not built: run `make {target}`"
+    assert os.access(binary, os.X_OK), f"{binary} is not built: run `make {target}`"
     return str(binary)
 
 

@@ -195,8 +195,8 @@ var (
 // Name is what the settings call the agent.
 func (a *Agent) Name() string { return a.name }
 
-// AgentNames returns the names that the setting knows.
-func AgentNames() []string {
+// agentNames returns the names that the setting knows.
+func agentNames() []string {
 	names := make([]string, 0, agentCount)
 	for index := range agents {
 		names = append(names, agents[index].name)
@@ -213,7 +213,7 @@ func ParseAgents(chosen map[string]string) (Agents, error) {
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		index := slices.IndexFunc(agents[:], func(agent Agent) bool { return agent.name == name })
 		if index < 0 {
-			return result, fmt.Errorf("%q: %w, known are %s", name, errNoAgent, strings.Join(AgentNames(), ", "))
+			return result, fmt.Errorf("%q: %w, known are %s", name, errNoAgent, strings.Join(agentNames(), ", "))
 		}
 		signal, known := signalNames[chosen[name]]
 		if !known {

@@ -8,7 +8,7 @@ import (
 
 // TestAgentsAreWhole: each has what the rules look for, and no two of them can be taken for each other.
 func TestAgentsAreWhole(t *testing.T) {
-	if names := AgentNames(); !slices.IsSorted(names) {
+	if names := agentNames(); !slices.IsSorted(names) {
 		t.Errorf("not in order: %s", names)
 	}
 	seen := map[string]string{}
@@ -72,7 +72,7 @@ func TestChoices(t *testing.T) {
 	for name, want := range map[string]Signal{
 		"claude_code": SignalSpans, "codex": SignalLogs, "copilot": SignalSpans, "cursor": SignalLogs, "gemini_cli": SignalLogs, "opencode": SignalSpans,
 	} {
-		if got := chosen[slices.Index(AgentNames(), name)]; got != want {
+		if got := chosen[slices.Index(agentNames(), name)]; got != want {
 			t.Errorf("%s: %d", name, got)
 		}
 	}

@@ -77,16 +77,13 @@ func newProcessor(set processor.Settings, cfg *Config) (*tokenomicsProcessor, er
 	return p, nil
 }
 
-// maxChangeRatio is by how much a rate may move from one book to the next before the book is refused as a mistake.
-const maxChangeRatio = 10
-
 // source returns where the price book comes from.
 func (c *Config) source() (booksource.Settings, error) {
 	overlay, err := c.overlay()
 	if err != nil {
 		return booksource.Settings{}, err
 	}
-	settings := booksource.Settings{Overrides: overlay, MaxChangeRatio: maxChangeRatio}
+	settings := booksource.Settings{Overrides: overlay, MaxChangeRatio: pricing.DefaultMaxChangeRatio}
 	for _, file := range c.Book.Overlays {
 		settings.OverridesPath, settings.PollInterval = file.Path, file.ReloadInterval
 	}

@@ -25,7 +25,8 @@ var (
 	errSensitiveSalt  = errors.New(`"sensitive::salt" must be set beside "sensitive::hash"`)
 )
 
-// SensitiveConfig says which attributes go no further: of every span, its events and links, its scope and resource.
+// SensitiveConfig says which attributes go no further: of every span, its events and links, of every log record, of its
+// body that is a map, of scopes and resources.
 type SensitiveConfig struct {
 	// Drop lists names of attributes that are taken off; a * at the end stands for anything.
 	Drop []string `mapstructure:"drop"`
