@@ -16,6 +16,7 @@ from otel_tokenomics.report.tree import own_cost
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
 BOOK = PriceBook.parse((FOLDER / "book.json").read_text(encoding="utf-8"), "book.json")
+OVERLAID = BOOK.with_overlay((FOLDER / "overlay.json").read_text(encoding="utf-8"), "overlay.json")
 #: Without those in which a setting puts another figure in the place of ours.
 CASES = [
     path
@@ -35,7 +36,8 @@ def test_a_priced_span_prices_the_same_again(path: Path, tmp_path: Path) -> None
     file = tmp_path / "spans.json"
     file.write_text(json.dumps(case["out"]), encoding="utf-8")
     settings = Settings(**options)
-    again = {call.span.span_id: cost_of(BOOK, call) for call in calls_of(read_spans(file), settings)}
+    book = OVERLAID if case.get("overlay") else BOOK
+    again = {call.span.span_id: cost_of(book, call) for call in calls_of(read_spans(file), settings)}
     for span in read_spans(file):
         status = span.attributes.get("tokenomics.cost.status")
         if status in ("priced", "partial", "free") and "tokenomics.charge.kind" not in span.attributes:
