@@ -269,14 +269,15 @@ def pipeline(
     if not count:
         del config["connectors"], config["service"]["pipelines"]["metrics"], config["exporters"]["otlp_http/metrics"]
         config["service"]["pipelines"]["traces"]["exporters"].remove("tokenomics")
-    _lay_over(config, more or {})
+    lay_over(config, more or {})
     return config
 
 
-def _lay_over(below: Json, above: Json) -> None:
+def lay_over(below: Json, above: Json) -> None:
+    """Change a configuration as the collector does with a second file: key by key, lists as a whole."""
     for key, value in above.items():
         if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _lay_over(below[key], cast("Json", value))
+            lay_over(below[key], cast("Json", value))
         else:
             below[key] = value
 

@@ -9,40 +9,36 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from load_parts import WIDE, Collector, Json, Sender, Sink, free_port, pipeline
+import yaml
+from load_parts import ROOT, WIDE, Collector, Json, Sender, Sink, free_port, lay_over, pipeline
 from load_scenarios import TRACE, everything_went, row, traces_of
 
 INSTANCES: Final = 3
+SHIPPED: Final = ROOT / "collector" / "distribution" / "config.tier1.yaml"
 
 
 def router(port: int, sink: str, instances: Sequence[int], folder: Path) -> Json:
-    """Return tier 1: prices, counts, and routes by trace id. What an instance does not take goes by the new ring."""
-    config = pipeline(port, sink)
-    del config["exporters"]["otlp_http"]
-    config["extensions"] = {"file_storage": {"directory": str(folder / "router"), "create_directory": True}}
-    config["service"]["extensions"] = ["file_storage"]
-    config["exporters"]["load_balancing"] = {
-        "routing_key": "traceID",
-        # One queue, before the routing, on disk: it outlives a reload, and what is tried again takes the new ring.
-        # Both are off unless they are asked for: what an instance did not take would be dropped.
-        "sending_queue": {"enabled": True, "storage": "file_storage", "block_on_overflow": True},
-        "retry_on_failure": {
-            "enabled": True,
-            "initial_interval": "200ms",
-            "max_interval": "1s",
-            "max_elapsed_time": "0",
+    """Return tier 1 as shipped: prices, counts, and routes by trace id, one queue on disk in front of the routing.
+
+    Laid over it are ports, prices and the instances, and its metrics go to the sink.
+    """
+    config: Json = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    ours = pipeline(port, sink)
+    del config["exporters"]["prometheus"], config["service"]["pipelines"]["logs"]
+    config["receivers"] = ours["receivers"]
+    lay_over(config, {
+        "extensions": {"file_storage": {"directory": str(folder / "router")}},
+        "processors": {"tokenomics": ours["processors"]["tokenomics"]},
+        "connectors": {"tokenomics": {"flush_interval": "1s"}},
+        "exporters": {
+            "load_balancing": {"resolver": {"static": {"hostnames": [f"127.0.0.1:{one}" for one in instances]}}},
+            "otlp_http/metrics": ours["exporters"]["otlp_http/metrics"],
         },
-        "protocol": {
-            "otlp": {
-                "tls": {"insecure": True},
-                "timeout": "2s",
-                "sending_queue": {"enabled": False},
-                "retry_on_failure": {"enabled": False},
-            }
+        "service": {
+            "telemetry": {"metrics": {"level": "none", "readers": []}},
+            "pipelines": {"metrics": ours["service"]["pipelines"]["metrics"]},
         },
-        "resolver": {"static": {"hostnames": [f"127.0.0.1:{instance}" for instance in instances]}},
-    }
-    config["service"]["pipelines"]["traces"]["exporters"] = ["load_balancing", "tokenomics"]
+    })  # fmt: skip
     return config
 
 
