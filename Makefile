@@ -167,9 +167,10 @@ agreement: $(STAMPS)/go ## Python and Go agree on a million random calls, in eve
 		cd collector && AGREEMENT_CASES=$(CURDIR)/$(STAMPS)/agreement-a.jsonl:$(CURDIR)/$(STAMPS)/agreement-b.jsonl $(GO) test -count=1 -run=TestAgreement ./pricing
 	@rm -f $(STAMPS)/agreement-*.jsonl
 
-# In the newest distribution's module, whose replace line is our module and whose core is the newest.
+# In the newest distribution's module, whose replace line is our module and whose core is the newest. Its settings of an HTTP
+# client are other ones: the schemas in the tree are of the core that go.mod asks for.
 test-distributions: collector collector-wide collector-newest wheels deb ## What else the collector ships as, run; Go tests on the newest core.
-	@cd collector/distribution/build-newest && $(GO) test -count=1 github.com/otel-tokenomics/otel-tokenomics/collector/...
+	@cd collector/distribution/build-newest && $(GO) test -count=1 -skip=TestSchemasAreFresh github.com/otel-tokenomics/otel-tokenomics/collector/...
 	@$(BIN)/python -m pytest -q tests/e2e -m distributions
 
 test-load: $(STAMPS)/python collector collector-wide load-traffic ## The load test in its short form.

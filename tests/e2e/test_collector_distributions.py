@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from collector_run import (
     START_SECONDS,
     Backend,
     Json,
+    Running,
     binary,
     call,
     free_port,
@@ -131,36 +133,42 @@ def assert_totals(*backends: Backend) -> None:
         assert bears["tokenomics.trace.complete"] is True
 
 
+def second_tier(
+    folder: Path, configs: list[Path], backend: Backend, idle_wait: str = "60s"
+) -> AbstractContextManager[Running]:
+    """Run an instance of the second tier, which keeps every trace."""
+    every = {"name": "all", "type": "probabilistic", "probabilistic": {"sampling_percentage": 100}}
+    return running(
+        binary("wide"),
+        folder,
+        configs,
+        {"processors": {"tail_sampling": {"policies": [every]}, "tokenomics_rollup": {"idle_wait": idle_wait}}},
+        FORWARD_ENDPOINT=backend.endpoint,
+        OTLP_GRPC_ENDPOINT=f"127.0.0.1:{free_port()}",
+        TELEMETRY_PORT=str(free_port()),
+    )
+
+
+def endpoints(instances: list[Running]) -> str:
+    """Return the second tier as the first one is told of it."""
+    return json.dumps([f"127.0.0.1:{instance.grpc}" for instance in instances])
+
+
 def two_tiers(tmp_path: Path, first: list[Path], second: list[Path]) -> tuple[list[Backend], Backend]:
     """Run one instance of the first tier in front of three of the second; return their backends, and the first's."""
     backends, metrics = [Backend() for _ in range(INSTANCES)], Backend()
-    program = binary("wide")
-    all_kept: Json = {
-        "processors": {
-            "tail_sampling": {
-                "policies": [{"name": "all", "type": "probabilistic", "probabilistic": {"sampling_percentage": 100}}]
-            }
-        }
-    }
     try:
         with ExitStack() as stack:
             below = [
-                stack.enter_context(
-                    running(
-                        program,
-                        tmp_path / f"second{number}",
-                        second,
-                        all_kept,
-                        FORWARD_ENDPOINT=backend.endpoint,
-                        OTLP_GRPC_ENDPOINT=f"127.0.0.1:{free_port()}",
-                        TELEMETRY_PORT=str(free_port()),
-                    )
-                )
+                stack.enter_context(second_tier(tmp_path / f"second{number}", second, backend))
                 for number, backend in enumerate(backends)
             ]
-            endpoints = str([f"127.0.0.1:{instance.grpc}" for instance in below]).replace("'", '"')
             with running(
-                program, tmp_path / "first", first, TIER2_ENDPOINTS=endpoints, FORWARD_ENDPOINT=metrics.endpoint
+                binary("wide"),
+                tmp_path / "first",
+                first,
+                TIER2_ENDPOINTS=endpoints(below),
+                FORWARD_ENDPOINT=metrics.endpoint,
             ) as collector:
                 for span in spans():  # each alone: the pieces of a trace come apart, and find together
                     collector.send([span])
@@ -178,16 +186,61 @@ def two_tiers(tmp_path: Path, first: list[Path], second: list[Path]) -> tuple[li
     return backends, metrics
 
 
+def tiers(kind: str) -> tuple[list[Path], list[Path]]:
+    if kind == "configs":
+        return [DISTRIBUTION / "config.tier1.yaml"], [DISTRIBUTION / "config.tier2.yaml"]
+    existing = FRAGMENTS / "existing.yaml"
+    return [existing, FRAGMENTS / "tier1.yaml"], [existing, FRAGMENTS / "tier2.yaml"]
+
+
 @pytest.mark.parametrize("kind", ["configs", "fragments"])
 def test_two_tiers(tmp_path: Path, kind: str) -> None:
-    if kind == "configs":
-        first, second = [DISTRIBUTION / "config.tier1.yaml"], [DISTRIBUTION / "config.tier2.yaml"]
-    else:
-        existing = FRAGMENTS / "existing.yaml"
-        first, second = [existing, FRAGMENTS / "tier1.yaml"], [existing, FRAGMENTS / "tier2.yaml"]
+    first, second = tiers(kind)
     backends, metrics = two_tiers(tmp_path, first, second)
     assert_totals(*backends)
     held = [{span["traceId"] for span in backend.spans()} for backend in backends]
     assert all(held), "an instance got no trace"
     assert sum(map(len, held)) == len(TRACES), "a trace went to two instances"
     assert "/v1/traces" not in metrics.received, "a span went past the second tier"
+
+
+@pytest.mark.parametrize("kind", ["configs", "fragments"])
+def test_no_span_is_lost_where_an_instance_is_killed_and_another_joins(tmp_path: Path, kind: str) -> None:
+    """What the killed one did not take waits, outlives the first tier, which is killed too, and finds another."""
+    first, second = tiers(kind)
+    backend = Backend()
+
+    def join(name: str) -> AbstractContextManager[Running]:
+        # A part of a trace without its root, which goes to another instance, is not held for long.
+        return second_tier(tmp_path / name, second, backend, idle_wait="2s")
+
+    def arrived() -> set[tuple[str, str]]:
+        return {(span["traceId"], span["spanId"]) for span in backend.spans()}
+
+    def ids(sent: list[Json]) -> set[tuple[str, str]]:
+        return {(span["traceId"], span["spanId"]) for span in sent}
+
+    everything = spans()
+    parts = [[s for s in everything if s["traceId"] in {trace_id(n) for n in TRACES[at::3]}] for at in range(3)]
+    try:
+        with ExitStack() as stack:
+            below = [stack.enter_context(join(f"second{number}")) for number in range(INSTANCES)]
+            program, folder = binary("wide"), tmp_path / "first"
+            with running(
+                program, folder, first, TIER2_ENDPOINTS=endpoints(below), FORWARD_ENDPOINT=backend.endpoint
+            ) as collector:
+                collector.send(parts[0])
+                until(lambda: arrived() == ids(parts[0]), "nothing is held")
+                below.pop().kill()
+                for span in parts[1]:
+                    collector.send([span])
+                collector.kill()
+            assert arrived() < ids(parts[0] + parts[1]), "nothing was for the one that is gone"
+            below.append(stack.enter_context(join("joined")))
+            with running(
+                program, folder, first, TIER2_ENDPOINTS=endpoints(below), FORWARD_ENDPOINT=backend.endpoint
+            ) as collector:
+                collector.send(parts[2])
+                until(lambda: arrived() == ids(everything), "every span is there")
+    finally:
+        backend.close()

@@ -19,6 +19,7 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Final
+from unittest.mock import ANY
 
 import pytest
 import yaml
@@ -163,7 +164,11 @@ def files_of_the_image(folder: Path) -> None:
         if name != "COPY":
             continue
         from_build = words[0].startswith("--from")
-        *sources, target = words[1:] if from_build else words
+        *sources, target = [word for word in words if not word.startswith("--")]
+        if sources == ["/out/state"]:
+            (folder / target.lstrip("/")).mkdir(parents=True)
+            os.chown(folder / target.lstrip("/"), *map(int, one("USER")[0].split(":")))
+            continue
         found = [made.get(source, Path(source)) for source in sources]
         if not from_build:
             found = [path for source in sources for path in ROOT.glob(source) if path.name != "config.demo.yaml"]
@@ -228,6 +233,12 @@ def test_values_for_helm_fit_the_image_and_each_other(release: str) -> None:
         if "processors" in pipeline and pipeline["receivers"] == ["otlp"]:
             assert pipeline["processors"][0] == "memory_limiter"
     if release == "values.tier1.yaml":
+        # The root is read-only: what waits on disk lies in a volume, where the image has a place for it.
+        kept = Path(config["extensions"]["file_storage"]["directory"])
+        assert str(kept.parent) in {mount["mountPath"] for mount in values["extraVolumeMounts"]}
+        assert f"STATE_DIRECTORY={kept.parent}" in one("ENV")
+        shipped = yaml.safe_load((DISTRIBUTION / "config.tier1.yaml").read_text())["exporters"]["load_balancing"]
+        assert config["exporters"]["load_balancing"] == {**shipped, "resolver": ANY}
         resolver = config["exporters"]["load_balancing"]["resolver"]
         second = merged("values.yaml", "values.tier2.yaml")
         assert resolver["dns"]["hostname"] == second["fullnameOverride"]

@@ -9,46 +9,46 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from load_parts import WIDE, Collector, Json, Sender, Sink, free_port, pipeline
+import yaml
+from load_parts import ROOT, WIDE, Collector, Json, Sender, Sink, free_port, lay_over, pipeline
 from load_scenarios import TRACE, everything_went, row, traces_of
 
 INSTANCES: Final = 3
+KILLED: Final = "kill -9, holding nothing"
+SHIPPED: Final = ROOT / "collector" / "distribution" / "config.tier1.yaml"
 
 
 def router(port: int, sink: str, instances: Sequence[int], folder: Path) -> Json:
-    """Return tier 1: prices, counts, and routes by trace id. What an instance does not take goes by the new ring."""
-    config = pipeline(port, sink)
-    del config["exporters"]["otlp_http"]
-    config["extensions"] = {"file_storage": {"directory": str(folder / "router"), "create_directory": True}}
-    config["service"]["extensions"] = ["file_storage"]
-    config["exporters"]["load_balancing"] = {
-        "routing_key": "traceID",
-        # One queue, before the routing, on disk: it outlives a reload, and what is tried again takes the new ring.
-        # Both are off unless they are asked for: what an instance did not take would be dropped.
-        "sending_queue": {"enabled": True, "storage": "file_storage", "block_on_overflow": True},
-        "retry_on_failure": {
-            "enabled": True,
-            "initial_interval": "200ms",
-            "max_interval": "1s",
-            "max_elapsed_time": "0",
+    """Return tier 1 as shipped: prices, counts, and routes by trace id, one queue on disk in front of the routing.
+
+    Laid over it are ports, prices and the instances, and its metrics go to the sink.
+    """
+    config: Json = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    ours = pipeline(port, sink)
+    del config["exporters"]["prometheus"], config["service"]["pipelines"]["logs"]
+    config["receivers"] = ours["receivers"]
+    lay_over(config, {
+        "extensions": {"file_storage": {"directory": str(folder / "router")}},
+        "processors": {"tokenomics": ours["processors"]["tokenomics"]},
+        "connectors": {"tokenomics": {"flush_interval": "1s"}},
+        "exporters": {
+            "load_balancing": {"resolver": {"static": {"hostnames": [f"127.0.0.1:{one}" for one in instances]}}},
+            "otlp_http/metrics": ours["exporters"]["otlp_http/metrics"],
         },
-        "protocol": {
-            "otlp": {
-                "tls": {"insecure": True},
-                "timeout": "2s",
-                "sending_queue": {"enabled": False},
-                "retry_on_failure": {"enabled": False},
-            }
+        "service": {
+            "telemetry": {"metrics": {"level": "none", "readers": []}},
+            "pipelines": {"metrics": ours["service"]["pipelines"]["metrics"]},
         },
-        "resolver": {"static": {"hostnames": [f"127.0.0.1:{instance}" for instance in instances]}},
-    }
-    config["service"]["pipelines"]["traces"]["exporters"] = ["load_balancing", "tokenomics"]
+    })  # fmt: skip
     return config
 
 
-def instance(port: int, sink: str) -> Json:
-    """Return tier 2: rolls up what it is sent."""
-    config = pipeline(port, sink, ("memory_limiter", "tokenomics_rollup"), count=False)
+def instance(port: int, sink: str, *, holds: bool) -> Json:
+    """Return tier 2: rolls up what it is sent, or answers for nothing that the sink has not taken."""
+    processors = ("memory_limiter", "tokenomics_rollup") if holds else ("memory_limiter",)
+    config = pipeline(port, sink, processors, count=False)
+    if not holds:
+        config["exporters"]["otlp_http"]["sending_queue"] = {"enabled": False}
     config["receivers"]["otlp"]["protocols"] = {"grpc": {"endpoint": f"127.0.0.1:{port}"}}
     return config
 
@@ -58,8 +58,10 @@ def two_tiers(folder: Path, *, short: bool) -> list[Json]:
 
     Strictly is in order, and the instances that stay are reloaded too: then no trace that was under way claims to be
     whole. Else some do whose other part says that it lacks its parent.
+
+    Killed with kill -9 are instances that hold nothing: what one holds is lost with it, whatever stands in front.
     """
-    names = ("in order", "by surprise", "strictly")
+    names = ("in order", "by surprise", "strictly", KILLED)
     return [_run(folder / name, name, 15_000 if short else 60_000, 8 if short else 16) for name in names]
 
 
@@ -67,7 +69,7 @@ def _run(folder: Path, name: str, spans: int, seconds: int) -> Json:
     folder.mkdir()
     with ExitStack() as stack:
         sink = stack.enter_context(Sink(TRACE))
-        second = [_instance(stack, folder, sink, number) for number in range(INSTANCES)]
+        second = [_instance(stack, folder, sink, number, name) for number in range(INSTANCES)]
         ports = [one.port for one in second]
         port = free_port()
         tier1 = stack.enter_context(Collector(folder, router(port, sink.endpoint, ports, folder), port, WIDE, "router"))
@@ -85,8 +87,9 @@ def _run(folder: Path, name: str, spans: int, seconds: int) -> Json:
             tier1.endpoint, spans, models=25, traces=10, parts=TRACE, rate=spans / seconds, workers=8, timeout="5s"
         )
         time.sleep(seconds / 4)
-        if name == "by surprise":
-            assert second[0].end() == 0
+        if name in ("by surprise", KILLED):
+            number = signal.SIGKILL if name == KILLED else signal.SIGTERM
+            assert second[0].end(number) == (-number if name == KILLED else 0)
             time.sleep(1)
             route(ports[1:])
         else:
@@ -94,7 +97,7 @@ def _run(folder: Path, name: str, spans: int, seconds: int) -> Json:
             time.sleep(1)
             assert second[0].end() == 0
         time.sleep(seconds / 4)
-        joined = _instance(stack, folder, sink, INSTANCES)
+        joined = _instance(stack, folder, sink, INSTANCES, name)
         route([*ports[1:], joined.port])
         report = sender.report()
         found = sink.wait(spans, report["accepted"]["calls"])
@@ -105,18 +108,22 @@ def _run(folder: Path, name: str, spans: int, seconds: int) -> Json:
     everything_went(report, spans)
     assert found["distinct"] == report["accepted"], f"accepted {report}, arrived {found}"
     assert found["wrong_price"] == 0, found
+    assert (found["metric_pico"], found["metric_requests"]) == (
+        report["accepted"]["pico"], report["accepted"]["calls"],
+    ), found  # fmt: skip
+    used = {who: round(seconds_used, 1) for who, seconds_used in cpu.items()}
+    if name == KILLED:
+        return row(name, report, found, cpu_s=used)
     # A total that is too low and claims to be complete stands beside a span of its trace that says what it lacks.
     assert found["traces"]["wrong"] == 0, found
     assert found["traces"]["bare"] == 0, found
     if name == "strictly":
         assert found["traces"]["contradicted"] == 0, found
     assert found["traces"]["right"] > 0, found
-    assert (found["metric_pico"], found["metric_requests"]) == (
-        report["accepted"]["pico"], report["accepted"]["calls"],
-    ), found  # fmt: skip
-    return row(name, report, found, **traces_of(found), cpu_s={who: round(used, 1) for who, used in cpu.items()})
+    return row(name, report, found, **traces_of(found), cpu_s=used)
 
 
-def _instance(stack: ExitStack, folder: Path, sink: Sink, number: int) -> Collector:
+def _instance(stack: ExitStack, folder: Path, sink: Sink, number: int, name: str) -> Collector:
     port = free_port()
-    return stack.enter_context(Collector(folder, instance(port, sink.endpoint), port, WIDE, f"instance-{number}"))
+    config = instance(port, sink.endpoint, holds=name != KILLED)
+    return stack.enter_context(Collector(folder, config, port, WIDE, f"instance-{number}"))

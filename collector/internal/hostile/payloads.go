@@ -25,6 +25,7 @@ const (
 	manyAttributes = 100_000
 	megabyte       = 1 << 20
 	deepest        = 2_000
+	nestedName     = "values within values"
 	wordOfTokens   = attributes.GenAiUsageInputTokens
 	tagTeam        = attributes.TokenomicsTagPrefix + "team"
 )
@@ -39,7 +40,7 @@ func Payloads() []Payload {
 		{"cycles in parents", cycles()},
 		{"zero ids", zeroIDs()},
 		{"invalid UTF-8", invalidText()},
-		{"values within values", nested()},
+		{nestedName, nested()},
 		{"times that cannot be", times()},
 		{"nothing inside", hollow()},
 		{"every type under every deciding key", wrongTypes()},

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -15,8 +16,14 @@ func TestTheyCanBeSent(t *testing.T) {
 			t.Fatal(one.Name, err)
 		}
 		again, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
-		if err != nil || again.SpanCount() != one.Traces.SpanCount() || again.SpanCount() == 0 {
-			t.Fatal(one.Name, err, again.SpanCount())
+		if err != nil && strings.Contains(err.Error(), "max recursion depth") && one.Name == nestedName {
+			continue // from core v1.71.0 on such a thing comes no further than the receiver
+		}
+		if err != nil {
+			t.Fatal(one.Name, err)
+		}
+		if again.SpanCount() != one.Traces.SpanCount() || again.SpanCount() == 0 {
+			t.Fatal(one.Name, again.SpanCount())
 		}
 	}
 	attrs := duplicates().ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes()
