@@ -164,3 +164,41 @@ func TestDialectsNeverOverwrite(t *testing.T) {
 	reading.Estimate.Zero = true
 	assert.Equal(t, map[string]any{"gen_ai.usage.cost": 1.2e-05}, write(Scalar, map[string]any{"gen_ai.usage.cost": 0}))
 }
+
+// TestCharge: what a container's usage would cost becomes its own cost; why it is so much stands already.
+func TestCharge(t *testing.T) {
+	for _, one := range []struct {
+		pico   int64
+		total  float64
+		status string
+	}{{3_500_000_000, 0.0035, "priced"}, {0, 0, "free"}} {
+		span := spanOf(t, map[string]any{
+			"tokenomics.cost.status": "not_applicable", "tokenomics.cost.reason": "container", "tokenomics.cost.computed": one.total,
+			"tokenomics.cost.basis": "list", "tokenomics.price.sku": "openai/gpt-4o", "gen_ai.usage.input_tokens": 1000,
+		})
+		Charge(span.Attributes(), one.pico)
+		assert.Equal(t, map[string]any{
+			"tokenomics.cost.status": one.status, "tokenomics.cost.total": one.total, "tokenomics.cost.currency": "USD",
+			"tokenomics.cost.source": "collector", "tokenomics.cost.basis": "list", "tokenomics.price.sku": "openai/gpt-4o",
+			"gen_ai.usage.input_tokens": int64(1000),
+		}, span.Attributes().AsRaw())
+	}
+}
+
+// TestCallOf: what joins two spans of one response.
+func TestCallOf(t *testing.T) {
+	span := spanOf(t, map[string]any{
+		"gen_ai.response.id": strings.Repeat("r", 300), "tokenomics.cost.total": 0.0035, "tokenomics.price.model": "gpt-4o",
+	})
+	span.SetTraceID(pcommon.TraceID{1})
+	span.SetSpanID(pcommon.SpanID{2})
+	span.SetParentSpanID(pcommon.SpanID{3})
+	call := CallOf(span, &attributes.Identity{Provider: "openai", RequestModel: "gpt-4o", InputTokens: 7}, "scope", 4)
+	assert.True(t, call.HasTotal)
+	assert.Equal(t, [3]string{"gpt-4o", "", "gpt-4o"}, call.Models)
+	assert.Equal(t, [8]byte{3}, call.Parent)
+	assert.Equal(t, int64(7), call.Input)
+	assert.Len(t, call.ResponseID, maxText)
+	assert.Equal(t, 4, call.Resource)
+	assert.False(t, CallOf(spanOf(t, nil), &attributes.Identity{}, "", 0).HasTotal)
+}
