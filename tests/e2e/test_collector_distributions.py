@@ -204,6 +204,27 @@ def test_two_tiers(tmp_path: Path, kind: str) -> None:
     assert "/v1/traces" not in metrics.received, "a span went past the second tier"
 
 
+def test_coding_agents_through_two_tiers(tmp_path: Path) -> None:
+    """Log events are priced and counted in the first tier, and go on from the second."""
+    (first,), (second,) = tiers("configs")
+    backend = Backend()
+    # 1000 x 3 + 100 x 15 USD per million, the provider's list price.
+    event = {"event.name": "api_request", "model": "claude-sonnet-4-5", "input_tokens": 1000, "output_tokens": 100}
+    cost = pytest.approx(0.0045, abs=1e-9)
+    try:
+        with (
+            second_tier(tmp_path / "second", [second], backend) as below,
+            running(binary("wide"), tmp_path / "first", [first], TIER2_ENDPOINTS=endpoints([below])) as collector,
+        ):
+            collector.send_event("com.anthropic.claude_code.events", event)
+            until(backend.records, "the record goes on")
+            until(lambda: collector.scraped_cost() == cost, "the metrics know of it")
+    finally:
+        backend.close()
+    (record,) = backend.records()
+    assert record["tokenomics.cost.total"] == cost
+
+
 @pytest.mark.parametrize("kind", ["configs", "fragments"])
 def test_no_span_is_lost_where_an_instance_is_killed_and_another_joins(tmp_path: Path, kind: str) -> None:
     """What the killed one did not take waits, outlives the first tier, which is killed too, and finds another."""
