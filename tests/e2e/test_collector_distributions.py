@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
@@ -15,12 +14,12 @@ from collector_run import (
     DISTRIBUTION,
     FRAGMENTS,
     ROOT,
-    START_SECONDS,
     Backend,
     Json,
     Running,
     binary,
     call,
+    command,
     free_port,
     root,
     running,
@@ -68,9 +67,8 @@ def spans() -> list[Json]:
 @pytest.mark.parametrize("name", ["demo", "wide", "newest"])
 def test_what_the_manifest_names_is_in_the_binary_under_a_name_that_is_no_alias(name: str) -> None:
     manifest = yaml.safe_load((DISTRIBUTION / f"builder-config{'' if name == 'demo' else '.' + name}.yaml").read_text())
-    done = subprocess.run(
-        [binary(name), "components"], capture_output=True, text=True, check=True, timeout=START_SECONDS
-    )
+    done = command("components", program=name)
+    assert done.returncode == 0, done.stderr
     components = yaml.safe_load(done.stdout)
     assert components["buildinfo"]["command"] == "otelcol-tokenomics"
     for section in CLASSES:
@@ -87,14 +85,7 @@ def test_what_the_manifest_names_is_in_the_binary_under_a_name_that_is_no_alias(
 @pytest.mark.parametrize("name", ["wide", "newest"])
 @pytest.mark.parametrize("files", CONFIGS, ids=lambda files: files[-1].name)
 def test_valid_as_shipped(name: str, files: list[Path]) -> None:
-    done = subprocess.run(
-        [binary(name), "validate", *(f"--config={path}" for path in files)],
-        env={"OTLP_HTTP_ENDPOINT": "127.0.0.1:4318", "FORWARD_ENDPOINT": "http://127.0.0.1:9"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    done = command("validate", *(f"--config={path}" for path in files), program=name)
     if name == "newest" and (missing := named(files) & NOT_IN_NEWEST):
         assert done.returncode == 1
         assert any(f'unknown type: "{kind}"' in done.stderr for kind in missing), done.stderr
@@ -202,6 +193,27 @@ def test_two_tiers(tmp_path: Path, kind: str) -> None:
     assert all(held), "an instance got no trace"
     assert sum(map(len, held)) == len(TRACES), "a trace went to two instances"
     assert "/v1/traces" not in metrics.received, "a span went past the second tier"
+
+
+def test_coding_agents_through_two_tiers(tmp_path: Path) -> None:
+    """Log events are priced and counted in the first tier, and go on from the second."""
+    (first,), (second,) = tiers("configs")
+    backend = Backend()
+    # 1000 x 3 + 100 x 15 USD per million, the provider's list price.
+    event = {"event.name": "api_request", "model": "claude-sonnet-4-5", "input_tokens": 1000, "output_tokens": 100}
+    cost = pytest.approx(0.0045, abs=1e-9)
+    try:
+        with (
+            second_tier(tmp_path / "second", [second], backend) as below,
+            running(binary("wide"), tmp_path / "first", [first], TIER2_ENDPOINTS=endpoints([below])) as collector,
+        ):
+            collector.send_event("com.anthropic.claude_code.events", event)
+            until(backend.records, "the record goes on")
+            until(lambda: collector.scraped_cost() == cost, "the metrics know of it")
+    finally:
+        backend.close()
+    (record,) = backend.records()
+    assert record["tokenomics.cost.total"] == cost
 
 
 @pytest.mark.parametrize("kind", ["configs", "fragments"])
