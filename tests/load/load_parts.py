@@ -161,11 +161,7 @@ class Sink(Running):
 
 
 class Collector(Running):
-<<<<<<< HEAD
-    """The real collector; at the end of its with-block it is asked to stop, unless it was killed, and must do so."""
-=======
     """The real collector; its with-block asks it to stop, unless it was killed, and fails where that fails."""
->>>>>>> wt-tiers
 
     def __init__(self, folder: Path, config: Json, port: int, binary: Path = BINARY, name: str = "collector") -> None:
         self.config, self.log, self.port = folder / f"{name}.json", folder / f"{name}.log", port
