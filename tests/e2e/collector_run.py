@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -15,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import yaml
 
@@ -55,17 +56,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Backend:
-    """An OTLP/HTTP receiver that keeps what it is sent, by signal."""
+class Receiver:
+    """An OTLP/HTTP receiver on a free port of loopback, which hands on what it is sent."""
 
-    def __init__(self) -> None:
-        """Listen on a free port of loopback."""
-        self.received: defaultdict[str, list[Json]] = defaultdict(list)
-        received = self.received
+    #: How many bytes of a request are read.
+    max_body: ClassVar[int] = sys.maxsize
+
+    def __init__(self, take: Callable[[str, bytes], None]) -> None:
+        """Listen; ``take`` gets path and body of each request, in a thread of its own."""
+        most = self.max_body
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                received[self.path].append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                take(self.path, self.rfile.read(min(int(self.headers["Content-Length"]), most)))
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", "2")
@@ -79,6 +82,21 @@ class Backend:
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(START_SECONDS)
+
+
+class Backend(Receiver):
+    """A receiver that keeps what it is sent, by signal."""
+
+    def __init__(self) -> None:
+        """Listen on a free port of loopback."""
+        self.received: defaultdict[str, list[Json]] = defaultdict(list)
+        super().__init__(lambda path, body: self.received[path].append(json.loads(body)))
 
     def spans(self) -> list[Json]:
         """Return the spans that came, each with its attributes as a plain dict."""
@@ -110,12 +128,6 @@ class Backend:
                         for point in metric["sum"]["dataPoints"]:
                             newest[json.dumps(point["attributes"], sort_keys=True)] = point["asDouble"]
         return sum(newest.values())
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(START_SECONDS)
 
 
 def plain(pairs: list[Json]) -> Json:

@@ -8,17 +8,15 @@ import math
 import re
 import struct
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from collector_run import START_SECONDS, STEP_SECONDS, binary, free_port, started
+from collector_run import START_SECONDS, STEP_SECONDS, Receiver, binary, free_port, started
 from test_collector_binary import BOOK_FILE
 
 pytestmark = pytest.mark.collector
@@ -140,31 +138,6 @@ PAYLOADS: Final[dict[str, list[bytes]]] = {
 }
 
 
-class Sink:
-    """An OTLP/HTTP receiver that takes everything."""
-
-    def __init__(self) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(START_SECONDS)
-
-
 class Running:
     def __init__(self, port: int, telemetry: int, process: subprocess.Popen[bytes]) -> None:
         self.port, self.telemetry, self.process = port, telemetry, process
@@ -208,7 +181,7 @@ class Running:
 @contextmanager
 def running(tmp_path: Path) -> Generator[Running]:
     """All three components in one pipeline, everything logged."""
-    port, telemetry, sink = free_port(), free_port(), Sink()
+    port, telemetry, sink = free_port(), free_port(), Receiver(lambda *_: None)
     reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": telemetry}}}}
     config: dict[str, Any] = {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},

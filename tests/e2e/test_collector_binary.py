@@ -15,12 +15,22 @@ import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pytest
-from collector_run import DISTRIBUTION, ROOT, START_SECONDS, STEP_SECONDS, binary, command, free_port, request, started
+from collector_run import (
+    DISTRIBUTION,
+    ROOT,
+    START_SECONDS,
+    STEP_SECONDS,
+    Receiver,
+    binary,
+    command,
+    free_port,
+    request,
+    started,
+)
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -42,43 +52,25 @@ pytestmark = pytest.mark.collector
 Json = dict[str, Any]
 
 
-class _Sink:
-    """An OTLP/HTTP receiver that keeps what it is sent; ``wait`` returns one request."""
+class _Sink(Receiver):
+    """A receiver that keeps what it is sent; ``wait`` returns one request."""
+
+    max_body = MAX_BODY
 
     def __init__(self) -> None:
         self._arrived = threading.Condition()
         self._bodies: list[bytes] = []
-        sink = self
+        super().__init__(self._keep)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(min(int(self.headers["Content-Length"]), MAX_BODY))
-                with sink._arrived:
-                    sink._bodies.append(body)
-                    sink._arrived.notify_all()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-                """Say nothing: pytest shows what matters."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+    def _keep(self, _: str, body: bytes) -> None:
+        with self._arrived:
+            self._bodies.append(body)
+            self._arrived.notify_all()
 
     def wait(self) -> Json:
         with self._arrived:
             assert self._arrived.wait_for(lambda: self._bodies, START_SECONDS), "nothing was forwarded"
             return json.loads(self._bodies.pop(0))
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(START_SECONDS)
 
 
 @contextmanager
